@@ -1,0 +1,78 @@
+"""What the commands share: one-line errors with the right exit status. Imports nothing heavy."""
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+
+
+class UserError(ValueError):
+    """Something that the user can mend: the message says what is wrong, where, and what to do."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose usage errors are one line and whose flags cannot be abbreviated."""
+
+    def __init__(self, **kwargs):
+        formatter = argparse.RawDescriptionHelpFormatter
+        super().__init__(allow_abbrev=False, formatter_class=formatter, **kwargs)
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message} (--help lists what there is)\n")
+
+
+def run(main):
+    """Run `main()` as a command: exit 1 with one line for a user's error, 130 or 143 for a signal."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(line_buffering=True)  # a log file is read while it grows
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        sys.exit(main())
+    except UserError as error:
+        message = str(error)
+    except OSError as error:
+        message = f"{error.strerror}: {error.filename}" if error.filename else str(error)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+def import_tensorflow():
+    """Import TensorFlow without the lines on stderr that every process would begin with.
+
+    They tell which processor instructions the build could have used and that there is no GPU, and
+    no setting silences them all. Whoever sets TF_CPP_MIN_LOG_LEVEL, to any level, sees them.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        import tensorflow  # noqa: F401
+
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    with _stderr_discarded():
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()  # looks for GPUs now
+    from absl import logging
+
+    logging.set_verbosity(logging.ERROR)
+
+
+@contextlib.contextmanager
+def _stderr_discarded():
+    """Discard what C++ code writes to stderr. A Python exception passes, and is printed later."""
+    sys.stderr.flush()
+    with open(os.devnull, "w") as devnull:
+        saved = os.dup(2)
+        os.dup2(devnull.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+def _terminate(signum, frame):
+    raise SystemExit(128 + signum)

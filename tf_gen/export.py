@@ -1,0 +1,57 @@
+"""Export a model as a SavedModel: `python -m tf_gen.export RUN_DIR OUT`.
+
+The SavedModel needs TensorFlow alone, neither tf_gen nor Keras. Its signatures are what
+the model's `signatures()` lists; the first of them is `serving_default` too.
+"""
+
+import json
+from pathlib import Path
+
+from tf_gen import cli, files
+
+
+def export(model, directory, settings):
+    """Write `model` as a SavedModel to `directory`, with `settings` as its config.json.
+
+    Raises:
+        OSError: `directory` exists or cannot be written.
+    """
+    import keras
+
+    directory = Path(directory)
+    if directory.exists():
+        raise FileExistsError(17, "will not replace what is there", str(directory))
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    archive = keras.export.ExportArchive()  # no .track(): that would store each variable twice
+    for name, (function, inputs) in model.signatures().items():
+        archive.add_endpoint(name, function, inputs)
+    with files.beside(directory) as temporary:
+        archive.write_out(str(temporary), verbose=False)
+        (temporary / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
+
+
+def main(argv=None):
+    parser = cli.Parser(
+        prog="tf_gen.export", description="Export the newest checkpoint of a run as a SavedModel."
+    )
+    parser.add_argument("run_dir", type=Path, help="directory of a run, such as runs/vae")
+    parser.add_argument("out", type=Path, help="directory to write, which must not exist yet")
+    arguments = parser.parse_args(argv)
+    if not (arguments.run_dir / "config.json").is_file():
+        raise cli.UserError(f"{arguments.run_dir}: no run directory (config.json is missing)")
+    if arguments.out.exists():
+        raise cli.UserError(f"{arguments.out}: exists already; remove it or name another one")
+    cli.import_tensorflow()
+    from tf_gen import models, run
+
+    settings = run.read_config(arguments.run_dir)
+    module = models.load(settings["model"])
+    model = module.build(module.Config(**settings["config"]))
+    step, _ = run.restore(model, arguments.run_dir)
+    export(model, arguments.out, settings)
+    print(f"step {step} of {arguments.run_dir} exported: {arguments.out}")
+    print(f"next: python -m tf_gen.sample {arguments.out} --count 16 --out samples.png")
+
+
+if __name__ == "__main__":
+    cli.run(main)

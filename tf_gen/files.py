@@ -1,0 +1,38 @@
+"""Writing so that what is on disk is always whole: beside, then rename. Imports nothing heavy."""
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+PREFIX = ".tmp-"
+
+
+@contextlib.contextmanager
+def beside(path):
+    """Yield a temporary path in the directory of `path`; rename it to `path` on success.
+
+    What the body makes there, a file or a directory, appears under `path` whole or not at all. An
+    existing file is replaced. An existing directory is not: that raises OSError.
+    """
+    path = Path(path)
+    temporary = path.with_name(PREFIX + path.name)
+    _remove(temporary)  # a killed process may have left one
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        _remove(temporary)
+
+
+def remove_leftovers(directory):
+    """Remove what killed processes left half written in `directory`."""
+    for path in Path(directory).glob(PREFIX + "*"):
+        _remove(path)
+
+
+def _remove(path):
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

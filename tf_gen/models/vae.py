@@ -1,0 +1,323 @@
+"""Variational autoencoder with a two-dimensional latent space, on MNIST.
+
+Article: 变分自编码器 (variational autoencoder), sixth note of the series "TensorFlow-windows".
+Paper: Kingma and Welling, Auto-Encoding Variational Bayes, arXiv:1312.6114.
+
+    encoder   x [784] -> tanh [512] -> z_mean [2], z_log_var [2]
+    sampler   z = z_mean + exp(z_log_var / 2) * epsilon,  epsilon ~ N(0, I)
+    decoder   z [2] -> tanh [512] -> sigmoid [784]
+
+The loss is the negative evidence lower bound (ELBO), the mean over the batch of
+
+    reconstruction = -sum_pixels x log(x^ + 1e-10) + (1 - x) log(1 - x^ + 1e-10)
+    kl             = -1/2 sum_latent 1 + z_log_var - z_mean^2 - exp(z_log_var)
+
+minimised by RMSProp. Pixels are grey values in [0, 1], so the reconstruction term is a cross
+entropy, not a likelihood of binary pixels; it is bounded below by the entropy of the pixels.
+
+Changes from the original:
+- The article calls the second head of the encoder `z_std`. It holds the log-variance, and is named
+  `z_log_var` here.
+- The loss is computed from logits, since log(1e-10 + 1 - x^) is log(0) in float32 once a logit
+  exceeds 16.6. The value is the article's wherever the article's is finite.
+- The article read images through a queue of shuffled file names. Here each epoch is a permutation
+  that is a function of (seed, step), so that a run can stop and go on anywhere.
+- The article printed the loss of one batch of 64. `train` prints the mean over the last call
+  (100 updates), which is less noisy, and the loss on all held-out images.
+- The article saved the reconstruction alone, so its decoder had to be rebuilt by hand from ten raw
+  variables. The export has a signature for the decoder.
+"""
+
+import math
+import statistics
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_gen import data, plots
+from tf_gen.base import Generative
+from tf_gen.numerics import log_sigmoid
+
+
+@dataclass(frozen=True)
+class Config:
+    hidden_dim: int = 512  # units in the hidden layer of encoder and decoder
+    latent_dim: int = 2  # length of z
+    batch_size: int = 64  # images an update
+    learning_rate: float = 0.001  # of RMSProp
+    decay: float = 0.9  # of RMSProp's mean of squared gradients
+    steps: int = 30_000  # updates in all
+    log_every: int = 1_000  # updates between two lines of the log
+    seed: int = 0  # of the initial weights, the order of the images and the noise
+
+    def __post_init__(self):
+        for name in ("hidden_dim", "latent_dim", "batch_size", "steps", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
+        if not 0 <= self.decay < 1:
+            raise ValueError(f"decay must be at least 0 and below 1, not {self.decay}")
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"seed must be from 0 to 2**31 - 1, not {self.seed}")
+
+
+PRESETS = {"article": Config()}
+LOG_LINE = "step {step} ,loss {loss:.4f}, held-out {held_out_loss:.4f}"
+SAMPLE_FLAGS = "--z 3,3 --out three.png"  # what to try first with the export
+
+
+# ---- Losses -------------------------------------------------------------------------------------
+
+
+def reconstruction_loss(images, logits):
+    """Cross entropy of each image, in nats: float32 [batch] from two [batch, 28, 28]."""
+    log_likelihood = images * log_sigmoid(logits, 1e-10) + (1 - images) * log_sigmoid(-logits, 1e-10)
+    return -tf.reduce_sum(log_likelihood, axis=[1, 2])
+
+
+def kl_divergence(z_mean, z_log_var):
+    """KL(N(z_mean, exp(z_log_var)) || N(0, I)), in nats: float32 [batch] from two [batch, latent]."""
+    return -0.5 * tf.reduce_sum(1 + z_log_var - z_mean**2 - tf.exp(z_log_var), axis=1)
+
+
+# ---- Initial values and optimiser ---------------------------------------------------------------
+
+
+def article_normal(seed):
+    """The article's `glorot_init`: N(0, 1 / (shape[0] / 2)), for biases with their own length."""
+    draws = keras.random.SeedGenerator(seed)  # one generator, so that no two variables are alike
+
+    def initializer(shape, dtype=None):
+        return keras.random.normal(shape, stddev=(shape[0] / 2) ** -0.5, dtype=dtype, seed=draws)
+
+    return initializer
+
+
+@keras.saving.register_keras_serializable("tf_gen")
+class RMSpropTF1(keras.optimizers.RMSprop):
+    """RMSProp as in TensorFlow 1, whose mean of squared gradients starts at 1 instead of 0.
+
+    The first steps are therefore small; Keras's would be as long as sqrt(10) learning rates each.
+    """
+
+    def build(self, variables):
+        if not self.built:
+            super().build(variables)
+            for velocity in self._velocities:
+                velocity.assign(keras.ops.ones_like(velocity))
+
+
+# ---- Networks -----------------------------------------------------------------------------------
+
+
+class Encoder(keras.layers.Layer):
+    """images [batch, 28, 28] -> z_mean, z_log_var, each [batch, latent]."""
+
+    def __init__(self, hidden_dim, latent_dim, initializer):
+        super().__init__()
+        init = {"kernel_initializer": initializer, "bias_initializer": initializer}
+        self.flatten = keras.layers.Flatten()
+        self.hidden = keras.layers.Dense(hidden_dim, activation="tanh", **init)
+        self.z_mean = keras.layers.Dense(latent_dim, **init)
+        self.z_log_var = keras.layers.Dense(latent_dim, **init)
+
+    def call(self, images):
+        h = self.hidden(self.flatten(images))  # [batch, hidden]
+        return self.z_mean(h), self.z_log_var(h)
+
+
+class Decoder(keras.layers.Layer):
+    """z [batch, latent] -> logits [batch, 28, 28]."""
+
+    def __init__(self, hidden_dim, initializer):
+        super().__init__()
+        init = {"kernel_initializer": initializer, "bias_initializer": initializer}
+        self.hidden = keras.layers.Dense(hidden_dim, activation="tanh", **init)
+        self.logits = keras.layers.Dense(28 * 28, **init)
+        self.image = keras.layers.Reshape([28, 28])
+
+    def call(self, z):
+        return self.image(self.logits(self.hidden(z)))
+
+
+# ---- The model ----------------------------------------------------------------------------------
+
+
+@keras.saving.register_keras_serializable("tf_gen")
+class VAE(Generative):
+    losses_reported = ("loss", "reconstruction", "kl")
+
+    def __init__(self, hidden_dim=512, latent_dim=2, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden_dim = hidden_dim
+        self.latent_dim = latent_dim
+        self.seed = seed
+        initializer = article_normal(seed)
+        self.encoder = Encoder(hidden_dim, latent_dim, initializer)
+        self.decoder = Decoder(hidden_dim, initializer)
+        self.means = [keras.metrics.Mean(name) for name in self.losses_reported]
+        self(tf.zeros([1, 28, 28]))  # creates the variables
+
+    def call(self, images):
+        """Reconstruct through z_mean: float32 [batch, 28, 28] to the same."""
+        z_mean, _ = self.encode(images)
+        return self.decode(z_mean)
+
+    def encode(self, images):
+        """q(z|x): float32 [batch, 28, 28] in [0, 1] to z_mean and z_log_var, each [batch, latent]."""
+        return self.encoder(images)
+
+    def decode(self, z):
+        """The mean of p(x|z): float32 [batch, latent] to images [batch, 28, 28] in [0, 1]."""
+        return tf.sigmoid(self.decoder(z))
+
+    def prior(self, count, seed):
+        """Draw z ~ N(0, I): float32 [count, latent] from int32 [] and int32 [2]."""
+        return tf.random.stateless_normal([count, self.latent_dim], seed, alg="philox")
+
+    def loss_terms(self, batch):
+        """Reconstruction and KL of each image of a batch (see `batches`): two float32 [batch]."""
+        images = tf.cast(batch["images"], tf.float32) / 255
+        z_mean, z_log_var = self.encode(images)
+        z = z_mean + tf.exp(z_log_var / 2) * batch["epsilon"]
+        logits = self.decoder(z)
+        return reconstruction_loss(images, logits), kl_divergence(z_mean, z_log_var)
+
+    def update(self, batch):
+        """One step of RMSProp on the negative ELBO of a batch; returns loss, reconstruction, kl."""
+        with tf.GradientTape() as tape:
+            reconstruction, kl = map(tf.reduce_mean, self.loss_terms(batch))
+            loss = reconstruction + kl
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        return {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+
+    @property
+    def metrics(self):
+        return self.means
+
+    def test_step(self, batch):
+        """The negative ELBO with one draw of epsilon an image, as in training."""
+        reconstruction, kl = self.loss_terms(batch)
+        for mean, values in zip(self.means, (reconstruction + kl, reconstruction, kl), strict=True):
+            mean.update_state(values)
+        return self.get_metrics_result()
+
+    def signatures(self):
+        """What the SavedModel offers: name -> (function, its inputs); the first is the default."""
+        z = tf.TensorSpec([None, self.latent_dim], tf.float32, name="z")
+        count = tf.TensorSpec([], tf.int32, name="count")
+        seed = tf.TensorSpec([2], tf.int32, name="seed")
+        images = tf.TensorSpec([None, 28, 28], tf.float32, name="images")
+
+        def decode(z):
+            return {"images": self.decode(z)}
+
+        def sample(count, seed):
+            z = self.prior(count, seed)
+            return {"z": z, "images": self.decode(z)}
+
+        def encode(images):
+            z_mean, z_log_var = self.encode(images)
+            return {"z_mean": z_mean, "z_log_var": z_log_var}
+
+        def reconstruct(images):
+            return {"images": self(images)}
+
+        return {
+            "decode": (decode, [z]),
+            "sample": (sample, [count, seed]),
+            "encode": (encode, [images]),
+            "reconstruct": (reconstruct, [images]),
+        }
+
+    def get_config(self):
+        return {"hidden_dim": self.hidden_dim, "latent_dim": self.latent_dim, "seed": self.seed}
+
+
+def build(config):
+    """A built and compiled `VAE`, its weights drawn from `config.seed`."""
+    model = VAE(config.hidden_dim, config.latent_dim, config.seed)
+    # epsilon is inside the root in Keras, as it was in TensorFlow 1.
+    optimizer = RMSpropTF1(config.learning_rate, rho=config.decay, epsilon=1e-10)
+    model.compile(optimizer=optimizer, jit_compile=True)
+    optimizer.build(model.trainable_variables)
+    return model
+
+
+# ---- Data ---------------------------------------------------------------------------------------
+
+
+def batches(config, source, start=0):
+    """Endless `tf.data.Dataset` whose element k is the batch of update number start + k.
+
+    A batch is a dict of `images` uint8 [batch, 28, 28], 255 for white, and `epsilon` float32
+    [batch, latent] from N(0, I). It is a function of (config.seed, start + k) alone.
+    """
+    images = tf.constant(source.images)
+
+    def batch(step):
+        rows = data.examples_at(step, config.batch_size, len(images), config.seed)
+        shape = [config.batch_size, config.latent_dim]
+        seed = data.noise_seed(step, config.seed)
+        epsilon = tf.random.stateless_normal(shape, seed, alg="philox")
+        return {"images": tf.gather(images, rows), "epsilon": epsilon}
+
+    steps = tf.data.Dataset.counter(start)
+    return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def held_out_batches(config, source):
+    """All held-out images once, in batches like those of `batches`, epsilon fixed by the seed."""
+    count = len(source.held_out_images)
+    epsilon = tf.random.stateless_normal([count, config.latent_dim], [config.seed, -1], alg="philox")
+    batch = {"images": source.held_out_images, "epsilon": epsilon}
+    return tf.data.Dataset.from_tensor_slices(batch).batch(500)
+
+
+# ---- What the log and the pictures show -----------------------------------------------------------
+
+
+def measure(model, config, source):
+    """The losses on all held-out images: dict of floats."""
+    losses = model.evaluate(held_out_batches(config, source), verbose=0, return_dict=True)
+    return {f"held_out_{name}": losses[name] for name in model.losses_reported}
+
+
+def draw_progress(model, directory, step):
+    """Draw 100 samples of the prior, the same z at every step."""
+    images = model.decode(model.prior(100, [0, 0]))
+    plots.save(plots.mosaic(images, columns=10), directory / f"samples-{step:06d}.png")
+
+
+def draw_report(model, source, directory, history):
+    """Draw the trained model; return the names of the files, all in `directory`."""
+    steps = [int(row["step"]) for row in history]
+    names = ("loss", "held_out_loss")
+    curves = {name: [float(row[name]) for row in history] for name in names}
+    images = tf.constant(source.held_out_images, tf.float32) / 255
+    pictures = {
+        "loss.png": plots.loss_curve(steps, curves),
+        "reconstructions.png": plots.pairs(images[:50], model(images[:50])),
+    }
+    if model.latent_dim == 2:
+        axis = normal_quantiles(20)
+        z = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2).astype(np.float32)
+        pictures["manifold.png"] = plots.manifold(model.decode(z), axis)
+        z_mean = model.encode(images)[0].numpy()
+        labels = source.held_out_labels
+        centroids = {int(k): z_mean[labels == k].mean(axis=0) for k in np.unique(labels)}
+        digits = model.decode(np.stack(list(centroids.values())))
+        pictures["latent_map.png"] = plots.latent_map(z_mean, labels, centroids, digits)
+    for name, picture in pictures.items():
+        plots.save(picture, directory / name)
+    return list(pictures)
+
+
+def normal_quantiles(n):
+    """The points that cut N(0, 1) into n + 1 parts of equal probability: float64 [n]."""
+    normal = statistics.NormalDist()
+    return np.array([normal.inv_cdf((i + 1) / (n + 1)) for i in range(n)])

@@ -1,0 +1,234 @@
+"""A run directory: what a training run keeps on disk, so that it can stop anywhere and go on.
+
+    config.json              every setting, the data's hash, the versions
+    history.csv              a row for each line of the log
+    checkpoints/step-N/      model, optimisers and step counter; the newest KEEP of them
+    pictures/                what the model draws of itself
+    saved_model/             written last: a run is finished when it is there
+"""
+
+import csv
+import json
+import os
+import platform
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import tf_gen
+from tf_gen import files
+from tf_gen.cli import UserError
+
+KEEP = 3
+
+
+class RunDirectory:
+    """An open run directory, locked against other processes until `close`.
+
+    Args:
+        path: the directory; created where it is missing.
+        settings: dict of dicts and plain values, as `settings` makes it. Where the directory holds
+            a run already, it must have been made with the same ones.
+
+    Raises:
+        UserError: it is no run directory, is in use, or holds a run with other settings.
+        OSError: it cannot be written.
+    """
+
+    def __init__(self, path, settings):
+        self.path = Path(path)
+        self.pictures = self.path / "pictures"
+        self.saved_model = self.path / "saved_model"
+        self.history = self.path / "history.csv"
+        self.checkpoints = self.path / "checkpoints"
+        config = self.path / "config.json"
+        if self.path.is_dir() and any(self.path.iterdir()) and not config.exists():
+            strangers = {p.name for p in self.path.iterdir()} - {".lock"}
+            if any(not name.startswith(files.PREFIX) for name in strangers):
+                raise UserError(f"{path}: holds other files and no run; name another --run-dir")
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock()
+        if config.exists():
+            self.warnings = self._compare(read_config(self.path), settings)
+        else:
+            self.warnings = []
+            with files.beside(config) as temporary:
+                temporary.write_text(json.dumps(settings, indent=2) + "\n")
+        self.finished = self.saved_model.exists()
+
+    def _lock(self):
+        self._lock_file = open(self.path / ".lock", "a")  # noqa: SIM115  held open on purpose
+        try:
+            _lock_exclusively(self._lock_file)
+        except OSError as error:
+            self._lock_file.close()
+            raise UserError(f"{self.path}: another process is using this run directory") from error
+
+    def _compare(self, old, new):
+        """Refuse other settings; return warnings about other versions."""
+        old_versions, new_versions = old.pop("versions", {}), new["versions"]
+        new = {key: value for key, value in new.items() if key != "versions"}
+        changed = differences(old, new)
+        if changed:
+            raise UserError(
+                f"{self.path}: holds a run with other settings ({'; '.join(changed)}); "
+                "give the same ones to continue it, or name another --run-dir"
+            )
+        return [
+            f"this run was begun with other versions, so its bits may differ ({line})"
+            for line in differences(old_versions, new_versions)
+        ]
+
+    def close(self):
+        """Release the lock."""
+        self._lock_file.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def save(self, model, step):
+        """Write the checkpoint of `step` and delete all but the newest KEEP."""
+        self.checkpoints.mkdir(exist_ok=True)
+        target = self.checkpoints / f"step-{step:08d}"
+        if target.exists():
+            return  # the same step of the same run: the same bits
+        with files.beside(target) as temporary:
+            _checkpoint(model, tf.Variable(step, dtype=tf.int64)).write(str(temporary / "state"))
+        for old in list_checkpoints(self.path)[:-KEEP]:
+            shutil.rmtree(old)
+
+    def restore(self, model):
+        """Put the newest usable checkpoint into `model`, and forget what came after it.
+
+        Returns:
+            step, and a list of warnings about damaged checkpoints. Step 0 where nothing was saved.
+        """
+        files.remove_leftovers(self.path)
+        for directory in (self.checkpoints, self.pictures):
+            directory.mkdir(exist_ok=True)
+            files.remove_leftovers(directory)
+        if not list_checkpoints(self.path) and not self.history.exists():
+            self.save(model, 0)
+        step, damaged = restore(model, self.path)
+        for directory in damaged:
+            shutil.rmtree(directory)
+        rows = [row for row in self.read_history() if int(row["step"]) <= step]
+        if rows:
+            with files.beside(self.history) as temporary:
+                _write_rows(temporary, rows, header=True)
+        else:
+            self.history.unlink(missing_ok=True)
+        return step, [f"damaged checkpoint deleted: {directory}" for directory in damaged]
+
+    def log(self, row):
+        """Append the dict `row` to history.csv."""
+        _write_rows(self.history, [row], header=not self.history.exists())
+
+    def read_history(self):
+        """All whole rows of history.csv, each a dict of strings."""
+        if not self.history.exists():
+            return []
+        with self.history.open(newline="") as file:
+            return [row for row in csv.DictReader(file) if None not in row.values()]
+
+
+def settings(name, config, checkpoint_every, source):
+    """What config.json says: the model's name, its Config as a dict, data and versions."""
+    return {
+        "model": name,
+        "config": config,
+        "checkpoint_every": checkpoint_every,
+        "data": {
+            "source": source.name,
+            "sha256": source.sha256,
+            "train": len(source.images),
+            "held_out": len(source.held_out_images),
+        },
+        "versions": {
+            "tf_gen": tf_gen.__version__,
+            "python": platform.python_version(),
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+        },
+    }
+
+
+def read_config(path):
+    """The content of config.json of the run directory `path`. UserError if there is none."""
+    config = Path(path) / "config.json"
+    try:
+        return json.loads(config.read_text())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"{path}: no run directory (config.json is missing)") from error
+    except ValueError as error:
+        raise UserError(f"{config}: damaged ({error})") from error
+
+
+def list_checkpoints(path):
+    """The checkpoint directories of the run directory `path`, oldest first."""
+    # Listed rather than remembered in a file of their own, which could be torn or out of date.
+    return sorted((Path(path) / "checkpoints").glob("step-*"))
+
+
+def restore(model, path):
+    """Put the newest usable checkpoint of the run directory `path` into `model`; write nothing.
+
+    Returns:
+        The checkpoint's step, and the list of newer directories that are damaged.
+
+    Raises:
+        UserError: no checkpoint is usable.
+    """
+    damaged = []
+    for directory in reversed(list_checkpoints(path)):
+        step = tf.Variable(-1, dtype=tf.int64)
+        try:
+            _checkpoint(model, step).read(str(directory / "state")).assert_consumed()
+        except tf.errors.OpError:
+            damaged.append(directory)
+            continue
+        return int(step.numpy()), damaged
+    raise UserError(f"{path}: no usable checkpoint; to start anew, move this directory away")
+
+
+def differences(old, new, prefix=""):
+    """Lines `field: old -> new` for each entry on which two nested dicts differ."""
+    lines = []
+    for key in dict.fromkeys([*old, *new]):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            lines += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            lines.append(f"{prefix}{key}: {a} -> {b}")
+    return lines
+
+
+def _checkpoint(model, step):
+    return tf.train.Checkpoint(model=model, step=step)
+
+
+def _write_rows(path, rows, header):
+    with open(path, "a", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        if header:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
+def _lock_exclusively(file):
+    """Lock an open file for this process until it is closed; OSError if another one holds it."""
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
