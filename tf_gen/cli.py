@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import sys
+from pathlib import Path
 
 
 class UserError(ValueError):
@@ -23,7 +24,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(main):
-    """Run `main()` as a command: exit 1 with one line for a user's error, 130 or 143 for a signal."""
+    """Run `main()` as a command: status 1 and one line for a user's error, 130 or 143 for signals."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # a log file is read while it grows
     signal.signal(signal.SIGTERM, _terminate)
@@ -46,6 +47,10 @@ def import_tensorflow():
     They tell which processor instructions the build could have used and that there is no GPU, and
     no setting silences them all. Whoever sets TF_CPP_MIN_LOG_LEVEL, to any level, sees them.
     """
+    if os.environ["KERAS_BACKEND"] != "tensorflow":
+        raise UserError(
+            f"KERAS_BACKEND is {os.environ['KERAS_BACKEND']}, but tf_gen needs tensorflow; unset it"
+        )
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         import tensorflow  # noqa: F401
 
@@ -64,7 +69,7 @@ def import_tensorflow():
 def _stderr_discarded():
     """Discard what C++ code writes to stderr. A Python exception passes, and is printed later."""
     sys.stderr.flush()
-    with open(os.devnull, "w") as devnull:
+    with Path(os.devnull).open("w") as devnull:
         saved = os.dup(2)
         os.dup2(devnull.fileno(), 2)
         try:

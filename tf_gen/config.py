@@ -18,7 +18,7 @@ class ConfigSource:
     """What a model file says about its settings.
 
     Attributes:
-        Config: the dataclass, equal in all to `tf_gen.models.<name>.Config` but not the same object.
+        Config: the dataclass, like `tf_gen.models.<name>.Config` but another object.
         presets: dict of preset name to `Config`.
         help: dict of field name to its comment.
         summary: first line of the model file's docstring.
@@ -60,7 +60,9 @@ def add_flags(parser, source):
 
 def _is_config(node):
     if isinstance(node, ast.Import | ast.ImportFrom):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module]
+        names = (
+            [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module]
+        )
         return set(names) <= {"dataclasses", "math"}
     if isinstance(node, ast.ClassDef):
         return node.name == "Config"

@@ -235,9 +235,7 @@ def _bundled():
 def _split(name, images, labels, rank):
     held_out = rank % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
     labels = labels.astype(np.uint8)
-    return Source(
-        name, images[~held_out], labels[~held_out], images[held_out], labels[held_out]
-    )
+    return Source(name, images[~held_out], labels[~held_out], images[held_out], labels[held_out])
 
 
 def _arrays(source):

@@ -4,6 +4,7 @@ The SavedModel needs TensorFlow alone, neither tf_gen nor Keras. Its signatures 
 the model's `signatures()` lists; the first of them is `serving_default` too.
 """
 
+import errno
 import json
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def export(model, directory, settings):
 
     directory = Path(directory)
     if directory.exists():
-        raise FileExistsError(17, "will not replace what is there", str(directory))
+        raise FileExistsError(errno.EEXIST, "will not replace what is there", str(directory))
     directory.parent.mkdir(parents=True, exist_ok=True)
     archive = keras.export.ExportArchive()  # no .track(): that would store each variable twice
     for name, (function, inputs) in model.signatures().items():

@@ -1,7 +1,6 @@
 """Writing so that what is on disk is always whole: beside, then rename. Imports nothing heavy."""
 
 import contextlib
-import os
 import shutil
 from pathlib import Path
 
@@ -20,7 +19,7 @@ def beside(path):
     _remove(temporary)  # a killed process may have left one
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         _remove(temporary)
 

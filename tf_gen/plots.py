@@ -1,5 +1,7 @@
 """Figures. The only place that knows matplotlib."""
 
+import statistics
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -27,50 +29,79 @@ def pairs(originals, reconstructions, columns=10):
     return mosaic(rows.reshape(-1, *shape[2:]), columns)
 
 
-def manifold(images, axis):
-    """The decoder's image at each point of a square grid of the latent plane.
+def manifold(decode, n=20):
+    """The decoder's image at n x n points of the latent plane, on quantiles of N(0, 1).
 
     Args:
-        images: float [n * n, height, width]; the image at (axis[i], axis[j]) is number i + n * j.
-        axis: float [n], ascending: the values of each coordinate of z.
+        decode: function of z float32 [batch, 2] to images [batch, height, width] in [0, 1].
+        n: points a side; they cut N(0, 1) into n + 1 parts of equal probability.
     """
-    n = len(axis)
-    grid = np.asarray(images).reshape(n, n, *np.shape(images)[1:])[::-1]  # second coordinate upwards
+    normal = statistics.NormalDist()
+    axis = [normal.inv_cdf((i + 1) / (n + 1)) for i in range(n)]
+    # Read like text, the first row is at the top, where the second coordinate is largest.
+    z = np.array([(z0, z1) for z1 in reversed(axis) for z0 in axis], np.float32)
     figure = Figure(figsize=(8, 8), layout="constrained")
     axes = figure.add_subplot(title="The decoder's image at each z", xlabel="z[0]", ylabel="z[1]")
-    axes.imshow(mosaic(grid.reshape(n * n, *grid.shape[2:]), n, scale=1), cmap="gray", extent=(0, n, 0, n))
+    axes.imshow(mosaic(decode(z), n, scale=1), cmap="gray", extent=(0, n, 0, n))
     labels = [f"{value:.2f}" for value in axis]
     axes.set_xticks(np.arange(n) + 0.5, labels, rotation=90, fontsize=8)
     axes.set_yticks(np.arange(n) + 0.5, labels, fontsize=8)
     return figure
 
 
-def latent_map(z_mean, labels, centroids, images):
-    """Which z makes which digit: encoded images coloured by their label.
+def latent_map(decode, z_mean, labels):
+    """Which z makes which digit: encoded images coloured by label, and z to type into `--z`.
+
+    Beside the plane stand two points for each label with the decoder's image there: the centroid of
+    its z_mean, and the point where it is purest, since the centroid of a label that shares its
+    place with others, or has none of its own, may show another digit.
 
     Args:
+        decode: function of z float32 [batch, 2] to images [batch, height, width] in [0, 1].
         z_mean: float [n, 2].
         labels: int [n].
-        centroids: dict of label to its mean z_mean, float [2].
-        images: float [len(centroids), height, width], the decoder's image at each centroid.
     """
-    figure = Figure(figsize=(10, 7.5), layout="constrained")
-    left, right = figure.add_gridspec(1, 2, width_ratios=[4, 1])
-    plane = figure.add_subplot(left, title="Where the encoder puts held-out images", aspect="equal")
+    classes = np.unique(labels)
+    centroids = np.stack([z_mean[labels == label].mean(axis=0) for label in classes])
+    purest = np.stack([purest_point(z_mean, labels, label) for label in classes])
+    figure = Figure(figsize=(12, 7.5), layout="constrained")
+    plane_spec, table_spec = figure.add_gridspec(1, 2, width_ratios=[2, 1])
+    plane = figure.add_subplot(plane_spec, title="Where the encoder puts held-out images")
     plane.set(xlabel="z[0]", ylabel="z[1]")
-    column = right.subgridspec(len(centroids), 1)
-    for row, ((label, centroid), digit) in enumerate(zip(centroids.items(), images, strict=True)):
+    plane.set_aspect("equal", adjustable="datalim")
+    for row, label in enumerate(classes):
         colour = f"C{row % 10}"
         plane.scatter(*z_mean[labels == label].T, s=4, color=colour, alpha=0.5, linewidths=0)
         box = {"boxstyle": "circle", "facecolor": "white", "edgecolor": colour}
-        plane.annotate(str(label), centroid, ha="center", va="center", bbox=box)
-        axes = figure.add_subplot(column[row])
-        axes.imshow(digit, cmap="gray")
-        axes.set_axis_off()
-        z = ",".join(f"{value:.2f}" for value in centroid)
-        text = f"{label}:  --z {z}"
-        axes.text(1.1, 0.5, text, transform=axes.transAxes, va="center", family="monospace", color=colour)
+        plane.annotate(str(label), centroids[row], ha="center", va="center", bbox=box)
+    table = table_spec.subgridspec(len(classes), 2)
+    for column, (title, points) in enumerate({"centroid": centroids, "purest": purest}.items()):
+        for row, (label, z, digit) in enumerate(zip(classes, points, decode(points), strict=True)):
+            axes = figure.add_subplot(table[row, column], title=title if row == 0 else None)
+            axes.imshow(digit, cmap="gray")
+            axes.set_axis_off()
+            text = f"{label}:\n{z[0]:.2f},{z[1]:.2f}"
+            axes.text(1.1, 0.5, text, transform=axes.transAxes, va="center", color=f"C{row % 10}")
     return figure
+
+
+def purest_point(z_mean, labels, label, neighbours=50):
+    """The z_mean with this label that has most of its own kind among its nearest neighbours.
+
+    Args:
+        z_mean: float [n, 2]; the first 2,000 are looked at, which is enough to see the regions.
+        labels: int [n].
+
+    Returns:
+        float [2]; of several equally good ones the nearest to the label's centroid.
+    """
+    z, same = z_mean[:2000], labels[:2000] == label
+    candidates = z[same]
+    centroid = candidates.mean(axis=0)
+    candidates = candidates[np.argsort(np.sum((candidates - centroid) ** 2, axis=1), kind="stable")]
+    distances = np.sum((candidates[:, None] - z) ** 2, axis=2)
+    nearest = np.argsort(distances, axis=1)[:, :neighbours]
+    return candidates[np.argmax(same[nearest].sum(axis=1))]
 
 
 def loss_curve(steps, curves):

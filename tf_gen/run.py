@@ -1,10 +1,10 @@
 """A run directory: what a training run keeps on disk, so that it can stop anywhere and go on.
 
-    config.json              every setting, the data's hash, the versions
-    history.csv              a row for each line of the log
-    checkpoints/step-N/      model, optimisers and step counter; the newest KEEP of them
-    pictures/                what the model draws of itself
-    saved_model/             written last: a run is finished when it is there
+config.json              every setting, the data's hash, the versions
+history.csv              a row for each line of the log
+checkpoints/step-N/      model, optimisers and step counter; the newest KEEP of them
+pictures/                what the model draws of itself
+saved_model/             written last: a run is finished when it is there
 """
 
 import csv
@@ -51,36 +51,25 @@ class RunDirectory:
                 raise UserError(f"{path}: holds other files and no run; name another --run-dir")
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock()
-        if config.exists():
-            self.warnings = self._compare(read_config(self.path), settings)
-        else:
-            self.warnings = []
-            with files.beside(config) as temporary:
-                temporary.write_text(json.dumps(settings, indent=2) + "\n")
+        try:
+            if config.exists():
+                self.warnings = _compare(self.path, read_config(self.path), settings)
+            else:
+                self.warnings = []
+                with files.beside(config) as temporary:
+                    temporary.write_text(json.dumps(settings, indent=2) + "\n")
+        except BaseException:
+            self.close()
+            raise
         self.finished = self.saved_model.exists()
 
     def _lock(self):
-        self._lock_file = open(self.path / ".lock", "a")  # noqa: SIM115  held open on purpose
+        self._lock_file = (self.path / ".lock").open("a")  # noqa: SIM115  held open on purpose
         try:
             _lock_exclusively(self._lock_file)
         except OSError as error:
             self._lock_file.close()
             raise UserError(f"{self.path}: another process is using this run directory") from error
-
-    def _compare(self, old, new):
-        """Refuse other settings; return warnings about other versions."""
-        old_versions, new_versions = old.pop("versions", {}), new["versions"]
-        new = {key: value for key, value in new.items() if key != "versions"}
-        changed = differences(old, new)
-        if changed:
-            raise UserError(
-                f"{self.path}: holds a run with other settings ({'; '.join(changed)}); "
-                "give the same ones to continue it, or name another --run-dir"
-            )
-        return [
-            f"this run was begun with other versions, so its bits may differ ({line})"
-            for line in differences(old_versions, new_versions)
-        ]
 
     def close(self):
         """Release the lock."""
@@ -99,7 +88,12 @@ class RunDirectory:
         if target.exists():
             return  # the same step of the same run: the same bits
         with files.beside(target) as temporary:
-            _checkpoint(model, tf.Variable(step, dtype=tf.int64)).write(str(temporary / "state"))
+            try:
+                _checkpoint(model, tf.Variable(step, dtype=tf.int64)).write(
+                    str(temporary / "state")
+                )
+            except tf.errors.OpError as error:  # say, no space left
+                raise OSError(f"{target}: cannot be written ({error.message})") from error
         for old in list_checkpoints(self.path)[:-KEEP]:
             shutil.rmtree(old)
 
@@ -191,7 +185,7 @@ def restore(model, path):
         step = tf.Variable(-1, dtype=tf.int64)
         try:
             _checkpoint(model, step).read(str(directory / "state")).assert_consumed()
-        except tf.errors.OpError:
+        except (tf.errors.OpError, IndexError, ValueError):  # as TensorFlow reports damage
             damaged.append(directory)
             continue
         return int(step.numpy()), damaged
@@ -210,12 +204,27 @@ def differences(old, new, prefix=""):
     return lines
 
 
+def _compare(path, old, new):
+    """Refuse a run with other settings; return warnings about other versions."""
+    old_versions, new_versions = old.pop("versions", {}), new["versions"]
+    changed = differences(old, {key: value for key, value in new.items() if key != "versions"})
+    if changed:
+        raise UserError(
+            f"{path}: holds a run with other settings ({'; '.join(changed)}); "
+            "give the same ones to continue it, or name another --run-dir"
+        )
+    return [
+        f"this run was begun with other versions, so its bits may differ ({line})"
+        for line in differences(old_versions, new_versions)
+    ]
+
+
 def _checkpoint(model, step):
     return tf.train.Checkpoint(model=model, step=step)
 
 
 def _write_rows(path, rows, header):
-    with open(path, "a", newline="") as file:
+    with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         if header:
             writer.writeheader()

@@ -36,7 +36,9 @@ def main(argv=None):
     run_dir = arguments.run_dir or Path("runs", arguments.model)
     with run.RunDirectory(run_dir, described) as directory:
         if directory.finished:
-            print(f"{run_dir}: finished already, nothing to do; another run needs another --run-dir")
+            print(
+                f"{run_dir}: finished already, nothing to do; another run needs another --run-dir"
+            )
             return 0
         device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
         print(f"training {arguments.model} on {device}, TensorFlow {tf.__version__}, in {run_dir}")
@@ -75,7 +77,9 @@ def parse(argv):
             help="auto, tfds, bundled, a directory of IDX files or a list of images "
             "(default: auto: what TensorFlow Datasets has or can download, else bundled)",
         )
-        flags.add_argument("--run-dir", type=Path, help=f"where to keep the run (default: runs/{name})")
+        flags.add_argument(
+            "--run-dir", type=Path, help=f"where to keep the run (default: runs/{name})"
+        )
         flags.add_argument(
             "--checkpoint-every",
             type=int,
@@ -98,13 +102,15 @@ def parse(argv):
 
 
 def train(model, module, model_config, source, directory, start, arguments):
-    """Bring `model` from step `start` to the last one; return the signal that stopped it, or None."""
+    """Bring `model` from step `start` to the last; return the signal that stopped it, or None."""
     import tensorflow as tf
     from tqdm import tqdm
 
     program = tf.function(model.train_step, jit_compile=True)
     total, log_every = model_config.steps, model_config.log_every
-    board = Board(arguments.tensorboard)
+    writer = None
+    if arguments.tensorboard:
+        writer = tf.summary.create_file_writer(str(arguments.tensorboard))
     step, seconds, begin = start, 0.0, time.monotonic()
     updates = 0  # since the last line of the log
     stop = StopRequest()
@@ -126,8 +132,11 @@ def train(model, module, model_config, source, directory, start, arguments):
                 row["updates_per_second"] = round(updates / seconds, 1)
                 updates, seconds = 0, 0.0
                 directory.log(row)
-                board.log(row)
-                line = module.LOG_LINE.format(**row) + f", {row['updates_per_second']:.0f} updates/s"
+                if writer:
+                    write_scalars(writer, row)
+                line = (
+                    module.LOG_LINE.format(**row) + f", {row['updates_per_second']:.0f} updates/s"
+                )
                 if bar.disable:
                     left = (time.monotonic() - begin) / (step - start) * (total - step)
                     line += f", {tqdm.format_interval(left)} left"
@@ -141,7 +150,7 @@ def train(model, module, model_config, source, directory, start, arguments):
 
 
 def calls(module, model_config, source, start, checkpoint_every):
-    """Yield, from step `start` to the last, how many updates to do now and their stacked batches."""
+    """Yield, from step `start` to the last: how many updates to do now, their stacked batches."""
 
     def sizes():
         step = start
@@ -180,7 +189,7 @@ def finish(model, module, model_config, source, directory, settings):
 
 
 class StopRequest:
-    """Within `with`, the first SIGINT or SIGTERM is noted in `signum`; a second one acts at once."""
+    """In `with`, the first SIGINT or SIGTERM is noted in `signum`; a second one acts at once."""
 
     def __init__(self):
         self.signum = None
@@ -197,22 +206,14 @@ class StopRequest:
         signal.signal(signum, self.handlers[signum])
 
 
-class Board:
-    """Writes the scalars of each line of the log for TensorBoard, where a directory is given."""
+def write_scalars(writer, row):
+    """Write a row of the log to a `tf.summary` writer."""
+    import tensorflow as tf
 
-    def __init__(self, directory):
-        import tensorflow as tf
-
-        self.writer = tf.summary.create_file_writer(str(directory)) if directory else None
-
-    def log(self, row):
-        import tensorflow as tf
-
-        if self.writer:
-            with self.writer.as_default(step=row["step"]):
-                for name, value in row.items():
-                    tf.summary.scalar(name, value)
-            self.writer.flush()
+    with writer.as_default(step=row["step"]):
+        for name, value in row.items():
+            tf.summary.scalar(name, value)
+    writer.flush()
 
 
 if __name__ == "__main__":

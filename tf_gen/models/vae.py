@@ -29,11 +29,9 @@ Changes from the original:
 """
 
 import math
-import statistics
 from dataclasses import dataclass
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tf_gen import data, plots
@@ -74,12 +72,14 @@ SAMPLE_FLAGS = "--z 3,3 --out three.png"  # what to try first with the export
 
 def reconstruction_loss(images, logits):
     """Cross entropy of each image, in nats: float32 [batch] from two [batch, 28, 28]."""
-    log_likelihood = images * log_sigmoid(logits, 1e-10) + (1 - images) * log_sigmoid(-logits, 1e-10)
+    log_likelihood = images * log_sigmoid(logits, 1e-10) + (1 - images) * log_sigmoid(
+        -logits, 1e-10
+    )
     return -tf.reduce_sum(log_likelihood, axis=[1, 2])
 
 
 def kl_divergence(z_mean, z_log_var):
-    """KL(N(z_mean, exp(z_log_var)) || N(0, I)), in nats: float32 [batch] from two [batch, latent]."""
+    """KL(N(z_mean, exp(z_log_var)) || N(0, I)) in nats: float32 [batch] from [batch, latent]."""
     return -0.5 * tf.reduce_sum(1 + z_log_var - z_mean**2 - tf.exp(z_log_var), axis=1)
 
 
@@ -167,7 +167,7 @@ class VAE(Generative):
         return self.decode(z_mean)
 
     def encode(self, images):
-        """q(z|x): float32 [batch, 28, 28] in [0, 1] to z_mean and z_log_var, each [batch, latent]."""
+        """q(z|x): float32 [batch, 28, 28] in [0, 1] to z_mean, z_log_var, both [batch, latent]."""
         return self.encoder(images)
 
     def decode(self, z):
@@ -273,12 +273,14 @@ def batches(config, source, start=0):
 def held_out_batches(config, source):
     """All held-out images once, in batches like those of `batches`, epsilon fixed by the seed."""
     count = len(source.held_out_images)
-    epsilon = tf.random.stateless_normal([count, config.latent_dim], [config.seed, -1], alg="philox")
+    epsilon = tf.random.stateless_normal(
+        [count, config.latent_dim], [config.seed, -1], alg="philox"
+    )
     batch = {"images": source.held_out_images, "epsilon": epsilon}
     return tf.data.Dataset.from_tensor_slices(batch).batch(500)
 
 
-# ---- What the log and the pictures show -----------------------------------------------------------
+# ---- What the log and the pictures show ---------------------------------------------------------
 
 
 def measure(model, config, source):
@@ -304,20 +306,11 @@ def draw_report(model, source, directory, history):
         "reconstructions.png": plots.pairs(images[:50], model(images[:50])),
     }
     if model.latent_dim == 2:
-        axis = normal_quantiles(20)
-        z = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2).astype(np.float32)
-        pictures["manifold.png"] = plots.manifold(model.decode(z), axis)
-        z_mean = model.encode(images)[0].numpy()
-        labels = source.held_out_labels
-        centroids = {int(k): z_mean[labels == k].mean(axis=0) for k in np.unique(labels)}
-        digits = model.decode(np.stack(list(centroids.values())))
-        pictures["latent_map.png"] = plots.latent_map(z_mean, labels, centroids, digits)
+        z_mean, _ = model.encode(images)
+        pictures["manifold.png"] = plots.manifold(model.decode)
+        pictures["latent_map.png"] = plots.latent_map(
+            model.decode, z_mean.numpy(), source.held_out_labels
+        )
     for name, picture in pictures.items():
         plots.save(picture, directory / name)
     return list(pictures)
-
-
-def normal_quantiles(n):
-    """The points that cut N(0, 1) into n + 1 parts of equal probability: float64 [n]."""
-    normal = statistics.NormalDist()
-    return np.array([normal.inv_cdf((i + 1) / (n + 1)) for i in range(n)])
