@@ -24,7 +24,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(main):
-    """Run `main()` as a command: status 1 and one line for a user's error, 130 or 143 for signals."""
+    """Run `main()` as a command: status 1 and a line for a user's error, 130 or 143 for signals."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # a log file is read while it grows
     signal.signal(signal.SIGTERM, _terminate)

@@ -75,7 +75,8 @@ def latent_map(decode, z_mean, labels):
         box = {"boxstyle": "circle", "facecolor": "white", "edgecolor": colour}
         plane.annotate(str(label), centroids[row], ha="center", va="center", bbox=box)
     table = table_spec.subgridspec(len(classes), 2)
-    for column, (title, points) in enumerate({"centroid": centroids, "purest": purest}.items()):
+    columns = {"--z at centroid": centroids, "--z where purest": purest}
+    for column, (title, points) in enumerate(columns.items()):
         for row, (label, z, digit) in enumerate(zip(classes, points, decode(points), strict=True)):
             axes = figure.add_subplot(table[row, column], title=title if row == 0 else None)
             axes.imshow(digit, cmap="gray")
@@ -89,18 +90,18 @@ def purest_point(z_mean, labels, label, neighbours=50):
     """The z_mean with this label that has most of its own kind among its nearest neighbours.
 
     Args:
-        z_mean: float [n, 2]; the first 2,000 are looked at, which is enough to see the regions.
+        z_mean: float [n, 2].
         labels: int [n].
 
     Returns:
         float [2]; of several equally good ones the nearest to the label's centroid.
     """
-    z, same = z_mean[:2000], labels[:2000] == label
-    candidates = z[same]
+    same = labels == label
+    candidates = z_mean[same]
     centroid = candidates.mean(axis=0)
     candidates = candidates[np.argsort(np.sum((candidates - centroid) ** 2, axis=1), kind="stable")]
-    distances = np.sum((candidates[:, None] - z) ** 2, axis=2)
-    nearest = np.argsort(distances, axis=1)[:, :neighbours]
+    distances = np.sum((candidates[:, None] - z_mean) ** 2, axis=2)
+    nearest = np.argpartition(distances, min(neighbours, len(z_mean) - 1), axis=1)[:, :neighbours]
     return candidates[np.argmax(same[nearest].sum(axis=1))]
 
 

@@ -64,7 +64,7 @@ class RunDirectory:
         self.finished = self.saved_model.exists()
 
     def _lock(self):
-        self._lock_file = (self.path / ".lock").open("a")  # noqa: SIM115  held open on purpose
+        self._lock_file = (self.path / ".lock").open("a")
         try:
             _lock_exclusively(self._lock_file)
         except OSError as error:
