@@ -1,0 +1,48 @@
+import os
+import signal
+import subprocess
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pytest
+
+from tf_gen import cli, data
+
+
+@pytest.fixture(scope="session")
+def bundled():
+    """The 5,000 digits that need no network."""
+    return data.load("bundled")
+
+
+@pytest.fixture
+def command(capfd):
+    """Run a command's `main` in this process; return its exit status, stdout and stderr."""
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def run(main, *argv):
+        with pytest.raises(SystemExit) as exit_:
+            cli.run(lambda: main([str(a) for a in argv]))
+        return exit_.value.code or 0, *capfd.readouterr()
+
+    yield run
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def process(tmp_path):
+    """Run `python ARGUMENTS` in a fresh process and directory, as a user would."""
+
+    def run(*arguments, **environment):
+        env = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"} | environment
+        return subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run

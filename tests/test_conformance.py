@@ -1,0 +1,177 @@
+"""What the frame relies on, for every model of the registry."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_gen import config, run
+from tf_gen.models import NAMES, load
+
+PRESETS = [(name, preset) for name in NAMES for preset in load(name).PRESETS]
+
+
+@pytest.fixture(params=PRESETS, ids="-".join)
+def model_file(request):
+    """The module of a model and one of its presets."""
+    name, preset = request.param
+    module = load(name)
+    return module, module.PRESETS[preset]
+
+
+def elements(module, settings, source, count, start=0):
+    return list(module.batches(settings, source, start).take(count).as_numpy_iterator())
+
+
+def stacked(module, settings, source, count, start=0):
+    return next(iter(module.batches(settings, source, start).batch(count)))
+
+
+def state(model):
+    """Everything that training changes, but for the metrics of `evaluate`."""
+    return [v.numpy() for v in [*model.variables, *model.optimizer.variables]]
+
+
+def same(a, b):
+    return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_config_is_read_without_tensorflow_as_the_model_file_means_it(name):
+    module, source = load(name), config.read(name)
+    assert dataclasses.asdict(source.Config()) == dataclasses.asdict(module.Config())
+    assert list(source.presets) == list(module.PRESETS)
+    assert module.PRESETS["article"] == module.Config()
+    for field in dataclasses.fields(module.Config):
+        assert source.help[field.name], f"{field.name} has no comment"
+
+
+def test_config_survives_json(model_file):
+    module, settings = model_file
+    text = json.dumps(dataclasses.asdict(settings))
+    assert module.Config(**json.loads(text)) == settings
+
+
+def test_weights_are_a_function_of_the_seed(model_file):
+    module, settings = model_file
+    assert same(state(module.build(settings)), state(module.build(settings)))
+    other = dataclasses.replace(settings, seed=settings.seed + 1)
+    for a, b in zip(module.build(settings).weights, module.build(other).weights, strict=True):
+        a, b = a.numpy(), b.numpy()
+        constant = np.ptp(a) == 0  # such as biases that start at 0
+        assert constant or not np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("start", [1, 69, 70, 71, 1000])
+def test_batches_start_anywhere(model_file, bundled, start):
+    module, settings = model_file  # 4,500 images in batches of 64: epoch 2 begins in batch 70
+    whole = elements(module, settings, bundled, start + 2)
+    part = elements(module, settings, bundled, 2, start)
+    for a, b in zip(whole[start:], part, strict=True):
+        assert a.keys() == b.keys()
+        assert all(np.array_equal(a[key], b[key]) for key in a)
+
+
+def test_batches_differ_between_steps_and_seeds(model_file, bundled):
+    module, settings = model_file
+    other = dataclasses.replace(settings, seed=settings.seed + 1)
+    first, second = elements(module, settings, bundled, 2)
+    (third,) = elements(module, other, bundled, 1)
+    for key in first:
+        assert not np.array_equal(first[key], second[key])
+        assert not np.array_equal(first[key], third[key])
+
+
+def test_update_is_deterministic_and_reports_scalars(model_file, bundled):
+    module, settings = model_file
+    (batch,) = elements(module, settings, bundled, 1)
+    a, b = module.build(settings), module.build(settings)
+    before = state(a)
+    losses = a.update(batch)
+    assert tuple(losses) == a.losses_reported
+    assert all(value.shape == () and np.isfinite(value) for value in losses.values())
+    b.update(batch)
+    assert same(state(a), state(b))
+    assert not same(state(a), before)
+
+
+def test_many_updates_in_one_program_are_single_ones_to_the_bit(model_file, bundled):
+    module, settings = model_file
+    a, b, c = (module.build(settings) for _ in range(3))
+    stack = stacked(module, settings, bundled, 6)
+    program = tf.function(a.train_step, jit_compile=True)
+    mean = program(stack)
+    program = tf.function(b.train_step, jit_compile=True)
+    single = [program({key: value[k : k + 1] for key, value in stack.items()}) for k in range(6)]
+    assert same(state(a), state(b))
+    for name, value in mean.items():
+        np.testing.assert_allclose(value, np.mean([s[name] for s in single]), rtol=1e-5)
+    c.fit(
+        module.batches(settings, bundled).batch(2),
+        steps_per_epoch=3,
+        verbose=0,
+        shuffle=False,
+    )
+    assert same(state(a), state(c))
+
+
+def test_checkpoint_holds_all_that_training_changes(model_file, bundled, tmp_path):
+    module, settings = model_file
+    model = module.build(settings)
+    program = tf.function(model.train_step, jit_compile=True)
+    program(stacked(module, settings, bundled, 3))
+    with run.RunDirectory(tmp_path, {"versions": {}}) as directory:
+        directory.save(model, 3)
+    program(stacked(module, settings, bundled, 3, start=3))
+
+    resumed = module.build(dataclasses.replace(settings, seed=7))
+    step, damaged = run.restore(resumed, tmp_path)
+    assert (step, damaged) == (3, [])
+    tf.function(resumed.train_step, jit_compile=True)(
+        stacked(module, settings, bundled, 3, start=3)
+    )
+    assert same(state(model), state(resumed))
+
+
+def test_keras_file_round_trip(model_file, bundled, tmp_path):
+    module, settings = model_file
+    model = module.build(settings)
+    (batch,) = elements(module, settings, bundled, 1)
+    model.update(batch)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert same(state(model), state(loaded))
+    model.update(batch)
+    loaded.update(batch)
+    assert same(state(model), state(loaded))
+
+
+def test_prior_repeats_and_decode_draws_nothing(model_file):
+    module, settings = model_file
+    model = module.build(settings)
+    z = model.prior(5, [1, 2])
+    assert z.shape[0] == 5
+    np.testing.assert_array_equal(z, model.prior(5, [1, 2]))
+    assert not np.array_equal(z, model.prior(5, [1, 3]))
+    assert not np.array_equal(z, model.prior(5, [2, 2]))
+    graph = tf.function(model.decode).get_concrete_function(z).graph
+    assert not [op.type for op in graph.get_operations() if "Random" in op.type]
+
+
+def test_what_is_logged_and_drawn(model_file, bundled, tmp_path):
+    module, settings = model_file
+    model = module.build(settings)
+    losses = dict.fromkeys(model.losses_reported, 1.5)
+    row = {"step": 1000, **losses, **module.measure(model, settings, bundled)}
+    assert all(isinstance(value, float | int) for value in row.values())
+    assert "1000" in module.LOG_LINE.format(**row)
+    module.draw_progress(model, tmp_path, 1000)
+    (progress,) = tmp_path.iterdir()
+    assert "001000" in progress.name
+    history = [{key: str(value) for key, value in row.items()}]  # as read from history.csv
+    names = module.draw_report(model, bundled, tmp_path, history)
+    assert names
+    assert {path.name for path in tmp_path.iterdir()} == {progress.name, *names}
