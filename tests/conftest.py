@@ -3,11 +3,13 @@ import signal
 import subprocess
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 import pytest
 
-from tf_gen import cli, data
+from tf_gen import cli
+
+cli.import_tensorflow()  # first, and without its messages, which would be taken for a command's
+
+from tf_gen import data  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -158,11 +158,14 @@ def read_config(path):
     """The content of config.json of the run directory `path`. UserError if there is none."""
     config = Path(path) / "config.json"
     try:
-        return json.loads(config.read_text())
+        settings = json.loads(config.read_text())
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"{path}: no run directory (config.json is missing)") from error
     except ValueError as error:
         raise UserError(f"{config}: damaged ({error})") from error
+    if not isinstance(settings, dict):
+        raise UserError(f"{config}: damaged (a JSON object is needed)")
+    return settings
 
 
 def list_checkpoints(path):

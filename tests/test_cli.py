@@ -1,0 +1,278 @@
+"""The commands: what they answer to a user's mistakes, and how fast."""
+
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_gen import export, sample, train
+from tf_gen.models import NAMES, vae
+
+
+@pytest.fixture(scope="module")
+def saved_model(tmp_path_factory):
+    """The export of an untrained VAE."""
+    directory = tmp_path_factory.mktemp("export") / "vae"
+    export.export(vae.build(vae.Config(hidden_dim=8)), directory, {"model": "vae"})
+    return directory
+
+
+def one_line(text, *words):
+    assert len(text.splitlines()) == 1, text
+    for word in words:
+        assert word in text
+    return True
+
+
+# ---- Without TensorFlow --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "status"),
+    [
+        ("train", ["--help"], 0),
+        *[("train", [name, "--help"], 0) for name in NAMES],
+        ("train", ["vae", "--steps", "0"], 2),
+        ("train", ["no-such-model"], 2),
+        ("sample", ["--help"], 0),
+        ("sample", ["x", "--z", "a"], 2),
+        ("export", ["--help"], 0),
+        ("export", ["/nonexistent", "out"], 1),
+    ],
+)
+def test_answers_that_need_no_tensorflow_do_not_import_it(process, module, arguments, status):
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['x', *{arguments!r}]\n"
+        "try:\n"
+        f"    runpy.run_module('tf_gen.{module}', run_name='__main__')\n"
+        "finally:\n"
+        "    heavy = {'tensorflow', 'keras', 'numpy', 'matplotlib'} & set(sys.modules)\n"
+        "    assert not heavy, heavy\n"
+    )
+    result = process("-c", code)
+    assert result.returncode == status, result.stderr
+    assert bool(result.stdout) == (status == 0)
+    if status:
+        assert one_line(result.stderr, "error")
+
+
+def test_help_names_every_field_with_its_default(command):
+    status, out, _ = command(train.main, "vae", "--help")
+    assert status == 0
+    text = re.sub(r"\s+", " ", out)
+    for name, value in vars(vae.Config()).items():
+        assert f"--{name.replace('_', '-')} " in text
+        assert f"(default: {value})" in text
+    for flag in ("--preset", "--data", "--run-dir", "--checkpoint-every", "--tensorboard"):
+        assert flag in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["MODEL"]),
+        (["no-such-model"], ["no-such-model", "vae"]),
+        (["vae", "--no-such-flag", "3"], ["--no-such-flag"]),
+        (["vae", "--step", "3"], ["--step"]),  # flags cannot be abbreviated
+        (["vae", "--steps", "0"], ["steps", "at least 1"]),
+        (["vae", "--steps", "1e3"], ["--steps", "1e3"]),
+        (["vae", "--batch-size", "-1"], ["batch_size", "-1"]),
+        (["vae", "--hidden-dim", "0"], ["hidden_dim"]),
+        (["vae", "--latent-dim", "0"], ["latent_dim"]),
+        (["vae", "--log-every", "0"], ["log_every"]),
+        (["vae", "--checkpoint-every", "0"], ["checkpoint_every"]),
+        (["vae", "--learning-rate", "nan"], ["learning_rate", "nan"]),
+        (["vae", "--learning-rate", "inf"], ["learning_rate"]),
+        (["vae", "--learning-rate", "0"], ["learning_rate"]),
+        (["vae", "--decay", "1"], ["decay"]),
+        (["vae", "--seed", "-1"], ["seed"]),
+        (["vae", "--seed", "2147483648"], ["seed"]),
+        (["vae", "--preset", "none"], ["--preset", "article"]),
+    ],
+)
+def test_usage_errors_are_one_line_and_status_2(command, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = command(train.main, *arguments)
+    assert (status, out) == (2, "")
+    assert one_line(err, *words)
+    assert not list(tmp_path.iterdir())
+
+
+# ---- Bad data and bad directories ----------------------------------------------------------------
+
+
+def test_bad_data_is_one_line_and_writes_nothing(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    directory = tmp_path / "mnist"
+    directory.mkdir()
+    content = gzip.compress(b"\0\0\x08\x03" + bytes(2000))
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (directory / f"{name}-ubyte.gz").write_bytes(content[:-9])
+    (tmp_path / "list.txt").write_text("missing.png 3\n")
+    before = sorted(tmp_path.rglob("*"))
+    for spec, words in {
+        directory: ["train-images-idx3-ubyte.gz", "damaged"],
+        tmp_path / "list.txt": ["list.txt", "line 1", "missing.png"],
+        tmp_path / "nothing": ["nothing"],
+    }.items():
+        status, out, err = command(train.main, "vae", "--data", spec)
+        assert (status, out) == (1, "")
+        assert one_line(err, *words)
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_unwritable_run_directory(command, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("precious")
+    for run_dir in (file, file / "below"):
+        status, _, err = command(train.main, "vae", "--data", "bundled", "--run-dir", run_dir)
+        assert status == 1
+        assert one_line(err, str(file))
+    assert file.read_text() == "precious"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
+def test_run_directory_without_permission(command, tmp_path):
+    tmp_path.chmod(0o500)
+    status, _, err = command(train.main, "vae", "--data", "bundled", "--run-dir", tmp_path / "run")
+    assert status == 1
+    assert one_line(err, "Permission denied")
+
+
+def test_foreign_directory_is_left_alone(command, tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    status, _, err = command(train.main, "vae", "--data", "bundled", "--run-dir", tmp_path)
+    assert status == 1
+    assert one_line(err, "holds other files")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_tensorboard_is_asked_for_before_training(command, tmp_path, monkeypatch):
+    monkeypatch.setattr(train.importlib.util, "find_spec", lambda name: None)
+    run_dir = tmp_path / "run"
+    status, _, err = command(
+        train.main, "vae", "--data", "bundled", "--run-dir", run_dir, "--tensorboard", tmp_path
+    )
+    assert status == 1
+    assert one_line(err, "tf_gen[tensorboard]")
+    assert not run_dir.exists()
+
+
+def test_other_keras_backend_is_refused(process):
+    result = process("-m", "tf_gen.train", "vae", "--data", "bundled", KERAS_BACKEND="jax")
+    assert result.returncode == 1
+    assert one_line(result.stderr, "KERAS_BACKEND", "jax")
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(command, tmp_path):
+    run_dir = tmp_path / "run"
+    status, _, err = command(
+        train.main, "vae", "--data", "bundled", "--run-dir", run_dir,
+        "--learning-rate", "1e30", "--steps", "20", "--log-every", "20", "--hidden-dim", "8",
+    )  # fmt: skip
+    assert status == 1
+    assert one_line(err, "loss is", "step 20", "--learning-rate")
+    assert [path.name for path in (run_dir / "checkpoints").iterdir()] == ["step-00000000"]
+
+
+# ---- sample --------------------------------------------------------------------------------------
+
+
+def test_sample_npy_holds_the_decoders_images(command, saved_model, tmp_path):
+    out = tmp_path / "a.npy"
+    status, printed, err = command(
+        sample.main, saved_model, "--z", "3,3", "--z", "-1.5,0", "--out", out
+    )
+    assert (status, err) == (0, "")
+    assert str(out) in printed
+    images = np.load(out)
+    assert (images.shape, images.dtype) == ((2, 28, 28), np.float32)
+    model = vae.build(vae.Config(hidden_dim=8))
+    np.testing.assert_allclose(images, model.decode(np.float32([[3, 3], [-1.5, 0]])), atol=1e-6)
+
+
+def test_sample_png_is_a_grid(command, saved_model, tmp_path):
+    status, _, _ = command(sample.main, saved_model, "--count", "5", "--out", tmp_path / "a.png")
+    assert status == 0
+    pixels = tf.io.decode_png((tmp_path / "a.png").read_bytes())
+    assert pixels.shape == (2 * 28 * 4, 3 * 28 * 4, 1)
+    assert not np.any(pixels[28 * 4 :, 2 * 28 * 4 :])  # the sixth place is empty
+    model = vae.build(vae.Config(hidden_dim=8))
+    first = model.decode(model.prior(5, [0, 0]))[0] * 255
+    np.testing.assert_allclose(pixels[: 28 * 4 : 4, : 28 * 4 : 4, 0], first, atol=0.51)
+
+
+def test_sample_seed_makes_the_difference(command, saved_model, tmp_path):
+    images = []
+    for seed in (1, 1, 2):
+        command(sample.main, saved_model, "--seed", seed, "--out", tmp_path / "a.npy")
+        images.append(np.load(tmp_path / "a.npy"))
+    np.testing.assert_array_equal(images[0], images[1])
+    assert not np.array_equal(images[0], images[2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["--z", "3"], 1, ["--z", "2"]),
+        (["--z", "3,3,3"], 1, ["--z", "3 numbers"]),
+        (["--z", "3,x"], 2, ["--z", "3,x"]),
+        (["--z", "nan,0"], 2, ["--z"]),
+        (["--z"], 2, ["--z"]),
+        (["--count", "0"], 2, ["--count"]),
+        (["--seed", "-1"], 2, ["--seed"]),
+        (["--out", "a.jpg"], 2, ["--out", ".png", ".npy"]),
+        (["--out", "no/such/directory/a.png"], 1, ["no/such/directory"]),
+    ],
+)
+def test_sample_errors(command, saved_model, tmp_path, monkeypatch, arguments, status, words):
+    monkeypatch.chdir(tmp_path)
+    result = command(sample.main, saved_model, *arguments)
+    assert result[:2] == (status, "")
+    assert one_line(result[2], *words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_sample_of_what_is_no_saved_model(command, tmp_path):
+    assert one_line(command(sample.main, tmp_path)[2], "no SavedModel")
+    (tmp_path / "saved_model.pb").write_bytes(b"garbage")
+    status, _, err = command(sample.main, tmp_path, "--out", tmp_path / "a.png")
+    assert status == 1
+    assert one_line(err, "cannot be read")
+
+
+def test_sample_needs_no_model_code(saved_model, tmp_path):
+    code = (
+        "import sys\n"
+        "for name in ('keras', 'tf_gen.models', 'tf_gen.base', 'matplotlib'):\n"
+        "    sys.modules[name] = None\n"
+        "from tf_gen import sample\n"
+        f"sys.exit(sample.main([{str(saved_model)!r}, '--z', '3,3', '--out', 'three.png']))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=300)
+    assert (tmp_path / "three.png").exists()
+
+
+# ---- export --------------------------------------------------------------------------------------
+
+
+def test_export_refuses_what_is_there(command, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text(json.dumps({"model": "vae"}))
+    out = tmp_path / "out"
+    out.mkdir()
+    status, _, err = command(export.main, tmp_path / "run", out)
+    assert status == 1
+    assert one_line(err, "exists already")
+    status, _, err = command(export.main, out, tmp_path / "new")
+    assert status == 1
+    assert one_line(err, "no run directory")
+    assert not list(out.iterdir())

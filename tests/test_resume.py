@@ -1,0 +1,261 @@
+"""A run that is stopped anywhere, by anything, ends with the same bits as one that is not."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from tf_gen import run, train
+
+RUN = ["vae", "--data", "bundled", "--steps", "1500", "--log-every", "100"]
+RUN += ["--checkpoint-every", "50", "--hidden-dim", "64"]
+
+# Dies while it saves: the checkpoint number N is half written, nothing is renamed yet.
+DIE_IN_SAVE = """
+import os, pathlib, signal, sys
+from tf_gen import cli, train
+
+saves, replace = 0, pathlib.Path.replace
+
+def dying_replace(self, target):
+    global saves
+    if "step-" in self.name:
+        saves += 1
+        if saves == 4:
+            data = next(self.glob("*.data*"))
+            data.write_bytes(data.read_bytes()[:1000])
+            os.kill(os.getpid(), signal.SIGKILL)
+    return replace(self, target)
+
+pathlib.Path.replace = dying_replace
+cli.run(lambda: train.main(sys.argv[1:]))
+"""
+
+
+def fingerprint(run_dir):
+    """SHA-256 over the names and bytes of all weights and optimiser state of the last step."""
+    last = run.list_checkpoints(run_dir)[-1]
+    assert last.name == "step-00001500"
+    reader = tf.train.load_checkpoint(str(last / "state"))
+    digest = hashlib.sha256()
+    names = sorted(n for n in reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in n)
+    assert any("encoder" in name for name in names)
+    assert any("optimizer" in name for name in names)
+    for name in names:
+        digest.update(name.encode() + reader.get_tensor(name).tobytes())
+    return digest.hexdigest()
+
+
+def history(run_dir):
+    """history.csv without the column that tells how fast this machine was."""
+    lines = (run_dir / "history.csv").read_text().splitlines()
+    return [line.rpartition(",")[0] for line in lines]
+
+
+def start(run_dir, *code):
+    command = [sys.executable, *(code or ("-m", "tf_gen.train")), *RUN, "--run-dir", str(run_dir)]
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def stop_at(process, run_dir, step, signum):
+    """Send a signal as soon as history.csv tells of `step`; return exit status, stdout, stderr."""
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        path = run_dir / "history.csv"
+        if path.exists() and f"\n{step}," in path.read_text():
+            break
+        time.sleep(0.005)
+    process.send_signal(signum)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def snapshot(directory):
+    return {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in Path(directory).rglob("*")}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("whole") / "run"
+    train.main([*RUN, "--run-dir", str(run_dir)])
+    return run_dir
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory, uninterrupted):
+    """The same run, stopped six times: what each of its processes said."""
+    run_dir = tmp_path_factory.mktemp("pieces") / "run"
+    said = {}
+
+    died = start(run_dir, "-c", DIE_IN_SAVE)
+    said["died in save"] = (died.wait(timeout=120), *died.communicate())
+    said["left by save"] = [path.name for path in (run_dir / "checkpoints").iterdir()]
+
+    said["SIGINT"] = stop_at(start(run_dir), run_dir, 300, signal.SIGINT)
+    said["SIGKILL"] = stop_at(start(run_dir), run_dir, 600, signal.SIGKILL)
+
+    newest = run.list_checkpoints(run_dir)[-1]
+    (newest / "state.data-00000-of-00001").write_bytes(b"torn")
+    shutil.copytree(newest, newest.with_name("step-99999999"))
+    said["SIGTERM"] = stop_at(start(run_dir), run_dir, 1000, signal.SIGTERM)
+
+    last = start(run_dir)
+    said["to the end"] = (last.wait(timeout=120), *last.communicate())
+    return run_dir, said
+
+
+def test_exit_statuses_and_messages(interrupted):
+    _, said = interrupted
+    assert said["died in save"][0] == -signal.SIGKILL
+    assert ".tmp-step-00000150" in said["left by save"]
+
+    status, out, err = said["SIGINT"]
+    assert (status, err) == (130, "")
+    assert "continuing at step 100" in out
+    assert "to continue: python -m tf_gen.train vae" in out.splitlines()[-1]
+
+    assert said["SIGKILL"][0] == -signal.SIGKILL
+
+    status, out, err = said["SIGTERM"]
+    assert status == 143
+    assert err.count("warning: damaged checkpoint deleted") == 2
+    assert len(err.splitlines()) == 2
+    assert "continuing at step" in out
+    assert "to continue" in out
+
+    status, out, err = said["to the end"]
+    assert (status, err) == (0, "")
+    assert "next: python -m tf_gen.sample" in out.splitlines()[-1]
+
+
+def test_the_pieces_are_the_whole_to_the_bit(interrupted, uninterrupted):
+    run_dir, _ = interrupted
+    assert fingerprint(run_dir) == fingerprint(uninterrupted)
+    assert history(run_dir) == history(uninterrupted)
+    for picture in (uninterrupted / "pictures").iterdir():
+        other = run_dir / "pictures" / picture.name
+        if "samples" in picture.name or "reconstructions" in picture.name:
+            assert other.read_bytes() == picture.read_bytes()
+        assert other.exists()
+    assert not list(run_dir.rglob(".tmp-*"))
+
+
+def test_fingerprint_sees_one_changed_bit(uninterrupted, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(uninterrupted, run_dir)
+    before = fingerprint(run_dir)
+    model = train.load("vae").build(train.load("vae").Config(hidden_dim=64))
+    run.restore(model, run_dir)
+    model.optimizer.variables[-1].assign(model.optimizer.variables[-1] * (1 + 1e-7))
+    last = run.list_checkpoints(run_dir)[-1]
+    run._checkpoint(model, tf.Variable(1500, dtype=tf.int64)).write(str(last / "state"))
+    assert fingerprint(run_dir) != before
+
+
+def test_finished_run_says_so_and_changes_nothing(uninterrupted, capsys):
+    before = snapshot(uninterrupted)
+    assert train.main([*RUN, "--run-dir", str(uninterrupted)]) == 0
+    assert "finished already" in capsys.readouterr().out
+    assert snapshot(uninterrupted) == before
+
+
+def test_pictures_and_export_are_made_up_for(uninterrupted, tmp_path, capsys):
+    """Of a run that was killed after its last checkpoint and before its export."""
+    run_dir = tmp_path / "run"
+    shutil.copytree(uninterrupted, run_dir)
+    shutil.rmtree(run_dir / "saved_model")
+    shutil.rmtree(run_dir / "pictures")
+    assert train.main([*RUN, "--run-dir", str(run_dir)]) == 0
+    assert (run_dir / "saved_model" / "saved_model.pb").exists()
+    assert (run_dir / "pictures" / "manifold.png").exists()
+    assert history(run_dir) == history(uninterrupted)
+
+
+def test_other_settings_are_refused_by_name(uninterrupted, command):
+    before = snapshot(uninterrupted)
+    arguments = [*RUN, "--seed", "3", "--steps", "1600", "--run-dir", uninterrupted]
+    status, _, err = command(train.main, *arguments)
+    assert status == 1
+    assert len(err.splitlines()) == 1
+    assert "config.seed: 0 -> 3" in err
+    assert "config.steps: 1500 -> 1600" in err
+    assert "batch_size" not in err
+    assert snapshot(uninterrupted) == before
+
+
+def test_other_versions_are_only_mentioned(uninterrupted, tmp_path, command):
+    run_dir = tmp_path / "run"
+    shutil.copytree(uninterrupted, run_dir)
+    shutil.rmtree(run_dir / "saved_model")
+    config = json.loads((run_dir / "config.json").read_text())
+    config["versions"]["keras"] = "3.0.0"
+    (run_dir / "config.json").write_text(json.dumps(config))
+    status, _, err = command(train.main, *RUN, "--run-dir", run_dir)
+    assert status == 0
+    assert "warning" in err
+    assert "keras: 3.0.0 ->" in err
+
+
+def test_second_process_is_refused(uninterrupted, tmp_path, command):
+    run_dir = tmp_path / "run"
+    shutil.copytree(uninterrupted, run_dir)
+    settings = json.loads((run_dir / "config.json").read_text())
+    with run.RunDirectory(run_dir, settings):
+        before = snapshot(run_dir)
+        status, _, err = command(train.main, *RUN, "--run-dir", run_dir)
+        assert status == 1
+        assert "another process" in err
+        assert snapshot(run_dir) == before
+    assert command(train.main, *RUN, "--run-dir", run_dir)[0] == 0
+
+
+def test_run_without_a_usable_checkpoint_is_no_fresh_start(uninterrupted, tmp_path, command):
+    for damage in (shutil.rmtree, lambda path: (path / "state.index").write_bytes(b"")):
+        run_dir = tmp_path / damage.__name__
+        shutil.copytree(uninterrupted, run_dir)
+        shutil.rmtree(run_dir / "saved_model")
+        for path in run.list_checkpoints(run_dir):
+            damage(path)
+        status, _, err = command(train.main, *RUN, "--run-dir", run_dir)
+        assert status == 1
+        assert "no usable checkpoint" in err
+        assert history(run_dir) == history(uninterrupted)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"model": 1}'])
+def test_damaged_config_is_refused(tmp_path, command, content):
+    (tmp_path / "config.json").write_text(content)
+    status, _, err = command(train.main, *RUN, "--run-dir", tmp_path)
+    assert status == 1
+    assert len(err.splitlines()) == 1
+    assert str(tmp_path) in err
+    assert (tmp_path / "config.json").read_text() == content
+
+
+def test_odd_intervals_make_every_step_once(command, tmp_path):
+    status, out, _ = command(
+        train.main, "vae", "--data", "bundled", "--run-dir", tmp_path / "run", "--hidden-dim", "8",
+        "--steps", "23", "--log-every", "7", "--checkpoint-every", "5",
+    )  # fmt: skip
+    assert status == 0
+    assert [line.partition(" ,")[0] for line in out.splitlines() if line.startswith("step ")] == [
+        "step 7",
+        "step 14",
+        "step 21",
+        "step 23",
+    ]
+    checkpoints = [path.name for path in run.list_checkpoints(tmp_path / "run")]
+    assert checkpoints == ["step-00000015", "step-00000020", "step-00000023"]
+    reader = tf.train.load_checkpoint(str(run.list_checkpoints(tmp_path / "run")[-1] / "state"))
+    iterations = [n for n in reader.get_variable_to_shape_map() if "iterations" in n]
+    assert reader.get_tensor(iterations[0]) == 23
