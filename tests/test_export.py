@@ -99,7 +99,8 @@ def test_same_seed_gives_same_images_in_two_processes(alone):
 
 @pytest.fixture(scope="module")
 def signatures(trained):
-    return tf.saved_model.load(str(trained[0] / "saved_model")).signatures
+    loaded = tf.saved_model.load(str(trained[0] / "saved_model"))
+    yield loaded.signatures  # which do not keep the variables alive by themselves
 
 
 @pytest.mark.parametrize("batch_size", [0, 1, 3, 1000])

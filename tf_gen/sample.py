@@ -18,7 +18,8 @@ def main(argv=None):
 
     from tf_gen.images import mosaic, write_png
 
-    signatures = _load(arguments.directory).signatures
+    model = _load(arguments.directory)
+    signatures = model.signatures  # does not keep the variables alive by itself
     if arguments.z:
         (spec,) = signatures["decode"].structured_input_signature[1].values()
         latent_dim = spec.shape[1]
