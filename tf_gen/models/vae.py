@@ -72,10 +72,9 @@ SAMPLE_FLAGS = "--z 3,3 --out three.png"  # what to try first with the export
 
 def reconstruction_loss(images, logits):
     """Cross entropy of each image, in nats: float32 [batch] from two [batch, 28, 28]."""
-    log_likelihood = images * log_sigmoid(logits, 1e-10) + (1 - images) * log_sigmoid(
-        -logits, 1e-10
-    )
-    return -tf.reduce_sum(log_likelihood, axis=[1, 2])
+    log_x = log_sigmoid(logits, 1e-10)  # log(x^ + 1e-10)
+    log_not_x = log_sigmoid(-logits, 1e-10)  # log(1 - x^ + 1e-10)
+    return -tf.reduce_sum(images * log_x + (1 - images) * log_not_x, axis=[1, 2])
 
 
 def kl_divergence(z_mean, z_log_var):
@@ -100,7 +99,8 @@ def article_normal(seed):
 class RMSpropTF1(keras.optimizers.RMSprop):
     """RMSProp as in TensorFlow 1, whose mean of squared gradients starts at 1 instead of 0.
 
-    The first steps are therefore small; Keras's would be as long as sqrt(10) learning rates each.
+    Small gradients therefore make small first steps, about the learning rate times the gradient;
+    Keras's first step is sqrt(10) learning rates long in each weight, whatever its gradient.
     """
 
     def build(self, variables):
@@ -257,7 +257,8 @@ def batches(config, source, start=0):
     A batch is a dict of `images` uint8 [batch, 28, 28], 255 for white, and `epsilon` float32
     [batch, latent] from N(0, I). It is a function of (config.seed, start + k) alone.
     """
-    images = tf.constant(source.images)
+    with tf.device("CPU"):  # where the input pipeline runs
+        images = tf.constant(source.images)
 
     def batch(step):
         rows = data.examples_at(step, config.batch_size, len(images), config.seed)
