@@ -93,7 +93,8 @@ class RunDirectory:
                     str(temporary / "state")
                 )
             except tf.errors.OpError as error:  # say, no space left
-                raise OSError(f"{target}: cannot be written ({error.message})") from error
+                reason = error.message.rpartition("; ")[2]
+                raise OSError(f"{target}: cannot be written ({reason})") from error
         for old in list_checkpoints(self.path)[:-KEEP]:
             shutil.rmtree(old)
 

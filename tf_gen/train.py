@@ -53,6 +53,8 @@ def main(argv=None):
             again = shlex.join(["python", "-m", "tf_gen.train", *(argv or sys.argv[1:])])
             print(f"stopped; to continue: {again}")
             return 128 + signum
+        if arguments.tensorboard:
+            print(f"TensorBoard: tensorboard --logdir {arguments.tensorboard}")
         finish(model, module, model_config, source, directory, described)
     return 0
 
@@ -211,8 +213,8 @@ def write_scalars(writer, row):
     import tensorflow as tf
 
     with writer.as_default(step=row["step"]):
-        for name, value in row.items():
-            tf.summary.scalar(name, value)
+        for name in row.keys() - {"step"}:
+            tf.summary.scalar(name, row[name])
     writer.flush()
 
 
