@@ -10,6 +10,7 @@ from scipy import stats
 
 from tf_gen import data, train
 from tf_gen.models import vae
+from tf_gen.numerics import log_sigmoid
 
 EPSILON = 1e-10
 rng = np.random.default_rng(0)
@@ -121,7 +122,8 @@ def test_losses_are_the_articles_formulas(bundled):
     np.testing.assert_allclose(losses["loss"], np.mean(cross_entropy + kl), rtol=2e-6)
 
 
-def test_reconstruction_loss_at_any_logit_and_pixel():
+@pytest.mark.parametrize("compiled", [False, True])
+def test_reconstruction_loss_at_any_logit_and_pixel(compiled):
     logits = np.linspace(-60, 60, 28 * 28)
     pixels = rng.uniform(size=[3, 28 * 28])
     pixels[0], pixels[1] = 0, 1
@@ -130,11 +132,29 @@ def test_reconstruction_loss_at_any_logit_and_pixel():
     exact = -np.sum(
         pixels * np.log(EPSILON + p) + (1 - pixels) * np.log(EPSILON + sigmoid(-logits)), axis=1
     )
-    ours = vae.reconstruction_loss(
+    ours = tf.function(vae.reconstruction_loss, jit_compile=compiled)(
         tf.constant(pixels.reshape(3, 28, 28), tf.float32),
         tf.constant(np.tile(logits, 3).reshape(3, 28, 28), tf.float32),
     )
     np.testing.assert_allclose(ours, exact, rtol=2e-6)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("epsilon", [1e-10, 1e-8])
+def test_log_sigmoid_and_its_gradient_at_each_logit(compiled, epsilon):
+    logits = np.float64(np.linspace(-100, 100, 20001, dtype=np.float32))
+
+    @tf.function(jit_compile=compiled)
+    def value_and_gradient(logits):
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            value = log_sigmoid(logits, epsilon)
+        return value, tape.gradient(value, logits)
+
+    value, gradient = value_and_gradient(tf.constant(logits, tf.float32))
+    p, q = sigmoid(logits), sigmoid(-logits)
+    np.testing.assert_allclose(value, np.log(p + epsilon), rtol=0, atol=3e-6)
+    np.testing.assert_allclose(gradient, p * q / (p + epsilon), rtol=0, atol=3e-7)
 
 
 def test_a_logit_of_40_is_finite_where_the_articles_float32_is_not():
