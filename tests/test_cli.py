@@ -276,3 +276,21 @@ def test_export_refuses_what_is_there(command, tmp_path):
     assert status == 1
     assert one_line(err, "no run directory")
     assert not list(out.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "config.json"),
+        ({"model": "no-such-model", "config": {}}, "config.json"),
+        ({"model": "vae", "config": {"no_such_field": 1}}, "config.json"),
+        ({"model": "vae", "config": {"hidden_dim": 0}}, "config.json"),
+        ({"model": "vae", "config": {"hidden_dim": 8}}, "no usable checkpoint"),
+    ],
+)
+def test_export_of_what_is_no_run(command, tmp_path, settings, words):
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    status, _, err = command(export.main, tmp_path, tmp_path / "out")
+    assert status == 1
+    assert one_line(err, words)
+    assert not (tmp_path / "out").exists()

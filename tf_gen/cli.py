@@ -16,8 +16,7 @@ class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose usage errors are one line and whose flags cannot be abbreviated."""
 
     def __init__(self, **kwargs):
-        formatter = argparse.RawDescriptionHelpFormatter
-        super().__init__(allow_abbrev=False, formatter_class=formatter, **kwargs)
+        super().__init__(allow_abbrev=False, **kwargs)
 
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {message} (--help lists what there is)\n")

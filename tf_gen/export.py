@@ -46,8 +46,13 @@ def main(argv=None):
     from tf_gen import models, run
 
     settings = run.read_config(arguments.run_dir)
-    module = models.load(settings["model"])
-    model = module.build(module.Config(**settings["config"]))
+    try:
+        module = models.load(settings["model"])
+        config = module.Config(**settings["config"])
+    except (ImportError, KeyError, TypeError, ValueError) as error:
+        path = arguments.run_dir / "config.json"
+        raise cli.UserError(f"{path}: does not describe a model of this version") from error
+    model = module.build(config)
     step, _ = run.restore(model, arguments.run_dir)
     export(model, arguments.out, settings)
     print(f"step {step} of {arguments.run_dir} exported: {arguments.out}")

@@ -67,7 +67,7 @@ class RunDirectory:
         self._lock_file = (self.path / ".lock").open("a")
         try:
             _lock_exclusively(self._lock_file)
-        except OSError as error:
+        except (BlockingIOError, PermissionError) as error:
             self._lock_file.close()
             raise UserError(f"{self.path}: another process is using this run directory") from error
 

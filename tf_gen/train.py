@@ -16,7 +16,7 @@ from pathlib import Path
 from tf_gen import cli, config
 from tf_gen.models import NAMES, load
 
-UPDATES_PER_CALL = 100  # at most; more of them gain nothing more
+UPDATES_PER_CALL = 100  # at most; one call from Python into TensorFlow serves them all
 
 
 def main(argv=None):
