@@ -69,9 +69,10 @@ def latent_map(decode, z_mean, labels):
     plane = figure.add_subplot(plane_spec, title="Where the encoder puts held-out images")
     plane.set(xlabel="z[0]", ylabel="z[1]")
     plane.set_aspect("equal", adjustable="datalim")
+    size = 4 if len(labels) > 2000 else 14
     for row, label in enumerate(classes):
         colour = f"C{row % 10}"
-        plane.scatter(*z_mean[labels == label].T, s=4, color=colour, alpha=0.5, linewidths=0)
+        plane.scatter(*z_mean[labels == label].T, s=size, color=colour, alpha=0.5, linewidths=0)
         box = {"boxstyle": "circle", "facecolor": "white", "edgecolor": colour}
         plane.annotate(str(label), centroids[row], ha="center", va="center", bbox=box)
     table = table_spec.subgridspec(len(classes), 2)
