@@ -81,19 +81,19 @@ def test_help_names_every_field_with_its_default(command):
         (["no-such-model"], ["no-such-model", "vae"]),
         (["vae", "--no-such-flag", "3"], ["--no-such-flag"]),
         (["vae", "--step", "3"], ["--step"]),  # flags cannot be abbreviated
-        (["vae", "--steps", "0"], ["steps", "at least 1"]),
+        (["vae", "--steps", "0"], ["--steps", "at least 1"]),
         (["vae", "--steps", "1e3"], ["--steps", "1e3"]),
-        (["vae", "--batch-size", "-1"], ["batch_size", "-1"]),
-        (["vae", "--hidden-dim", "0"], ["hidden_dim"]),
-        (["vae", "--latent-dim", "0"], ["latent_dim"]),
-        (["vae", "--log-every", "0"], ["log_every"]),
-        (["vae", "--checkpoint-every", "0"], ["checkpoint_every"]),
-        (["vae", "--learning-rate", "nan"], ["learning_rate", "nan"]),
-        (["vae", "--learning-rate", "inf"], ["learning_rate"]),
-        (["vae", "--learning-rate", "0"], ["learning_rate"]),
-        (["vae", "--decay", "1"], ["decay"]),
-        (["vae", "--seed", "-1"], ["seed"]),
-        (["vae", "--seed", "2147483648"], ["seed"]),
+        (["vae", "--batch-size", "-1"], ["--batch-size", "-1"]),
+        (["vae", "--hidden-dim", "0"], ["--hidden-dim"]),
+        (["vae", "--latent-dim", "0"], ["--latent-dim"]),
+        (["vae", "--log-every", "0"], ["--log-every"]),
+        (["vae", "--checkpoint-every", "0"], ["--checkpoint-every"]),
+        (["vae", "--learning-rate", "nan"], ["--learning-rate", "nan"]),
+        (["vae", "--learning-rate", "inf"], ["--learning-rate"]),
+        (["vae", "--learning-rate", "0"], ["--learning-rate"]),
+        (["vae", "--decay", "1"], ["--decay"]),
+        (["vae", "--seed", "-1"], ["--seed"]),
+        (["vae", "--seed", "2147483648"], ["--seed"]),
         (["vae", "--preset", "none"], ["--preset", "article"]),
     ],
 )
@@ -155,6 +155,41 @@ def test_foreign_directory_is_left_alone(command, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.parametrize("name", ["config.json", "saved_model.pb"])
+def test_directory_that_only_resembles_a_run_is_left_alone(command, tmp_path, name):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / name).write_text("{}")
+    before = sorted(tmp_path.iterdir())
+    status, _, err = command(train.main, "vae", "--data", "bundled", "--run-dir", tmp_path)
+    assert status == 1
+    assert one_line(err, "holds other files")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_model_that_does_not_fit_into_memory(command, tmp_path):
+    arguments = ["--run-dir", tmp_path / "run", "--hidden-dim", "1000000000000"]
+    status, _, err = command(train.main, "vae", "--data", "bundled", *arguments)
+    assert status == 1
+    assert one_line(err, "TensorFlow")
+    assert not list(tmp_path.iterdir())
+
+
+def test_few_images_in_three_dimensions_to_the_end(command, tmp_path, monkeypatch):
+    """And the command that it prints last works."""
+    monkeypatch.chdir(tmp_path)
+    pixels = np.random.default_rng(0).integers(0, 256, [30, 28, 28, 1], np.uint8)
+    for i, image in enumerate(pixels):
+        (tmp_path / f"{i}.png").write_bytes(tf.io.encode_png(image).numpy())
+    (tmp_path / "list.txt").write_text("".join(f"{i}.png {i % 10}\n" for i in range(30)))
+    arguments = ["--latent-dim", "3", "--hidden-dim", "8", "--steps", "3", "--log-every", "2"]
+    status, out, err = command(train.main, "vae", "--data", "list.txt", *arguments)
+    assert (status, err) == (0, "")
+    assert "27 images to train, 3 held out" in out
+    _, _, next_command = out.splitlines()[-1].partition("tf_gen.sample ")
+    assert command(sample.main, *next_command.split())[0] == 0
+    assert (tmp_path / "three.png").exists()
+
+
 def test_tensorboard_is_asked_for_before_training(command, tmp_path, monkeypatch):
     monkeypatch.setattr(train.importlib.util, "find_spec", lambda name: None)
     run_dir = tmp_path / "run"
@@ -172,14 +207,17 @@ def test_other_keras_backend_is_refused(process):
     assert one_line(result.stderr, "KERAS_BACKEND", "jax")
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(command, tmp_path):
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize("steps", [1, 20])  # 1: the loss comes before the update that spoils all
+def test_a_model_that_diverges_stops_the_run(command, tmp_path, steps):
     run_dir = tmp_path / "run"
     status, _, err = command(
         train.main, "vae", "--data", "bundled", "--run-dir", run_dir,
-        "--learning-rate", "1e30", "--steps", "20", "--log-every", "20", "--hidden-dim", "8",
+        "--learning-rate", "1e38", "--steps", steps, "--log-every", "20", "--hidden-dim", "8",
     )  # fmt: skip
     assert status == 1
-    assert one_line(err, "loss is", "step 20", "--learning-rate")
+    assert one_line(err, "loss is", f"step {steps};", "--learning-rate", "--run-dir")
+    assert not (run_dir / "saved_model").exists()
     assert [path.name for path in (run_dir / "checkpoints").iterdir()] == ["step-00000000"]
 
 
@@ -226,7 +264,9 @@ def test_sample_seed_makes_the_difference(command, saved_model, tmp_path):
         (["--z", "3,3,3"], 1, ["--z", "3 numbers"]),
         (["--z", "3,x"], 2, ["--z", "3,x"]),
         (["--z", "nan,0"], 2, ["--z"]),
+        (["--z", "1e39,0"], 2, ["--z"]),
         (["--z"], 2, ["--z"]),
+        (["--count", "3000000000"], 2, ["--count"]),
         (["--count", "0"], 2, ["--count"]),
         (["--seed", "-1"], 2, ["--seed"]),
         (["--out", "a.jpg"], 2, ["--out", ".png", ".npy"]),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_gen import config, run
+from tf_gen import config, run, sample
 from tf_gen.models import NAMES, load
 
 PRESETS = [(name, preset) for name in NAMES for preset in load(name).PRESETS]
@@ -109,13 +109,11 @@ def test_many_updates_in_one_program_are_single_ones_to_the_bit(model_file, bund
     assert same(state(a), state(b))
     for name, value in mean.items():
         np.testing.assert_allclose(value, np.mean([s[name] for s in single]), rtol=1e-5)
-    c.fit(
-        module.batches(settings, bundled).batch(2),
-        steps_per_epoch=3,
-        verbose=0,
-        shuffle=False,
-    )
+    batches = module.batches(settings, bundled).batch(2)
+    history = c.fit(batches, steps_per_epoch=3, verbose=0, shuffle=False).history
     assert same(state(a), state(c))
+    for name, value in mean.items():
+        np.testing.assert_allclose(history[name], [value], rtol=1e-5)
 
 
 def test_checkpoint_holds_all_that_training_changes(model_file, bundled, tmp_path):
@@ -159,6 +157,11 @@ def test_prior_repeats_and_decode_draws_nothing(model_file):
     assert not np.array_equal(z, model.prior(5, [2, 2]))
     graph = tf.function(model.decode).get_concrete_function(z).graph
     assert not [op.type for op in graph.get_operations() if "Random" in op.type]
+
+
+def test_sample_takes_the_flags_that_training_recommends(model_file):
+    module, settings = model_file
+    sample.parse(["DIRECTORY", *module.sample_flags(settings).split()])
 
 
 def test_what_is_logged_and_drawn(model_file, bundled, tmp_path):

@@ -1,9 +1,12 @@
 """Sources of images, good and bad, and the order in which training sees them."""
 
 import gzip
+import hashlib
 import http.server
 import socket
 import threading
+import time
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -99,12 +102,12 @@ def test_tfds_without_network_or_copy_is_refused(monkeypatch):
 
 
 def test_auto_falls_back_when_the_download_breaks(monkeypatch, bundled):
-    def broken(self, **kwargs):
+    def broken(builder):
         raise ConnectionError("cut off\nin the middle")
 
     monkeypatch.setattr(data, "_is_prepared", lambda builder: False)
     monkeypatch.setattr(data, "_answers", lambda url: True)
-    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", broken)
+    monkeypatch.setattr(data, "_download", broken)
     source = data.load("auto")
     assert source.sha256 == bundled.sha256
     assert "cut off" in source.hint
@@ -120,6 +123,50 @@ def test_prepared_copy_is_used(monkeypatch, spec):
     assert source.name == "tfds"
     assert source.images.shape == (30, 28, 28)
     assert source.held_out_labels.dtype == np.uint8
+
+
+class Files(http.server.BaseHTTPRequestHandler):
+    """Serves what is in `files`; where the content is None, falls silent in the middle of it."""
+
+    files: ClassVar = {}
+
+    def do_HEAD(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def do_GET(self):
+        content = self.files[self.path.strip("/")]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content or b"12345")))
+        self.end_headers()
+        if content is None:
+            time.sleep(3)
+        else:
+            self.wfile.write(content)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def download_host(monkeypatch, tmp_path):
+    """A local host in the place of the real one, and an empty directory for prepared copies."""
+    monkeypatch.setattr(data, "SILENCE_SECONDS", 0.5)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Files) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        builder = tfds.builder("mnist", data_dir=tmp_path / "tfds")
+        monkeypatch.setattr(type(builder), "URL", url)
+        monkeypatch.setattr(tfds, "builder", lambda name: builder)
+        yield tmp_path / "tfds"
+        server.shutdown()
+
+
+def test_a_download_that_falls_silent_is_given_up(download_host, monkeypatch, bundled):
+    monkeypatch.setattr(Files, "files", dict.fromkeys(f"{n}.gz" for n in data.MNIST_SHA256))
+    with pytest.raises(UserError, match="the download failed.*timed out"):
+        data.load("tfds")
+    assert data.load("auto").sha256 == bundled.sha256
 
 
 def test_probe_gives_up_on_a_host_that_is_silent():
@@ -174,8 +221,23 @@ def test_idx_directory(idx_files, raw):
             path.unlink()
     source = data.load(str(directory))
     assert source.name == "custom"
-    for ours, theirs in zip(data._arrays(source), arrays.values(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(source.images, arrays["train-images-idx3-ubyte"])
+    np.testing.assert_array_equal(source.labels, arrays["train-labels-idx1-ubyte"])
+    np.testing.assert_array_equal(source.held_out_images, arrays["t10k-images-idx3-ubyte"])
+    np.testing.assert_array_equal(source.held_out_labels, arrays["t10k-labels-idx1-ubyte"])
+
+
+def test_original_files_are_recognised_by_their_hash(idx_files, monkeypatch):
+    directory, arrays = idx_files
+    hashes = {name: hashlib.sha256(idx(array)).hexdigest() for name, array in arrays.items()}
+    monkeypatch.setattr(data, "MNIST_SHA256", hashes)
+    assert data.load(str(directory)).name == "mnist"
+    for name, array in arrays.items():
+        changed = array.copy()
+        changed.flat[-1] ^= 1
+        (directory / f"{name}.gz").write_bytes(gzip.compress(idx(changed)))
+        assert data.load(str(directory)).name == "custom"
+        (directory / f"{name}.gz").write_bytes(gzip.compress(idx(array)))
 
 
 def damage_truncate(path):
@@ -290,6 +352,7 @@ def test_image_list(image_list):
         ("torn.png 3", "no readable"),
         ("empty.png 3", "no readable"),
         ("mnist images 3", "mnist images"),
+        ("mnist\0images 3", "null"),
     ],
 )
 def test_bad_line_is_refused_by_number(image_list, line, message):

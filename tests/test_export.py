@@ -194,7 +194,12 @@ def test_export_again_from_the_run(trained, tmp_path, command):
 
 def test_failed_export_leaves_nothing(trained, tmp_path, monkeypatch):
     _, model = trained
-    monkeypatch.setattr(json, "dumps", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
+
+    def no_space(path, text):
+        assert (path.parent / "saved_model.pb").exists()  # the last of all that is written
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "write_text", no_space)
     with pytest.raises(OSError, match="disk full"):
         export.export(model, tmp_path / "out", {})
     assert not list(tmp_path.iterdir())

@@ -28,6 +28,11 @@ def test_pairs_alternate():
     assert pixels[:, 0].tolist() == ([0] * 6 + [255] * 6) * 2
 
 
+@pytest.mark.parametrize(("n", "shape"), [(1, (12, 6)), (9, (12, 54)), (25, (24, 60))])
+def test_pairs_of_any_number(n, shape):
+    assert plots.pairs(np.zeros([n, 2, 2]), np.ones([n, 2, 2])).shape == shape
+
+
 def test_manifold_shows_the_image_of_each_z_at_its_place():
     seen = []
 

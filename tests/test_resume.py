@@ -14,8 +14,9 @@ import pytest
 import tensorflow as tf
 
 from tf_gen import run, train
+from tf_gen.cli import UserError
 
-RUN = ["vae", "--data", "bundled", "--steps", "1500", "--log-every", "100"]
+RUN = ["vae", "--data", "bundled", "--steps", "1500", "--log-every", "150"]
 RUN += ["--checkpoint-every", "50", "--hidden-dim", "64"]
 
 # Dies while it saves: the checkpoint number N is half written, nothing is renamed yet.
@@ -93,7 +94,7 @@ def uninterrupted(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory, uninterrupted):
-    """The same run, stopped six times: what each of its processes said."""
+    """The same run, stopped four times: what each of its processes said."""
     run_dir = tmp_path_factory.mktemp("pieces") / "run"
     said = {}
 
@@ -107,7 +108,7 @@ def interrupted(tmp_path_factory, uninterrupted):
     newest = run.list_checkpoints(run_dir)[-1]
     (newest / "state.data-00000-of-00001").write_bytes(b"torn")
     shutil.copytree(newest, newest.with_name("step-99999999"))
-    said["SIGTERM"] = stop_at(start(run_dir), run_dir, 1000, signal.SIGTERM)
+    said["SIGTERM"] = stop_at(start(run_dir), run_dir, 1050, signal.SIGTERM)
 
     last = start(run_dir)
     said["to the end"] = (last.wait(timeout=120), *last.communicate())
@@ -117,18 +118,19 @@ def interrupted(tmp_path_factory, uninterrupted):
 def test_exit_statuses_and_messages(interrupted):
     _, said = interrupted
     assert said["died in save"][0] == -signal.SIGKILL
-    assert ".tmp-step-00000150" in said["left by save"]
+    (left,) = (name for name in said["left by save"] if name.startswith(".tmp-"))
+    assert left.endswith("step-00000225")
 
     status, out, err = said["SIGINT"]
     assert (status, err) == (130, "")
-    assert "continuing at step 100" in out
+    assert "continuing at step 150\n" in out
     assert "to continue: python -m tf_gen.train vae" in out.splitlines()[-1]
 
     assert said["SIGKILL"][0] == -signal.SIGKILL
 
     status, out, err = said["SIGTERM"]
     assert status == 143
-    assert err.count("warning: damaged checkpoint deleted") == 2
+    assert err.count("is damaged, renamed to damaged-step-") == 2
     assert len(err.splitlines()) == 2
     assert "continuing at step" in out
     assert "to continue" in out
@@ -229,6 +231,7 @@ def test_run_without_a_usable_checkpoint_is_no_fresh_start(uninterrupted, tmp_pa
         status, _, err = command(train.main, *RUN, "--run-dir", run_dir)
         assert status == 1
         assert "no usable checkpoint" in err
+        assert len(run.list_checkpoints(run_dir)) in (0, 3)  # nothing is deleted
         assert history(run_dir) == history(uninterrupted)
 
 
@@ -255,7 +258,79 @@ def test_odd_intervals_make_every_step_once(command, tmp_path):
         "step 23",
     ]
     checkpoints = [path.name for path in run.list_checkpoints(tmp_path / "run")]
-    assert checkpoints == ["step-00000015", "step-00000020", "step-00000023"]
+    assert checkpoints == ["step-00000014", "step-00000021", "step-00000023"]
     reader = tf.train.load_checkpoint(str(run.list_checkpoints(tmp_path / "run")[-1] / "state"))
     iterations = [n for n in reader.get_variable_to_shape_map() if "iterations" in n]
     assert reader.get_tensor(iterations[0]) == 23
+
+
+def test_calls_are_even_and_a_function_of_the_step():
+    class Module:
+        @staticmethod
+        def batches(config, source, start):
+            return tf.data.Dataset.counter(start)
+
+    def calls(steps, log_every, start=0):
+        config = train.load("vae").Config(steps=steps, log_every=log_every)
+        return [
+            (size, stack.numpy().tolist())
+            for size, stack in train.calls(Module, config, None, start)
+        ]
+
+    for steps, log_every in [(1000, 1000), (2345, 1000), (600, 150), (7, 3), (1997, 997)]:
+        whole = calls(steps, log_every)
+        assert [k for _, stack in whole for k in stack] == list(range(steps))
+        ends = [stack[-1] + 1 for _, stack in whole]
+        assert set(range(log_every, steps, log_every)) | {steps} <= set(ends)
+        assert max(size for size, _ in whole) <= train.UPDATES_PER_CALL
+        assert len({size for size, _ in whole}) <= 4
+        for i in range(0, len(ends), 3):
+            assert calls(steps, log_every, start=ends[i]) == whole[i + 1 :]
+
+
+def test_auto_means_the_data_that_the_run_began_with(uninterrupted, tmp_path, monkeypatch):
+    assert train.same_data(uninterrupted) == "bundled"
+    assert train.same_data(tmp_path / "new") == "auto"
+    assert train.same_data(tmp_path) == "auto"
+
+
+def test_damaged_history_is_refused(uninterrupted, tmp_path, command):
+    run_dir = tmp_path / "run"
+    shutil.copytree(uninterrupted, run_dir)
+    shutil.rmtree(run_dir / "saved_model")
+    (run_dir / "history.csv").write_text("a,b\n1,2\n")
+    status, _, err = command(train.main, *RUN, "--run-dir", run_dir)
+    assert status == 1
+    assert "history.csv: damaged" in err
+
+
+def test_checkpoints_are_in_the_order_of_their_steps(tmp_path):
+    for step in (5, 99_999_999, 100_000_000):
+        (tmp_path / "checkpoints" / f"step-{step:08d}").mkdir(parents=True)
+    names = [path.name for path in run.list_checkpoints(tmp_path)]
+    assert names == ["step-00000005", "step-99999999", "step-100000000"]
+
+
+def test_checkpoint_of_another_model_is_no_damage(uninterrupted):
+    other = train.load("vae").build(train.load("vae").Config(hidden_dim=64))
+    other.extra = tf.Variable(1.0)
+    with pytest.raises(UserError, match="another version"):
+        run.restore(other, uninterrupted)
+
+
+def test_stop_while_pictures_are_drawn(uninterrupted, tmp_path, command, monkeypatch):
+    run_dir = tmp_path / "run"
+    shutil.copytree(uninterrupted, run_dir)
+    shutil.rmtree(run_dir / "saved_model")
+
+    def draw_report(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.load("vae"), "draw_report", draw_report)
+        status, out, _ = command(train.main, *RUN, "--run-dir", run_dir)
+    assert status == 143
+    assert "to continue" in out
+    assert command(train.main, *RUN, "--run-dir", run_dir)[0] == 0
+    assert (run_dir / "saved_model").exists()

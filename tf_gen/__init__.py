@@ -4,5 +4,5 @@ import os
 
 __version__ = "0.1.0"
 
-# Keras reads this once, at its first import, which is always later than this line.
+# Keras reads this once, at its first import.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")

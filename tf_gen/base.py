@@ -16,9 +16,21 @@ class Generative(keras.Model):
     A subclass sets `losses_reported`, the names of the scalars that its `update` returns, and
     defines `update(batch)`: one iteration of the article's training loop. `batch` holds everything
     that the iteration consumes, data and noise, so an update draws nothing by itself.
+
+    Attributes:
+        means: a `keras.metrics.Mean` for each of `losses_reported`, which `fit` and `evaluate`
+            reset at the start of each epoch and report at its end.
     """
 
     losses_reported = ("loss",)
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.means = [keras.metrics.Mean(name) for name in self.losses_reported]
+
+    @property
+    def metrics(self):
+        return self.means
 
     def update(self, batch):
         """One iteration of the article's loop on one batch; returns a dict of float32 scalars."""
@@ -44,4 +56,7 @@ class Generative(keras.Model):
 
         zeros = {name: tf.zeros([]) for name in self.losses_reported}
         _, sums = tf.while_loop(lambda k, sums: k < count, one_update, (0, zeros))
-        return {name: total / tf.cast(count, tf.float32) for name, total in sums.items()}
+        losses = {name: sums[name] / tf.cast(count, tf.float32) for name in self.losses_reported}
+        for mean in self.means:
+            mean.update_state(losses[mean.name], sample_weight=count)
+        return losses

@@ -12,6 +12,10 @@ class UserError(ValueError):
     """Something that the user can mend: the message says what is wrong, where, and what to do."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came, where Ctrl-C would have raised KeyboardInterrupt."""
+
+
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose usage errors are one line and whose flags cannot be abbreviated."""
 
@@ -33,9 +37,16 @@ def run(main):
         message = str(error)
     except OSError as error:
         message = f"{error.strerror}: {error.filename}" if error.filename else str(error)
+    except Terminated:
+        sys.exit(128 + signal.SIGTERM)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(128 + signal.SIGINT)
+    except Exception as error:
+        # TensorFlow's own errors are about memory and files more often than about our code.
+        tensorflow = sys.modules.get("tensorflow")
+        if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
+            raise
+        message = f"TensorFlow: {error.message.splitlines()[0]}"
     print(f"error: {message}", file=sys.stderr)
     sys.exit(1)
 
@@ -79,4 +90,4 @@ def _stderr_discarded():
 
 
 def _terminate(signum, frame):
-    raise SystemExit(128 + signum)
+    raise Terminated

@@ -4,13 +4,15 @@
 `step` uses, as a pure function of (seed, step), so that training can start at any step at no cost.
 """
 
+import dataclasses
 import gzip
 import hashlib
+import http.client
+import tempfile
 import threading
 import urllib.parse
 import urllib.request
 import zlib
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -28,10 +30,11 @@ MNIST_SHA256 = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 HELD_OUT_EVERY = 10  # where the data has no test set of its own, every tenth image is held out
-PROBE_SECONDS = 3
+PROBE_SECONDS = 3  # for a host to answer
+SILENCE_SECONDS = 7  # for a host to go on in the middle of a download
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Source:
     """Images to learn from and images held out.
 
@@ -144,17 +147,15 @@ def _auto():
             return _tfds()
         except UserError as error:
             reason = str(error)
-    source = _bundled()
     hint = (
         f"{reason}. For all 70,000 images run once with access to it, or pass --data DIRECTORY "
         "with the four original files *-ubyte.gz"
     )
-    return Source(source.name, *_arrays(source), hint)
+    return dataclasses.replace(_bundled(), hint=hint)
 
 
 def _tfds():
     import tensorflow_datasets as tfds
-    from tensorflow_datasets.core.download import downloader
 
     builder = tfds.builder("mnist")
     if not _is_prepared(builder):
@@ -164,12 +165,27 @@ def _tfds():
                 "answer; try --data bundled, or --data DIRECTORY with the four original files"
             )
         print(f"downloading MNIST (11 MB) to {builder.data_path}")
-        downloader.MAX_RETRIES = 1  # its 10 tries wait for minutes
         try:
-            builder.download_and_prepare()
+            _download(builder)
         except Exception as error:  # network, disk and checksum errors of several libraries
             raise UserError(f"data tfds: the download failed: {_first_line(error)}") from error
     return _read_tfds(builder)
+
+
+def _download(builder):
+    """Fetch the four files and let TensorFlow Datasets check and prepare them.
+
+    Its own download has no timeout and tries for minutes.
+    """
+    import tensorflow_datasets as tfds
+
+    with tempfile.TemporaryDirectory() as directory:
+        for name in MNIST_SHA256:
+            url = f"{builder.URL}{name}.gz"
+            with urllib.request.urlopen(url, timeout=SILENCE_SECONDS) as response:
+                Path(directory, f"{name}.gz").write_bytes(response.read())
+        config = tfds.download.DownloadConfig(manual_dir=directory)
+        builder.download_and_prepare(download_config=config)
 
 
 def _read_tfds(builder):
@@ -202,7 +218,7 @@ def _answers(url):
         try:
             with urllib.request.urlopen(request, timeout=PROBE_SECONDS) as response:
                 answered.append(response.status == 200)
-        except (OSError, ValueError):
+        except (OSError, ValueError, http.client.HTTPException):
             pass
 
     # In a thread, since looking up a host name has no timeout of its own.
@@ -231,10 +247,6 @@ def _split(name, images, labels, rank):
     held_out = rank % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
     labels = labels.astype(np.uint8)
     return Source(name, images[~held_out], labels[~held_out], images[held_out], labels[held_out])
-
-
-def _arrays(source):
-    return source.images, source.labels, source.held_out_images, source.held_out_labels
 
 
 def _idx_directory(directory):
@@ -306,8 +318,8 @@ def _image_list(path):
 def _read_image(path, where):
     try:
         content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{where}: cannot read {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise UserError(f"{where}: cannot read {path} ({error})") from error
     try:
         image = tf.io.decode_image(content, channels=1, expand_animations=False).numpy()
     except tf.errors.InvalidArgumentError as error:

@@ -6,6 +6,7 @@ the model's `signatures()` lists; the first of them is `serving_default` too.
 
 import errno
 import json
+import sys
 from pathlib import Path
 
 from tf_gen import cli, files
@@ -53,10 +54,12 @@ def main(argv=None):
         path = arguments.run_dir / "config.json"
         raise cli.UserError(f"{path}: does not describe a model of this version") from error
     model = module.build(config)
-    step, _ = run.restore(model, arguments.run_dir)
+    step, damaged = run.restore(model, arguments.run_dir)
+    for directory in damaged:
+        print(f"warning: checkpoint {directory} is damaged and left out", file=sys.stderr)
     export(model, arguments.out, settings)
     print(f"step {step} of {arguments.run_dir} exported: {arguments.out}")
-    print(f"next: python -m tf_gen.sample {arguments.out} --count 16 --out samples.png")
+    print(f"next: python -m tf_gen.sample {arguments.out} {module.sample_flags(config)}")
 
 
 if __name__ == "__main__":

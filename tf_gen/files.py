@@ -1,6 +1,7 @@
 """Writing so that what is on disk is always whole: beside, then rename. Imports nothing heavy."""
 
 import contextlib
+import os
 import shutil
 from pathlib import Path
 
@@ -12,11 +13,11 @@ def beside(path):
     """Yield a temporary path in the directory of `path`; rename it to `path` on success.
 
     What the body makes there, a file or a directory, appears under `path` whole or not at all. An
-    existing file is replaced. An existing directory is not: that raises OSError.
+    existing file is replaced. An existing directory is not, unless it is empty: that raises
+    OSError.
     """
     path = Path(path)
-    temporary = path.with_name(PREFIX + path.name)
-    _remove(temporary)  # a killed process may have left one
+    temporary = path.with_name(f"{PREFIX}{os.getpid()}-{path.name}")
     try:
         yield temporary
         temporary.replace(path)

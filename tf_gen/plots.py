@@ -22,11 +22,16 @@ def pairs(originals, reconstructions, columns=10):
     """A mosaic whose odd rows show `originals` and whose even rows their `reconstructions`.
 
     Args:
-        originals, reconstructions: float [n, height, width] in [0, 1], n a multiple of `columns`.
+        originals, reconstructions: float [n, height, width] in [0, 1], n > 0; those that do not
+            fill a row are left out.
+        columns: images a row, fewer where n is smaller.
     """
-    shape = [-1, columns, *np.shape(originals)[1:]]
-    rows = np.stack([np.reshape(originals, shape), np.reshape(reconstructions, shape)], axis=1)
-    return mosaic(rows.reshape(-1, *shape[2:]), columns)
+    n, height, width = np.shape(originals)
+    columns = min(columns, n)
+    full = n // columns * columns
+    both = np.stack([originals[:full], reconstructions[:full]])  # [2, full, height, width]
+    rows = both.reshape(2, -1, columns, height, width).swapaxes(0, 1)
+    return mosaic(rows.reshape(-1, height, width), columns)
 
 
 def manifold(decode, n=20):
@@ -100,6 +105,7 @@ def purest_point(z_mean, labels, label, neighbours=50):
     same = labels == label
     candidates = z_mean[same]
     centroid = candidates.mean(axis=0)
+    candidates = candidates[:: -(-len(candidates) // 2000)]  # 2,000 at most, to spare memory
     candidates = candidates[np.argsort(np.sum((candidates - centroid) ** 2, axis=1), kind="stable")]
     distances = np.sum((candidates[:, None] - z_mean) ** 2, axis=2)
     nearest = np.argpartition(distances, min(neighbours, len(z_mean) - 1), axis=1)[:, :neighbours]

@@ -23,6 +23,15 @@ from tf_gen import files
 from tf_gen.cli import UserError
 
 KEEP = 3
+# What TensorFlow raises where a checkpoint's files are missing, torn or changed.
+DAMAGE = (
+    tf.errors.DataLossError,
+    tf.errors.NotFoundError,
+    tf.errors.OutOfRangeError,
+    tf.errors.InvalidArgumentError,
+    IndexError,
+    ValueError,
+)
 
 
 class RunDirectory:
@@ -45,10 +54,8 @@ class RunDirectory:
         self.history = self.path / "history.csv"
         self.checkpoints = self.path / "checkpoints"
         config = self.path / "config.json"
-        if self.path.is_dir() and any(self.path.iterdir()) and not config.exists():
-            strangers = {p.name for p in self.path.iterdir()} - {".lock"}
-            if any(not name.startswith(files.PREFIX) for name in strangers):
-                raise UserError(f"{path}: holds other files and no run; name another --run-dir")
+        if holds_other_files(self.path):
+            raise UserError(f"{path}: holds other files and no run; name another --run-dir")
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock()
         try:
@@ -102,7 +109,8 @@ class RunDirectory:
         """Put the newest usable checkpoint into `model`, and forget what came after it.
 
         Returns:
-            step, and a list of warnings about damaged checkpoints. Step 0 where nothing was saved.
+            step, and a list of warnings about damaged checkpoints, which are renamed. Step 0
+            where nothing was saved.
         """
         files.remove_leftovers(self.path)
         for directory in (self.checkpoints, self.pictures):
@@ -111,15 +119,20 @@ class RunDirectory:
         if not list_checkpoints(self.path) and not self.history.exists():
             self.save(model, 0)
         step, damaged = restore(model, self.path)
+        warnings = []
         for directory in damaged:
-            shutil.rmtree(directory)
+            aside = directory.with_name(f"damaged-{directory.name}")
+            if aside.exists():
+                shutil.rmtree(aside)
+            directory.rename(aside)
+            warnings.append(f"checkpoint {directory} is damaged, renamed to {aside.name}")
         rows = [row for row in self.read_history() if int(row["step"]) <= step]
         if rows:
             with files.beside(self.history) as temporary:
                 _write_rows(temporary, rows, header=True)
         else:
             self.history.unlink(missing_ok=True)
-        return step, [f"damaged checkpoint deleted: {directory}" for directory in damaged]
+        return step, warnings
 
     def log(self, row):
         """Append the dict `row` to history.csv."""
@@ -130,15 +143,17 @@ class RunDirectory:
         if not self.history.exists():
             return []
         with self.history.open(newline="") as file:
-            return [row for row in csv.DictReader(file) if None not in row.values()]
+            rows = [row for row in csv.DictReader(file) if None not in row.values()]
+        if any(not row.get("step", "").isdecimal() for row in rows):
+            raise UserError(f"{self.history}: damaged (each row needs a step)")
+        return rows
 
 
-def settings(name, config, checkpoint_every, source):
+def settings(name, config, source):
     """What config.json says: the model's name, its Config as a dict, data and versions."""
     return {
         "model": name,
         "config": config,
-        "checkpoint_every": checkpoint_every,
         "data": {
             "source": source.name,
             "sha256": source.sha256,
@@ -172,7 +187,19 @@ def read_config(path):
 def list_checkpoints(path):
     """The checkpoint directories of the run directory `path`, oldest first."""
     # Listed rather than remembered in a file of their own, which could be torn or out of date.
-    return sorted((Path(path) / "checkpoints").glob("step-*"))
+    directories = (Path(path) / "checkpoints").glob("step-*")
+    return sorted(directories, key=lambda directory: (len(directory.name), directory.name))
+
+
+def holds_other_files(path):
+    """Whether the directory `path` exists and holds files, but no run."""
+    path = Path(path)
+    if not path.is_dir():
+        return False
+    if (path / "config.json").exists() and not (path / "saved_model.pb").exists():
+        return "data" not in read_config(path)
+    ours = (".lock", files.PREFIX)  # of a run that was killed before it wrote config.json
+    return any(not child.name.startswith(ours) for child in path.iterdir())
 
 
 def restore(model, path):
@@ -189,9 +216,11 @@ def restore(model, path):
         step = tf.Variable(-1, dtype=tf.int64)
         try:
             _checkpoint(model, step).read(str(directory / "state")).assert_consumed()
-        except (tf.errors.OpError, IndexError, ValueError):  # as TensorFlow reports damage
+        except DAMAGE:
             damaged.append(directory)
             continue
+        except AssertionError as error:  # of assert_consumed
+            raise UserError(f"{directory}: of another version of this model") from error
         return int(step.numpy()), damaged
     raise UserError(f"{path}: no usable checkpoint; to start anew, move this directory away")
 

@@ -20,6 +20,8 @@ def main(argv=None):
 
     model = _load(arguments.directory)
     signatures = model.signatures  # does not keep the variables alive by itself
+    if not {"decode", "sample"} <= set(signatures):
+        raise cli.UserError(f"{arguments.directory}: not a SavedModel of this package")
     if arguments.z:
         (spec,) = signatures["decode"].structured_input_signature[1].values()
         latent_dim = spec.shape[1]
@@ -46,7 +48,9 @@ def parse(argv):
     parser.add_argument(
         "directory", type=Path, help="SavedModel, or a run directory that has one, such as runs/vae"
     )
-    parser.add_argument("--count", type=int, default=16, help="images to draw (default: 16)")
+    parser.add_argument(
+        "--count", type=int, default=16, help="images to draw, without --z (default: 16)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the draws of z (default: 0)")
     parser.add_argument(
         "--z",
@@ -61,8 +65,8 @@ def parse(argv):
         help="a .png of all images, or .npy: float32 [count, 28, 28] (default: samples.png)",
     )
     arguments = parser.parse_args(_join_negative(argv))
-    if arguments.count < 1:
-        parser.error(f"argument --count: must be at least 1, not {arguments.count}")
+    if not 1 <= arguments.count < 2**31:
+        parser.error(f"argument --count: must be from 1 to 2**31 - 1, not {arguments.count}")
     if not 0 <= arguments.seed < 2**31:
         parser.error(f"argument --seed: must be from 0 to 2**31 - 1, not {arguments.seed}")
     if arguments.out.suffix not in (".png", ".npy"):
@@ -77,7 +81,10 @@ def _load(directory):
     if (directory / "saved_model" / "saved_model.pb").is_file():
         directory = directory / "saved_model"
     if not (directory / "saved_model.pb").is_file():
-        raise cli.UserError(f"{directory}: no SavedModel (saved_model.pb is missing)")
+        raise cli.UserError(
+            f"{directory}: no SavedModel (saved_model.pb is missing); of an unfinished run, make "
+            "one with python -m tf_gen.export"
+        )
     try:
         return tf.saved_model.load(str(directory))
     except (OSError, ValueError, tf.errors.OpError) as error:
@@ -88,7 +95,7 @@ def _load(directory):
 def _numbers(text):
     """Parse "3,3"; argparse turns a ValueError into a usage error."""
     numbers = [float(part) for part in text.split(",")]
-    if not all(map(math.isfinite, numbers)):
+    if not all(abs(number) < 1e38 for number in numbers):  # false for nan, too
         raise ValueError
     return numbers
 

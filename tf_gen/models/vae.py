@@ -23,7 +23,7 @@ Changes from the original:
 - The article read images through a queue of shuffled file names. Here each epoch is a permutation
   that is a function of (seed, step), so that a run can stop and go on anywhere.
 - The article printed the loss of one batch of 64. `train` prints the mean over the last call
-  (100 updates), which is less noisy, and the loss on all held-out images.
+  (up to 100 updates), which is less noisy, and the loss on all held-out images.
 - The article saved the reconstruction alone, so its decoder had to be rebuilt by hand from ten raw
   variables. The export has a signature for the decoder.
 """
@@ -64,7 +64,6 @@ class Config:
 
 PRESETS = {"article": Config()}
 LOG_LINE = "step {step} ,loss {loss:.4f}, held-out {held_out_loss:.4f}"
-SAMPLE_FLAGS = "--z 3,3 --out three.png"  # what to try first with the export
 
 
 # ---- Losses -------------------------------------------------------------------------------------
@@ -158,7 +157,6 @@ class VAE(Generative):
         initializer = article_normal(seed)
         self.encoder = Encoder(hidden_dim, latent_dim, initializer)
         self.decoder = Decoder(hidden_dim, initializer)
-        self.means = [keras.metrics.Mean(name) for name in self.losses_reported]
         self(tf.zeros([1, 28, 28]))  # creates the variables
 
     def call(self, images):
@@ -194,10 +192,6 @@ class VAE(Generative):
         gradients = tape.gradient(loss, self.trainable_variables)
         self.optimizer.apply(gradients, self.trainable_variables)
         return {"loss": loss, "reconstruction": reconstruction, "kl": kl}
-
-    @property
-    def metrics(self):
-        return self.means
 
     def test_step(self, batch):
         """The negative ELBO with one draw of epsilon an image, as in training."""
@@ -256,6 +250,11 @@ def batches(config, source, start=0):
 
     A batch is a dict of `images` uint8 [batch, 28, 28], 255 for white, and `epsilon` float32
     [batch, latent] from N(0, I). It is a function of (config.seed, start + k) alone.
+
+    Args:
+        config: a `Config`.
+        source: a `data.Source`.
+        start: Python int, the update to begin with.
     """
     with tf.device("CPU"):  # where the input pipeline runs
         images = tf.constant(source.images)
@@ -290,6 +289,11 @@ def measure(model, config, source):
     return {f"held_out_{name}": losses[name] for name in model.losses_reported}
 
 
+def sample_flags(config):
+    """What to try first with the export: the article's z = [3, 3]."""
+    return f"--z {','.join(['3'] * config.latent_dim)} --out three.png"
+
+
 def draw_progress(model, directory, step):
     """Draw 100 samples of the prior, the same z at every step."""
     images = model.decode(model.prior(100, [0, 0]))
@@ -297,7 +301,17 @@ def draw_progress(model, directory, step):
 
 
 def draw_report(model, source, directory, history):
-    """Draw the trained model; return the names of the files, all in `directory`."""
+    """Draw the trained model.
+
+    Args:
+        model: a `VAE`.
+        source: a `data.Source`.
+        directory: path to write to.
+        history: the rows of history.csv, dicts of strings.
+
+    Returns:
+        The names of the files.
+    """
     steps = [int(row["step"]) for row in history]
     names = ("loss", "held_out_loss")
     curves = {name: [float(row[name]) for row in history] for name in names}
