@@ -166,11 +166,11 @@ def test_directory_that_only_resembles_a_run_is_left_alone(command, tmp_path, na
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_model_that_does_not_fit_into_memory(command, tmp_path):
-    arguments = ["--run-dir", tmp_path / "run", "--hidden-dim", "1000000000000"]
-    status, _, err = command(train.main, "vae", "--data", "bundled", *arguments)
-    assert status == 1
-    assert one_line(err, "TensorFlow")
+def test_model_that_does_not_fit_into_memory(process, tmp_path):
+    arguments = ["vae", "--data", "bundled", "--hidden-dim", "1000000000000"]
+    result = process("-m", "tf_gen.train", *arguments)
+    assert result.returncode == 1
+    assert one_line(result.stderr, "TensorFlow")
     assert not list(tmp_path.iterdir())
 
 

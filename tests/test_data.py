@@ -164,7 +164,7 @@ def download_host(monkeypatch, tmp_path):
 
 def test_a_download_that_falls_silent_is_given_up(download_host, monkeypatch, bundled):
     monkeypatch.setattr(Files, "files", dict.fromkeys(f"{n}.gz" for n in data.MNIST_SHA256))
-    with pytest.raises(UserError, match="the download failed.*timed out"):
+    with pytest.raises(UserError, match=r"the download failed.*timed out"):
         data.load("tfds")
     assert data.load("auto").sha256 == bundled.sha256
 

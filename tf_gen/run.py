@@ -23,15 +23,6 @@ from tf_gen import files
 from tf_gen.cli import UserError
 
 KEEP = 3
-# What TensorFlow raises where a checkpoint's files are missing, torn or changed.
-DAMAGE = (
-    tf.errors.DataLossError,
-    tf.errors.NotFoundError,
-    tf.errors.OutOfRangeError,
-    tf.errors.InvalidArgumentError,
-    IndexError,
-    ValueError,
-)
 
 
 class RunDirectory:
@@ -216,7 +207,9 @@ def restore(model, path):
         step = tf.Variable(-1, dtype=tf.int64)
         try:
             _checkpoint(model, step).read(str(directory / "state")).assert_consumed()
-        except DAMAGE:
+        except (tf.errors.PermissionDeniedError, tf.errors.ResourceExhaustedError):
+            raise  # the checkpoint may be whole
+        except (tf.errors.OpError, IndexError, ValueError):  # files missing, torn or changed
             damaged.append(directory)
             continue
         except AssertionError as error:  # of assert_consumed
