@@ -169,6 +169,18 @@ def test_a_download_that_falls_silent_is_given_up(download_host, monkeypatch, bu
     assert data.load("auto").sha256 == bundled.sha256
 
 
+def test_a_download_of_something_else_is_refused(download_host, idx_files, monkeypatch):
+    directory, _ = idx_files
+    files = {path.name: path.read_bytes() for path in directory.glob("*.gz")}
+    monkeypatch.setattr(Files, "files", files)
+    with pytest.raises(UserError, match="is not MNIST's file"):
+        data.load("tfds")
+    files["train-images-idx3-ubyte.gz"] = b"<html>"
+    with pytest.raises(UserError, match="the download failed"):
+        data.load("tfds")
+    assert not download_host.exists()
+
+
 def test_probe_gives_up_on_a_host_that_is_silent():
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert not data._answers(f"http://127.0.0.1:{server.getsockname()[1]}/")

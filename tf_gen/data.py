@@ -173,7 +173,7 @@ def _tfds():
 
 
 def _download(builder):
-    """Fetch the four files and let TensorFlow Datasets check and prepare them.
+    """Fetch the four files, check them and let TensorFlow Datasets prepare them.
 
     Its own download has no timeout and tries for minutes.
     """
@@ -183,7 +183,10 @@ def _download(builder):
         for name in MNIST_SHA256:
             url = f"{builder.URL}{name}.gz"
             with urllib.request.urlopen(url, timeout=SILENCE_SECONDS) as response:
-                Path(directory, f"{name}.gz").write_bytes(response.read())
+                content = response.read()
+            if hashlib.sha256(gzip.decompress(content)).hexdigest() != MNIST_SHA256[name]:
+                raise UserError(f"{url} is not MNIST's file")
+            Path(directory, f"{name}.gz").write_bytes(content)
         config = tfds.download.DownloadConfig(manual_dir=directory)
         builder.download_and_prepare(download_config=config)
 
