@@ -187,7 +187,7 @@ def test_few_images_in_three_dimensions_to_the_end(command, tmp_path, monkeypatc
     assert "27 images to train, 3 held out" in out
     _, _, next_command = out.splitlines()[-1].partition("tf_gen.sample ")
     assert command(sample.main, *next_command.split())[0] == 0
-    assert (tmp_path / "three.png").exists()
+    assert (tmp_path / "digit.png").exists()
 
 
 def test_tensorboard_is_asked_for_before_training(command, tmp_path, monkeypatch):

@@ -32,6 +32,7 @@ import math
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_gen import data, plots
@@ -290,8 +291,8 @@ def measure(model, config, source):
 
 
 def sample_flags(config):
-    """What to try first with the export: the article's z = [3, 3]."""
-    return f"--z {','.join(['3'] * config.latent_dim)} --out three.png"
+    """What to try first with the export: the middle of the latent space."""
+    return f"--z {','.join(['0'] * config.latent_dim)} --out digit.png"
 
 
 def draw_progress(model, directory, step):
@@ -316,9 +317,11 @@ def draw_report(model, source, directory, history):
     names = ("loss", "held_out_loss")
     curves = {name: [float(row[name]) for row in history] for name in names}
     images = tf.constant(source.held_out_images, tf.float32) / 255
+    # Some from everywhere, since a source may be sorted by label.
+    some = tf.gather(images, np.linspace(0, len(images) - 1, min(50, len(images)), dtype=int))
     pictures = {
         "loss.png": plots.loss_curve(steps, curves),
-        "reconstructions.png": plots.pairs(images[:50], model(images[:50])),
+        "reconstructions.png": plots.pairs(some, model(some)),
     }
     if model.latent_dim == 2:
         z_mean, _ = model.encode(images)
