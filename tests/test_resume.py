@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from tf_gen import run, train
+from tf_gen import data, run, train
 from tf_gen.cli import UserError
 
 RUN = ["vae", "--data", "bundled", "--steps", "1500", "--log-every", "150"]
@@ -288,8 +288,13 @@ def test_calls_are_even_and_a_function_of_the_step():
             assert calls(steps, log_every, start=ends[i]) == whole[i + 1 :]
 
 
-def test_auto_means_the_data_that_the_run_began_with(uninterrupted, tmp_path, monkeypatch):
-    assert train.same_data(uninterrupted) == "bundled"
+def test_auto_means_the_data_that_the_run_began_with(uninterrupted, tmp_path, command, monkeypatch):
+    asked, load = [], data.load
+    monkeypatch.setattr(data, "load", lambda spec: asked.append(spec) or load("bundled"))
+    auto = ["vae", *RUN[RUN.index("--steps") :]]
+    status, out, _ = command(train.main, *auto, "--run-dir", uninterrupted)
+    assert (status, asked) == (0, ["bundled"])
+    assert "finished already" in out
     assert train.same_data(tmp_path / "new") == "auto"
     assert train.same_data(tmp_path) == "auto"
 
