@@ -22,7 +22,7 @@ UPDATES_PER_CALL = 100  # at most; one call from Python into TensorFlow serves t
 def main(argv=None):
     arguments, settings = parse(argv)
     if arguments.tensorboard and not importlib.util.find_spec("tensorboard"):
-        raise cli.UserError("--tensorboard needs TensorBoard: pip install 'tf_gen[tensorboard]'")
+        raise cli.UserError("--tensorboard needs TensorBoard: pip install 'tensorboard>=2.20,<3'")
     run_dir = arguments.run_dir or Path("runs", arguments.model)
     cli.import_tensorflow()
     import tensorflow as tf
