@@ -48,15 +48,64 @@ class Generative(keras.Model):
         Returns:
             dict of float32 scalars, the means over the K updates.
         """
-        count = tf.shape(tf.nest.flatten(batches)[0])[0]
-
-        def one_update(k, sums):
-            losses = self.update(tf.nest.map_structure(lambda stack: stack[k], batches))
-            return k + 1, {name: sums[name] + losses[name] for name in sums}
-
-        zeros = {name: tf.zeros([]) for name in self.losses_reported}
-        _, sums = tf.while_loop(lambda k, sums: k < count, one_update, (0, zeros))
-        losses = {name: sums[name] / tf.cast(count, tf.float32) for name in self.losses_reported}
+        losses, count = repeat(self.update, batches, self.losses_reported)
         for mean in self.means:
             mean.update_state(losses[mean.name], sample_weight=count)
         return losses
+
+    @property
+    def state(self):
+        """All variables that training changes: the weights, then the optimisers' variables."""
+        return [*self.weights, *self.optimizer.variables]
+
+
+class Adversarial(Generative):
+    """A model whose discriminator and generator learn against each other, each by an optimiser.
+
+    A subclass defines the properties `d_variables` and `g_variables`, lists of what each optimiser
+    trains, and its `update` applies `d_optimizer` and `g_optimizer` to them.
+    """
+
+    def compile(self, d_optimizer, g_optimizer, jit_compile=True):
+        """Set the optimisers, and create their variables, so that a checkpoint holds them."""
+        super().compile(optimizer=None, jit_compile=jit_compile)
+        self.d_optimizer = d_optimizer
+        self.g_optimizer = g_optimizer
+        d_optimizer.build(self.d_variables)
+        g_optimizer.build(self.g_variables)
+
+    def get_compile_config(self):
+        return {
+            "d_optimizer": keras.saving.serialize_keras_object(self.d_optimizer),
+            "g_optimizer": keras.saving.serialize_keras_object(self.g_optimizer),
+            "jit_compile": self.jit_compile,
+        }
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    @property
+    def state(self):
+        return [*self.weights, *self.d_optimizer.variables, *self.g_optimizer.variables]
+
+
+def repeat(update, batches, names):
+    """Run `update` on each of K stacked batches, in a loop that is part of the program.
+
+    Args:
+        update: function of a batch to a dict of float32 scalars.
+        batches: structure of tensors [K, ...]: K batches stacked, K > 0.
+        names: the keys of that dict.
+
+    Returns:
+        dict of float32 scalars, the means over the K batches, and K, int32 [].
+    """
+    count = tf.shape(tf.nest.flatten(batches)[0])[0]
+
+    def once(k, sums):
+        losses = update(tf.nest.map_structure(lambda stack: stack[k], batches))
+        return k + 1, {name: sums[name] + losses[name] for name in names}
+
+    zeros = {name: tf.zeros([]) for name in names}
+    _, sums = tf.while_loop(lambda k, sums: k < count, once, (0, zeros))
+    return {name: sums[name] / tf.cast(count, tf.float32) for name in names}, count

@@ -2,6 +2,7 @@
 
 `load(spec)` returns a `Source`; `examples_at(...)` says which of its examples the update number
 `step` uses, as a pure function of (seed, step), so that training can start at any step at no cost.
+Models that draw their data, as the one-dimensional ones do, use `noise_seed` and `in_blocks` alone.
 """
 
 import dataclasses
@@ -30,6 +31,7 @@ MNIST_SHA256 = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 HELD_OUT_EVERY = 10  # where the data has no test set of its own, every tenth image is held out
+BLOCK = 100  # elements made at once by `in_blocks`
 PROBE_SECONDS = 3  # for a host to answer
 SILENCE_SECONDS = 7  # for a host to go on in the middle of a download
 
@@ -130,6 +132,23 @@ def noise_seed(step, seed):
     # Folding in a constant keeps the noise apart from the draws of the initial weights.
     root = tf.random.fold_in(tf.constant([seed, 0], tf.int64), 1, alg="philox")
     return tf.random.fold_in(root, step, alg="philox")
+
+
+def in_blocks(block, start):
+    """Endless dataset whose element k is row (start + k) % 100 of `block((start + k) // 100)`.
+
+    For elements of a few numbers each, such as the batches of the one-dimensional models: to draw
+    a hundred of them costs as much as to draw one.
+
+    Args:
+        block: function of an int64 [] to a structure of tensors [100, ...], without other state.
+        start: Python int.
+
+    Returns:
+        `tf.data.Dataset` of such structures without the leading axis.
+    """
+    dataset = tf.data.Dataset.counter(start // BLOCK).map(block, num_parallel_calls=2).unbatch()
+    return dataset.skip(start % BLOCK).prefetch(BLOCK)
 
 
 # ---- Where the images come from -----------------------------------------------------------------

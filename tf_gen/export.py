@@ -54,7 +54,7 @@ def main(argv=None):
         path = arguments.run_dir / "config.json"
         raise cli.UserError(f"{path}: does not describe a model of this version") from error
     model = module.build(config)
-    step, damaged = run.restore(model, arguments.run_dir)
+    step, _, damaged = run.restore(model, arguments.run_dir)
     for directory in damaged:
         print(f"warning: checkpoint {directory} is damaged and left out", file=sys.stderr)
     export(model, arguments.out, settings)

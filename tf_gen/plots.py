@@ -1,9 +1,13 @@
-"""Figures. The only place that knows matplotlib."""
+"""Figures and animations. The only place that knows matplotlib and Pillow."""
 
+import itertools
 import statistics
+import subprocess
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from tf_gen import files
 from tf_gen.images import mosaic, write_png
@@ -125,4 +129,202 @@ def loss_curve(steps, curves):
         axes.plot(steps, values, label=name, marker="." if len(steps) < 100 else None)
     axes.legend()
     axes.grid(alpha=0.3)
+    return figure
+
+
+# ---- One-dimensional distributions ---------------------------------------------------------------
+
+
+def distributions(edges, real, generated, x, probability):
+    """The article's picture: decision boundary, real density, generated density.
+
+    Args:
+        edges: float [n + 1], of the histograms.
+        real, generated: float [n], densities between the edges.
+        x, probability: float [m], points and what the discriminator says there.
+    """
+    figure, axes = _density_axes(edges, real)
+    axes.plot(x, probability, label="decision boundary")
+    axes.plot(_middles(edges), real, label="real data")
+    axes.plot(_middles(edges), generated, label="generated data")
+    axes.legend(loc="upper left")
+    return figure
+
+
+def density_frames(snapshots, edges, real):
+    """Frames of an animation: the generated density over the real one, a counter, and D if there.
+
+    Only what moves is drawn for each frame: ten times as fast as a whole figure.
+
+    Args:
+        snapshots: list of dicts with `generated`, float [n]; `step`, int; and, where there is a
+            decision boundary, `x` and `probability`, float [m].
+        edges: float [n + 1], of the histograms.
+        real: float [n], the real density.
+
+    Yields:
+        uint8 [400, 600, 3], a frame for each snapshot.
+    """
+    figure, axes = _density_axes(edges, real, figsize=(6, 4), dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    boundary = "probability" in snapshots[0]
+    moving = []
+    if boundary:
+        (line,) = axes.plot([], [], label="decision boundary", animated=True)
+        moving.append((line, "x", "probability"))
+    axes.plot(_middles(edges), real, color="C1", label="real data")
+    (line,) = axes.plot([], [], color="C2", label="generated data", animated=True)
+    moving.append((line, None, "generated"))
+    counter = axes.text(0.98, 0.95, "", ha="right", va="top", transform=axes.transAxes)
+    counter.set_animated(True)
+    axes.legend(loc="upper left")
+    canvas.draw()
+    background = canvas.copy_from_bbox(figure.bbox)
+    for number, snapshot in enumerate(snapshots, 1):
+        canvas.restore_region(background)
+        for line, x, y in moving:
+            line.set_data(snapshot[x] if x else _middles(edges), snapshot[y])
+            axes.draw_artist(line)
+        counter.set_text(f"Frame: {number}/{len(snapshots)}, step {snapshot['step']}")
+        axes.draw_artist(counter)
+        yield np.asarray(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
+
+
+def course(history, targets):
+    """What the log measured against the training step, and where it should go.
+
+    Args:
+        history: list of dicts, rows of history.csv.
+        targets: dict of a column's name to the value it should reach.
+    """
+    figure = Figure(figsize=(8, 2.5 * len(targets)), layout="constrained")
+    steps = [int(row["step"]) for row in history]
+    all_axes = figure.subplots(len(targets), 1, sharex=True)
+    for axes, (name, target) in zip(all_axes, targets.items(), strict=True):
+        axes.axhline(target, color="grey", linestyle="--", label=f"data: {target:g}")
+        axes.plot(steps, [float(row[name]) for row in history], label="generated")
+        axes.set_ylabel(name)
+        axes.grid(alpha=0.3)
+    all_axes[0].legend()
+    all_axes[-1].set_xlabel("training step")
+    return figure
+
+
+def histogram(x, mean=None, std=None):
+    """Histogram of points x, float [n], over the density of N(mean, std) if that is given."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.add_subplot(xlabel="x", ylabel="density")
+    axes.hist(x, bins=100, density=True, color="C2", label=f"{len(x):,} generated points")
+    if mean is not None:
+        grid = np.linspace(mean - 4 * std, mean + 4 * std, 400)
+        normal = statistics.NormalDist(mean, std)
+        axes.plot(grid, [normal.pdf(v) for v in grid], color="C1", label=f"N({mean:g}, {std:g})")
+        axes.axvline(np.mean(x), color="black", linewidth=1, label=f"mean {np.mean(x):.3f}")
+    axes.legend()
+    return figure
+
+
+def densities(edges, real, generated):
+    """The generated densities of many runs over the real one.
+
+    Args:
+        edges: float [n + 1], of the histograms.
+        real: float [n].
+        generated: list of float [n].
+    """
+    figure, axes = _density_axes(edges, real)
+    for number, density in enumerate(generated):
+        label = f"generated data, {len(generated)} seeds" if number == 0 else None
+        alpha = max(0.1, 1 / len(generated))
+        axes.plot(_middles(edges), density, color="C2", alpha=alpha, linewidth=1, label=label)
+    axes.plot(_middles(edges), real, color="C1", label="real data")
+    axes.plot(_middles(edges), np.median(generated, axis=0), "k--", label="median of the seeds")
+    axes.legend(loc="upper left")
+    return figure
+
+
+def _density_axes(edges, real, **figure_options):
+    figure = Figure(**{"figsize": (8, 5), "layout": "constrained", **figure_options})
+    axes = figure.add_subplot(xlabel="Data values", ylabel="Probability density")
+    axes.set(xlim=(edges[0], edges[-1]), ylim=(0, max(1.4, 1.5 * np.max(real))))
+    return figure, axes
+
+
+def _middles(edges):
+    return (edges[1:] + edges[:-1]) / 2
+
+
+# ---- Animations ----------------------------------------------------------------------------------
+
+
+def animation(frames, path, fps=30):
+    """Write an animation to `path`: .gif or .webp through Pillow, .mp4 through the tool ffmpeg.
+
+    Args:
+        frames: iterable of uint8 [height, width] or [height, width, 3], all alike, at least one.
+        path: of the file; replaced if it exists.
+        fps: frames a second.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with files.beside(path) as temporary:
+        if path.suffix == ".mp4":
+            _write_mp4(frames, temporary, fps)
+        else:
+            _write_pillow(frames, temporary, fps)
+
+
+def _write_pillow(frames, path, fps):
+    images = (Image.fromarray(frame) for frame in frames)
+    first = next(images)
+    if path.suffix == ".gif" and first.mode == "RGB":
+        # One palette for all frames, or Pillow would look for the best one for each.
+        palette = first.quantize(256, dither=Image.Dither.NONE)
+        images = (
+            image.quantize(palette=palette, dither=Image.Dither.NONE)
+            for image in itertools.chain([first], images)
+        )
+        first = next(images)
+    first.save(
+        path, save_all=True, append_images=images, duration=round(1000 / fps), loop=0, method=0
+    )
+
+
+def _write_mp4(frames, path, fps):
+    frames = iter(frames)
+    first = next(frames)
+    height, width = first.shape[:2]
+    command = [
+        "ffmpeg", "-loglevel", "error", "-y",
+        "-f", "rawvideo", "-pix_fmt", "rgb24" if first.ndim == 3 else "gray",
+        "-s", f"{width}x{height}", "-r", str(fps), "-i", "-",
+        # H.264 in the form that browsers play, which needs even sizes.
+        "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", str(path),
+    ]  # fmt: skip
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=False
+    ) as process:
+        try:
+            for frame in itertools.chain([first], frames):
+                process.stdin.write(frame.tobytes())
+            process.stdin.close()
+        except BrokenPipeError:
+            pass  # it says why
+        message = process.stderr.read().decode(errors="replace").strip()
+    if process.returncode:
+        raise OSError(f"ffmpeg: {message.splitlines()[-1] if message else process.returncode}")
+
+
+# ---- Many seeds ----------------------------------------------------------------------------------
+
+
+def values_by_seed(values, name):
+    """One dot for each seed, and their mean. `values` float [seeds], `name` what they are."""
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.add_subplot(xlabel="seed", ylabel=name)
+    axes.plot(range(len(values)), values, "o")
+    axes.axhline(np.mean(values), color="grey", linestyle="--", label=f"mean {np.mean(values):.2f}")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend()
     return figure

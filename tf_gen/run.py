@@ -2,7 +2,8 @@
 
 config.json              every setting, the data's hash, the versions
 history.csv              a row for each line of the log
-checkpoints/step-N/      model, optimisers and step counter; the newest KEEP of them
+checkpoints/step-N/      model, optimisers, step counter, and what the animation shows up to
+                         there; the newest KEEP of them
 pictures/                what the model draws of itself
 saved_model/             written last: a run is finished when it is there
 """
@@ -12,6 +13,7 @@ import json
 import os
 import platform
 import shutil
+import zipfile
 from pathlib import Path
 
 import keras
@@ -79,8 +81,14 @@ class RunDirectory:
     def __exit__(self, *exception):
         self.close()
 
-    def save(self, model, step):
-        """Write the checkpoint of `step` and delete all but the newest KEEP."""
+    def save(self, model, step, snapshots=()):
+        """Write the checkpoint of `step` and delete all but the newest KEEP.
+
+        Args:
+            model: a `base.Generative`.
+            step: Python int.
+            snapshots: list of dicts of arrays, one for each frame of an animation up to `step`.
+        """
         self.checkpoints.mkdir(exist_ok=True)
         target = self.checkpoints / f"step-{step:08d}"
         if target.exists():
@@ -93,6 +101,9 @@ class RunDirectory:
             except tf.errors.OpError as error:  # say, no space left
                 reason = error.message.rpartition("; ")[2]
                 raise OSError(f"{target}: cannot be written ({reason})") from error
+            if snapshots:
+                columns = {name: [s[name] for s in snapshots] for name in snapshots[0]}
+                np.savez(temporary / "snapshots.npz", **columns)
         for old in list_checkpoints(self.path)[:-KEEP]:
             shutil.rmtree(old)
 
@@ -100,8 +111,8 @@ class RunDirectory:
         """Put the newest usable checkpoint into `model`, and forget what came after it.
 
         Returns:
-            step, and a list of warnings about damaged checkpoints, which are renamed. Step 0
-            where nothing was saved.
+            step (0 where nothing was saved), the snapshots saved with it, and a list of warnings
+            about damaged checkpoints, which are renamed.
         """
         files.remove_leftovers(self.path)
         for directory in (self.checkpoints, self.pictures):
@@ -109,7 +120,7 @@ class RunDirectory:
             files.remove_leftovers(directory)
         if not list_checkpoints(self.path) and not self.history.exists():
             self.save(model, 0)
-        step, damaged = restore(model, self.path)
+        step, snapshots, damaged = restore(model, self.path)
         warnings = []
         for directory in damaged:
             aside = directory.with_name(f"damaged-{directory.name}")
@@ -123,7 +134,7 @@ class RunDirectory:
                 _write_rows(temporary, rows, header=True)
         else:
             self.history.unlink(missing_ok=True)
-        return step, warnings
+        return step, snapshots, warnings
 
     def log(self, row):
         """Append the dict `row` to history.csv."""
@@ -141,11 +152,15 @@ class RunDirectory:
 
 
 def settings(name, config, source):
-    """What config.json says: the model's name, its Config as a dict, data and versions."""
+    """What config.json says: the model's name, its Config as a dict, data and versions.
+
+    `source` is a `data.Source`, or None for a model that draws its data.
+    """
     return {
         "model": name,
         "config": config,
-        "data": {
+        "data": source
+        and {
             "source": source.name,
             "sha256": source.sha256,
             "train": len(source.images),
@@ -197,7 +212,7 @@ def restore(model, path):
     """Put the newest usable checkpoint of the run directory `path` into `model`; write nothing.
 
     Returns:
-        The checkpoint's step, and the list of newer directories that are damaged.
+        The checkpoint's step, its snapshots, and the list of newer directories that are damaged.
 
     Raises:
         UserError: no checkpoint is usable.
@@ -207,14 +222,16 @@ def restore(model, path):
         step = tf.Variable(-1, dtype=tf.int64)
         try:
             _checkpoint(model, step).read(str(directory / "state")).assert_consumed()
+            snapshots = _read_snapshots(directory / "snapshots.npz")
         except (tf.errors.PermissionDeniedError, tf.errors.ResourceExhaustedError):
             raise  # the checkpoint may be whole
-        except (tf.errors.OpError, IndexError, ValueError):  # files missing, torn or changed
+        except (tf.errors.OpError, IndexError, ValueError, EOFError, zipfile.BadZipFile):
+            # Files are missing, torn or changed.
             damaged.append(directory)
             continue
         except AssertionError as error:  # of assert_consumed
             raise UserError(f"{directory}: of another version of this model") from error
-        return int(step.numpy()), damaged
+        return int(step.numpy()), snapshots, damaged
     raise UserError(f"{path}: no usable checkpoint; to start anew, move this directory away")
 
 
@@ -247,6 +264,16 @@ def _compare(path, old, new):
 
 def _checkpoint(model, step):
     return tf.train.Checkpoint(model=model, step=step)
+
+
+def _read_snapshots(path):
+    if not path.exists():
+        return []
+    with np.load(path) as file:
+        columns = dict(file)
+    return [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
 
 
 def _write_rows(path, rows, header):

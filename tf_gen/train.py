@@ -3,11 +3,10 @@
 settings -> data -> model -> updates, log, checkpoints -> pictures -> SavedModel
 """
 
-import dataclasses
 import importlib.util
-import itertools
 import math
 import shlex
+import shutil
 import signal
 import sys
 import time
@@ -17,12 +16,15 @@ from tf_gen import cli, config
 from tf_gen.models import NAMES, load
 
 UPDATES_PER_CALL = 100  # at most; one call from Python into TensorFlow serves them all
+ANIMATIONS = (".gif", ".webp", ".mp4")
 
 
 def main(argv=None):
     arguments, settings = parse(argv)
     if arguments.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise cli.UserError("--tensorboard needs TensorBoard: pip install 'tensorboard>=2.20,<3'")
+    if arguments.anim_path:
+        check_animation(arguments.anim_path)
     run_dir = arguments.run_dir or Path("runs", arguments.model)
     cli.import_tensorflow()
     import tensorflow as tf
@@ -31,8 +33,10 @@ def main(argv=None):
 
     module = load(arguments.model)
     model_config = module.Config(**settings)
-    source = data.load(same_data(run_dir) if arguments.data == "auto" else arguments.data)
-    print(source)
+    source = None
+    if module.NEEDS_IMAGES:
+        source = data.load(same_data(run_dir) if arguments.data == "auto" else arguments.data)
+        print(source)
     model = module.build(model_config)  # before anything is written: it may not fit into memory
     if arguments.tensorboard:
         arguments.tensorboard.mkdir(parents=True, exist_ok=True)
@@ -45,13 +49,15 @@ def main(argv=None):
             return 0
         device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
         print(f"training {arguments.model} on {device}, TensorFlow {tf.__version__}, in {run_dir}")
-        start, warnings = directory.restore(model)
+        start, snapshots, warnings = directory.restore(model)
         for warning in directory.warnings + warnings:
             print(f"warning: {warning}", file=sys.stderr)
         if start:
             print(f"continuing at step {start}")
         try:
-            train(model, module, model_config, source, directory, start, arguments)
+            train(model, module, model_config, source, directory, start, snapshots, arguments)
+            if arguments.anim_path:
+                animate(module, model_config, snapshots, arguments.anim_path)
             finish(model, module, model_config, source, directory, described)
         except KeyboardInterrupt:
             again = shlex.join(["python", "-m", "tf_gen.train", *(argv or sys.argv[1:])])
@@ -80,19 +86,14 @@ def parse(argv):
     sources = {name: config.read(name) for name in NAMES}
     for name, source in sources.items():
         flags = subparsers.add_parser(name, help=source.summary, description=source.summary)
-        flags.add_argument(
-            "--preset",
-            choices=list(source.presets),
-            default="article",
-            help="settings to start from; the flags below change them (default: article)",
-        )
         config.add_flags(flags, source)
-        flags.add_argument(
-            "--data",
-            default="auto",
-            help="auto, tfds, bundled, a directory of IDX files or a list of images "
-            "(default: auto: what TensorFlow Datasets has or can download, else bundled)",
-        )
+        if source.needs_images:
+            flags.add_argument(
+                "--data",
+                default="auto",
+                help="auto, tfds, bundled, a directory of IDX files or a list of images (default: "
+                "auto: what TensorFlow Datasets has or can download, else bundled)",
+            )
         flags.add_argument(
             "--run-dir", type=Path, help=f"where to keep the run (default: runs/{name})"
         )
@@ -104,30 +105,53 @@ def parse(argv):
             help="updates between two checkpoints (default: 1000); they are written at the end "
             f"of a call of up to {UPDATES_PER_CALL} updates",
         )
+        flags.add_argument(
+            "--anim-path",
+            type=Path,
+            metavar="FILE",
+            help="draw an animation of the training: .gif, .webp or .mp4 (which needs ffmpeg)",
+        )
+        flags.add_argument(
+            "--anim-every",
+            type=int,
+            metavar="INT",
+            help="updates between two of its frames (default: as --log-every)",
+        )
         flags.add_argument("--tensorboard", type=Path, metavar="DIR", help="write its log there")
     arguments = parser.parse_args(argv)
     source, flags = sources[arguments.model], subparsers.choices[arguments.model]
-    preset = dataclasses.asdict(source.presets[arguments.preset])
-    settings = {name: getattr(arguments, name, value) for name, value in preset.items()}
-    try:
-        source.Config(**settings)
-    except ValueError as error:
-        field, _, complaint = str(error).partition(" ")
-        flags.error(f"argument --{field.replace('_', '-')}: {complaint}")
-    if arguments.checkpoint_every < 1:
+    settings = config.chosen(flags, source, arguments)
+    for name in ("checkpoint_every", "anim_every"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            flags.error(f"argument --{name.replace('_', '-')}: must be at least 1, not {value}")
+    if arguments.anim_path and arguments.anim_path.suffix not in ANIMATIONS:
         flags.error(
-            f"argument --checkpoint-every: must be at least 1, not {arguments.checkpoint_every}"
+            f"argument --anim-path: must end in {', '.join(ANIMATIONS)}, not "
+            f"{arguments.anim_path.name!r}"
         )
     return arguments, settings
 
 
-def train(model, module, model_config, source, directory, start, arguments):
+def check_animation(path):
+    """Raise UserError if an animation could not be written to `path` after the training."""
+    if path.is_dir() or not path.parent.is_dir():
+        raise cli.UserError(f"--anim-path {path}: not a file in an existing directory")
+    if path.suffix == ".mp4" and not shutil.which("ffmpeg"):
+        raise cli.UserError(
+            f"--anim-path {path}: .mp4 needs the program ffmpeg (apt install ffmpeg, brew install "
+            "ffmpeg, conda install ffmpeg); or ask for a .gif"
+        )
+
+
+def train(model, module, model_config, source, directory, start, snapshots, arguments):
     """Bring `model` from step `start` to the last one, with a log and checkpoints on the way.
 
     Args:
         model, module, model_config, source: what to train, its model file, on what.
         directory: an open `run.RunDirectory`.
         start: Python int, the step that `model` is at.
+        snapshots: list of what the animation shows up to there, to which this appends.
         arguments: of the command line.
 
     Raises:
@@ -137,22 +161,28 @@ def train(model, module, model_config, source, directory, start, arguments):
     import tensorflow as tf
     from tqdm import tqdm
 
+    limits = module.stop_at(model_config)
+    history = directory.read_history()
+    if history and int(history[-1]["step"]) == start and close_enough(history[-1], limits):
+        return
     program = tf.function(model.train_step, jit_compile=True)
     total, log_every = model_config.steps, model_config.log_every
+    anim_every = (arguments.anim_every or log_every) if arguments.anim_path else None
     writer = None
     if arguments.tensorboard:
         writer = tf.summary.create_file_writer(str(arguments.tensorboard))
     step = saved = start
-    begin = time.monotonic()
+    began = None  # time and step of the end of the first call, which compiled the program
     updates, seconds = 0, 0.0  # since the last line of the log
-    stop = StopRequest()
+    stop, done = StopRequest(), False
     bar = tqdm(total=total, initial=start, unit="update", disable=not sys.stderr.isatty())
     with stop, bar:
-        for size, stack in calls(module, model_config, source, start):
+        for size, stack in calls(module, model_config, source, start, anim_every):
             before = time.monotonic()
             losses = {name: float(value) for name, value in program(stack).items()}
             seconds += time.monotonic() - before
             step, updates = step + size, updates + size
+            began = began or (time.monotonic(), step)
             bar.update(size)
             check_finite(losses, step, directory)
             if step % log_every == 0 or step == total:
@@ -164,45 +194,56 @@ def train(model, module, model_config, source, directory, start, arguments):
                 if writer:
                     write_scalars(writer, row)
                 line = module.LOG_LINE.format(**row)
-                line += f", {row['updates_per_second']:.0f} updates/s"
-                if bar.disable:
-                    left = (time.monotonic() - begin) / (step - start) * (total - step)
-                    line += f", {tqdm.format_interval(left)} left"
+                if bar.disable and step > began[1]:
+                    left = (time.monotonic() - began[0]) / (step - began[1]) * (total - step)
+                    line += f", {tqdm.format_interval(left)} left" if left >= 10 else ""
                 bar.write(line)
                 module.draw_progress(model, directory.pictures, step)
+                done = close_enough(row, limits)
+            if anim_every and (step % anim_every == 0 or step == total or done):
+                snapshots.append({**module.snapshot(model, model_config), "step": step})
             every = arguments.checkpoint_every
-            if step // every > saved // every or step == total or stop.requested:
+            if step // every > saved // every or step == total or done or stop.requested:
                 weights = {v.path: float(tf.reduce_sum(v)) for v in model.trainable_variables}
                 check_finite(weights, step, directory)
-                directory.save(model, step)
+                directory.save(model, step, snapshots)
                 saved = step
             if stop.requested:
                 raise stop.requested
+            if done:
+                reached = ", ".join(f"{name} is {row[name]:.4g}" for name in limits)
+                bar.write(f"stopping at step {step} of {total}: {reached}")
+                return
 
 
-def calls(module, model_config, source, start):
+def close_enough(row, limits):
+    """Whether a row of the log, numbers or strings, reaches one of the `limits`."""
+    return any(float(row[name]) <= limit for name, limit in limits.items())
+
+
+def calls(module, model_config, source, start, anim_every=None):
     """Yield, from step `start` to the last: how many updates to do now, their stacked batches."""
-    total, log_every = model_config.steps, model_config.log_every
+    total = model_config.steps
+    intervals = [model_config.log_every, anim_every or model_config.log_every]
 
     def sizes():
         step = start
         while step < total:
             # A function of the step alone, so that a resumed run makes the same calls; and few
             # different sizes, since XLA compiles the program anew for each.
-            begin = step - step % log_every
-            interval = min(log_every, total - begin)
-            size = math.ceil(interval / math.ceil(interval / UPDATES_PER_CALL))
-            size = min(size, begin + interval - step)
+            begin = max(step - step % interval for interval in intervals)
+            end = min(total, *(step - step % interval + interval for interval in intervals))
+            size = math.ceil((end - begin) / math.ceil((end - begin) / UPDATES_PER_CALL))
+            size = min(size, end - step)
             yield size
             step += size
 
-    step = start
-    for size, group in itertools.groupby(sizes()):
-        count = sum(1 for _ in group)
-        batches = module.batches(model_config, source, start=step).batch(size)
-        for stack in batches.take(count).prefetch(1):
-            yield size, stack
-        step += size * count
+    sizes = list(sizes())
+    if not sizes:
+        return
+    batches = module.batches(model_config, source, start=start).batch(UPDATES_PER_CALL)
+    stacks = batches.rebatch(sizes).take(len(sizes)).prefetch(1)
+    yield from zip(sizes, stacks, strict=True)
 
 
 def check_finite(values, step, directory):
@@ -211,9 +252,20 @@ def check_finite(values, step, directory):
         if not math.isfinite(value):
             raise cli.UserError(
                 f"{name} is {value} at step {step}; earlier checkpoints are in "
-                f"{directory.checkpoints}. Try a lower --learning-rate or another --seed, in "
+                f"{directory.checkpoints}. Try a lower learning rate or another --seed, in "
                 "another --run-dir"
             )
+
+
+def animate(module, model_config, snapshots, path):
+    """Write the animation of all `snapshots` to `path`, and say where it is."""
+    from tqdm import tqdm
+
+    from tf_gen import plots
+
+    frames = module.frames(snapshots, model_config)
+    plots.animation(tqdm(frames, "animation", len(snapshots), disable=None, leave=False), path)
+    print(f"animation:   {path} ({len(snapshots)} frames)")
 
 
 def finish(model, module, model_config, source, directory, settings):
@@ -221,7 +273,7 @@ def finish(model, module, model_config, source, directory, settings):
     from tf_gen.export import export
 
     history = directory.read_history()
-    pictures = module.draw_report(model, source, directory.pictures, history)
+    pictures = module.draw_report(model, model_config, source, directory.pictures, history)
     export(model, directory.saved_model, settings)
     flags = module.sample_flags(model_config)
     print(f"history:     {directory.history}")

@@ -23,6 +23,8 @@ import importlib
 
 NAMES = (
     "vae",  # tanh/sigmoid variational autoencoder on MNIST
+    "gaussian_gan",  # softplus/tanh GAN on a 1-D Gaussian, with minibatch discrimination
+    "tiny_gan",  # the "50 lines" GAN on a 1-D Gaussian, whose discriminator sees a whole batch
 )
 
 

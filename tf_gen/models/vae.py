@@ -64,7 +64,10 @@ class Config:
 
 
 PRESETS = {"article": Config()}
-LOG_LINE = "step {step} ,loss {loss:.4f}, held-out {held_out_loss:.4f}"
+NEEDS_IMAGES = True
+LOG_LINE = (
+    "step {step} ,loss {loss:.4f}, held-out {held_out_loss:.4f}, {updates_per_second:.0f} updates/s"
+)
 
 
 # ---- Losses -------------------------------------------------------------------------------------
@@ -295,17 +298,40 @@ def sample_flags(config):
     return f"--z {','.join(['0'] * config.latent_dim)} --out digit.png"
 
 
+def stop_at(config):
+    """What ends a run early: a dict of columns of the log to the value to wait for; none here."""
+    return {}
+
+
+def score(model, config, source, untrained=None):
+    """The losses on all held-out images, and whether they are finite: dict."""
+    losses = measure(model, config, source)
+    return {**losses, "diverged": not math.isfinite(losses["held_out_loss"])}
+
+
 def draw_progress(model, directory, step):
     """Draw 100 samples of the prior, the same z at every step."""
     images = model.decode(model.prior(100, [0, 0]))
     plots.save(plots.mosaic(images, columns=10), directory / f"samples-{step:06d}.png")
 
 
-def draw_report(model, source, directory, history):
+def snapshot(model, config):
+    """What a frame of the animation shows, 100 samples of the prior: dict of arrays."""
+    images = model.decode(model.prior(100, [0, 0]))
+    return {"images": np.uint8(np.rint(255 * images))}
+
+
+def frames(snapshots, config):
+    """Draw the samples of each snapshot: an iterator over uint8 [height, width]."""
+    return (plots.mosaic(snapshot["images"] / 255, columns=10, scale=2) for snapshot in snapshots)
+
+
+def draw_report(model, config, source, directory, history):
     """Draw the trained model.
 
     Args:
         model: a `VAE`.
+        config: its `Config`.
         source: a `data.Source`.
         directory: path to write to.
         history: the rows of history.csv, dicts of strings.
@@ -332,3 +358,9 @@ def draw_report(model, source, directory, history):
     for name, picture in pictures.items():
         plots.save(picture, directory / name)
     return list(pictures)
+
+
+def draw_scores(scores, config, path):
+    """Draw the held-out loss of each seed, from the list of their `score`, to `path`."""
+    losses = [score["held_out_loss"] for score in scores]
+    plots.save(plots.values_by_seed(losses, "negative ELBO of held-out images, nats"), path)

@@ -1,0 +1,209 @@
+"""Train a model from many seeds: `python -m tf_gen.evaluate gaussian_gan --seeds 100`.
+
+One run of a GAN says nothing; the distribution over seeds does. All runs go through one compiled
+program, whose variables are set anew for each seed, so that a hundred small runs take a minute.
+"""
+
+import csv
+import dataclasses
+import json
+import math
+import shlex
+import sys
+import time
+from pathlib import Path
+
+from tf_gen import cli, config, files
+from tf_gen.models import NAMES, load
+
+COLUMNS = ("mean", "sd", "min", "10 %", "median", "90 %", "max")
+
+
+def main(argv=None):
+    arguments, settings = parse(argv)
+    cli.import_tensorflow()
+    from tf_gen import data, run
+
+    module = load(arguments.model)
+    model_config = module.Config(**settings)
+    source = None
+    if module.NEEDS_IMAGES:
+        source = data.load(arguments.data)
+        print(source)
+    settings.pop("seed")
+    described = {**run.settings(arguments.model, settings, source), "evaluation": True}
+    out = arguments.out or Path("runs", f"evaluate-{arguments.model}-{arguments.preset}")
+    with run.RunDirectory(out, described) as directory:
+        for warning in directory.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+        scores = train_seeds(module, model_config, source, out / "seeds", arguments.seeds)
+        summary = summarise(scores)
+        report(module, model_config, scores, summary, out)
+        print(f"next: python -m tf_gen.train {train_flags(arguments, settings, module)}")
+    return 0
+
+
+def train_flags(arguments, settings, module):
+    """The arguments with which `tf_gen.train` makes the run of seed 0."""
+    preset = dataclasses.asdict(module.PRESETS[arguments.preset])
+    words = [arguments.model, "--preset", arguments.preset]
+    for name, value in settings.items():
+        flag = name.replace("_", "-")
+        if value != preset[name]:
+            if isinstance(value, bool):
+                words.append(f"--{flag}" if value else f"--no-{flag}")
+            else:
+                words += [f"--{flag}", str(value)]
+    words += ["--seed", "0", "--run-dir", f"runs/{arguments.model}-{arguments.preset}-0"]
+    return shlex.join(words)
+
+
+def parse(argv):
+    """Parse the command line without TensorFlow; return the arguments and the Config as a dict."""
+    parser = cli.Parser(prog="tf_gen.evaluate", description="Train a model from many seeds.")
+    subparsers = parser.add_subparsers(dest="model", metavar="MODEL", required=True)
+    sources = {name: config.read(name) for name in NAMES}
+    for name, source in sources.items():
+        flags = subparsers.add_parser(name, help=source.summary, description=source.summary)
+        flags.add_argument(
+            "--seeds", type=int, default=10, metavar="INT", help="runs, seeds from 0 (default: 10)"
+        )
+        config.add_flags(flags, source, without=("seed",))
+        if source.needs_images:
+            flags.add_argument("--data", default="auto", help="as for tf_gen.train (default: auto)")
+        flags.add_argument(
+            "--out",
+            type=Path,
+            metavar="DIR",
+            help=f"where to keep the results (default: runs/evaluate-{name}-PRESET); what is there "
+            "of the same settings is not computed again",
+        )
+    arguments = parser.parse_args(argv)
+    flags = subparsers.choices[arguments.model]
+    if not 1 <= arguments.seeds < 2**31:
+        flags.error(f"argument --seeds: must be at least 1, not {arguments.seeds}")
+    return arguments, config.chosen(flags, sources[arguments.model], arguments)
+
+
+def train_seeds(module, model_config, source, directory, seeds):
+    """Train and score the seeds 0 .. seeds - 1; those that `directory` holds are only read.
+
+    Args:
+        module, model_config, source: a model file, its `Config`, whose seed is replaced, on what.
+        directory: path, where each seed's score is kept, in a file of its own.
+        seeds: Python int.
+
+    Returns:
+        list of dicts, the `score` of each seed.
+    """
+    import numpy as np
+    import tensorflow as tf
+    from tqdm import tqdm
+
+    directory.mkdir(exist_ok=True)
+    files.remove_leftovers(directory)
+    paths = [directory / f"{seed:05d}.npz" for seed in range(seeds)]
+    missing = [seed for seed, path in enumerate(paths) if not path.exists()]
+    if missing:
+        model = module.build(model_config)
+        program = tf.function(model.train_step, jit_compile=True)
+    begin = told = time.monotonic()
+    for done, seed in enumerate(tqdm(missing, unit="seed", disable=None)):
+        score = train_seed(
+            module, dataclasses.replace(model_config, seed=seed), source, model, program
+        )
+        with files.beside(paths[seed]) as temporary, temporary.open("wb") as file:
+            np.savez(file, **score)
+        now = time.monotonic()
+        if not sys.stderr.isatty() and now - told >= 10:
+            left = (now - begin) / (done + 1) * (len(missing) - done - 1)
+            print(f"seed {seed} done, {tqdm.format_interval(left)} left")
+            told = now
+    scores = []
+    for path in paths:
+        with np.load(path) as file:
+            scores.append({name: value[()] for name, value in file.items()})
+    return scores
+
+
+def train_seed(module, model_config, source, model, program):
+    """Train `model` anew with `program`, its compiled `train_step`; return its score."""
+    from tf_gen import train
+
+    for variable, initial in zip(model.state, module.build(model_config).state, strict=True):
+        variable.assign(initial)
+    untrained = module.score(model, model_config, source)
+    finite = True
+    limits = module.stop_at(model_config)
+    # Without limits nothing is measured on the way, and the calls are as large as they may be.
+    schedule = model_config if limits else dataclasses.replace(model_config, log_every=10**9)
+    step = 0
+    for size, stack in train.calls(module, schedule, source, start=0):
+        losses = program(stack)
+        finite = finite and all(math.isfinite(float(value)) for value in losses.values())
+        step += size
+        if not limits or step % model_config.log_every:
+            continue
+        if train.close_enough(module.measure(model, model_config, source), limits):
+            break
+    score = module.score(model, model_config, source, untrained)
+    return {**score, "diverged": score["diverged"] or not finite, "steps": step}
+
+
+def summarise(scores):
+    """Statistics over seeds: dict of a figure's name to a dict of COLUMNS, or to a share.
+
+    Bools become shares, of all seeds. Arrays are left out. Seeds whose figure is not finite are
+    left out of its statistics; `diverged` counts them.
+    """
+    import numpy as np
+
+    summary = {"seeds": len(scores)}
+    for name in scores[0]:
+        values = np.array([score[name] for score in scores])
+        if values.ndim > 1:
+            continue
+        if values.dtype == bool:
+            summary[name] = float(values.mean())
+            continue
+        values = values[np.isfinite(values)]
+        if len(values):
+            quantiles = np.quantile(values, [0, 0.1, 0.5, 0.9, 1])
+            row = [values.mean(), values.std(), *quantiles]
+            summary[name] = dict(zip(COLUMNS, map(float, row), strict=True))
+    return summary
+
+
+def report(module, model_config, scores, summary, out):
+    """Print the table, write it, its numbers and the picture to `out`, and say where they are."""
+    lines = [f"| {summary['seeds']} seeds | {' | '.join(COLUMNS)} |"]
+    lines.append("|---" * (len(COLUMNS) + 1) + "|")
+    shares = []
+    for name, value in summary.items():
+        if isinstance(value, dict):
+            figures = " | ".join(f"{value[column]:.4g}" for column in COLUMNS)
+            lines.append(f"| {name} | {figures} |")
+        elif name != "seeds":
+            shares.append(f"{name} {value:.0%}")
+    table = "\n".join([*lines, "", ", ".join(shares)])
+    print(table)
+    rows = [
+        {"seed": seed, **{name: v for name, v in score.items() if not v.ndim}}
+        for seed, score in enumerate(scores)
+    ]
+    with files.beside(out / "table.md") as temporary:
+        temporary.write_text(table + "\n")
+    with files.beside(out / "summary.json") as temporary:
+        temporary.write_text(json.dumps(summary, indent=2) + "\n")
+    with files.beside(out / "scores.csv") as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    module.draw_scores(scores, model_config, out / "seeds.png")
+    print(f"table:    {out / 'table.md'}")
+    print(f"numbers:  {out / 'scores.csv'}, {out / 'summary.json'}")
+    print(f"picture:  {out / 'seeds.png'}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,78 @@
+"""The task of the one-dimensional models: a Gaussian, and how far generated points are from it.
+
+`config` is a model's `Config` everywhere; its `data_mean` and `data_std` define the Gaussian.
+"""
+
+import numpy as np
+from scipy import stats
+
+POINTS = 10_000  # real ones and generated ones, of which everything here speaks
+
+
+def real_points(config):
+    """10,000 draws from the data, the same ones each time: float64 [10000]."""
+    return np.random.default_rng(0).normal(config.data_mean, config.data_std, POINTS)
+
+
+def edges(config):
+    """The article's 100 edges of histograms from -8 to 8, or further if the data is: float64."""
+    end = max(8.0, abs(config.data_mean) + 4 * config.data_std)
+    return np.linspace(-end, end, 100)
+
+
+def density(x, config):
+    """Histogram of x, float [n], over `edges` as a density: float64 [99].
+
+    Points beyond the edges count, so that it integrates to the share of points within.
+    """
+    counts, bins = np.histogram(x, edges(config))
+    return counts / (len(x) * np.diff(bins))
+
+
+def moments(x):
+    """Mean, standard deviation, skew and excess kurtosis of x, float [n], with divisor n."""
+    x = np.asarray(x, np.float64)
+    return {
+        "mean": float(x.mean()),
+        "std": float(x.std()),
+        "skew": float(stats.skew(x)),
+        "kurtosis": float(stats.kurtosis(x)),
+    }
+
+
+def wasserstein_1(x, config):
+    """Wasserstein-1 distance between x, float [n], and `real_points`: a float, 0 for the same."""
+    return float(stats.wasserstein_distance(x, real_points(config)))
+
+
+def score(x, config, untrained=None):
+    """How well x, float32 [n], stands for the Gaussian.
+
+    Args:
+        x: generated points.
+        config: a model's `Config`.
+        untrained: the score of the same model before training; without it nothing is diverged.
+
+    Returns:
+        dict of floats: `mean`, `std`, `skew`, `kurtosis` (excess), `w1` (Wasserstein-1 distance to
+        10,000 real points), `ks` (Kolmogorov-Smirnov distance to the exact distribution); of bools:
+        `close` (w1 at most a fifth of the data's standard deviation), `collapsed` (std below half
+        of the data's), `diverged` (w1 larger than before training, or not finite); and `density`,
+        float64 [99], over `edges`.
+    """
+    if not np.all(np.isfinite(x)):
+        names = ("mean", "std", "skew", "kurtosis", "w1", "ks")
+        flags = {"close": False, "collapsed": False, "diverged": True}
+        return {**dict.fromkeys(names, np.nan), **flags, "density": np.zeros(99)}
+    w1 = wasserstein_1(x, config)
+    figures = moments(x)
+    exact = stats.norm(config.data_mean, config.data_std)
+    return {
+        **figures,
+        "w1": w1,
+        "ks": float(stats.kstest(x, exact.cdf).statistic),
+        "close": w1 <= config.data_std / 5,
+        "collapsed": figures["std"] < config.data_std / 2,
+        "diverged": untrained is not None and w1 > untrained["w1"],
+        "density": density(x, config),
+    }

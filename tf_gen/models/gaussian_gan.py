@@ -1,0 +1,610 @@
+"""Generative adversarial network that learns a one-dimensional Gaussian.
+
+Article: 生成对抗网络介绍 (An introduction to Generative Adversarial Networks), after AYLIEN's post
+and code `gan-intro`, which follow Eric Jang's post.
+Papers: Goodfellow et al., Generative Adversarial Networks, arXiv:1406.2661; Salimans et al.,
+Improved Techniques for Training GANs, arXiv:1606.03498, section 3.2 (minibatch discrimination).
+
+    data           x ~ N(4, 0.5), a batch sorted
+    noise          z = linspace(-8, 8, batch) + U(0, 1) * 0.01
+    generator      z [1] -> softplus [h] -> x [1]
+    discriminator  x [1] -> tanh [2h] -> tanh [2h] -> tanh [2h] -> sigmoid [1]
+                   with minibatch discrimination in the place of the third layer, if wanted
+
+One update is one iteration of the article's loop: D learns from x and z, then G from a new z.
+
+    loss_d = mean(-log D(x) - log(1 - D(G(z))))
+    loss_g = mean(-log D(G(z)))
+
+Three presets. `article` is what the article's text describes, `listing` the full code at its end:
+relu, Adam and log(max(p, 1e-5)). `stable` is our own. It has the same task and the same kind of
+networks, and seven remedies that were found since, a field of `Config` each:
+
+- `hidden_size` 16: a generator of 4 softplus units can hardly bend z into a Gaussian.
+- `batch_size` 64: 12 points say little about the width of what they were drawn from.
+- `scale_weights`: weights N(0, 1 / fan_in) keep the logits of wider layers as small as at first.
+- `activation` softplus: the gradient that G follows, D's slope, has no kinks and dies nowhere.
+- `r1`: a penalty on D's slope at the data takes away what drives D and G around the equilibrium
+  (Mescheder et al., arXiv:1801.04406).
+- `d_learning_rate` ten times `g_learning_rate`: D stays near its optimum while G moves (two time
+  scales, Heusel et al., arXiv:1706.08500); `beta_1` 0.5 spares Adam the memory of where the other
+  network was (Radford et al., arXiv:1511.06434).
+- `decay` linear: steps that shrink to zero let what is left of the circling die out.
+
+Changes from the original:
+- The losses are computed from logits. The article's log(1 - D) is log(0) in float32 once a logit
+  exceeds 16.6; the listing's clamp is applied to the exact logarithm and has the same gradient, 0,
+  below the floor.
+- The listing's loop makes num_steps + 1 updates. Here it is num_steps, and the line `10:` comes
+  after ten updates. It shows the mean of the losses since the line before, up to 100 updates, the
+  original's line those of one batch.
+- The article's TensorFlow needed two copies of D that share their weights, and a fixed batch size.
+- The listing's decision boundary leaves out the points that do not fill a batch.
+- The article's first code began with 1,000 updates of D alone, towards the density of the data:
+  `pretrain_steps`, 0 by default; the README has the measurement.
+"""
+
+import math
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_gen import data, gaussian, plots
+from tf_gen.base import Adversarial, repeat
+
+
+@dataclass(frozen=True)
+class Config:
+    hidden_size: int = 4  # units of the generator; the discriminator's layers have twice as many
+    minibatch: bool = False  # use minibatch discrimination
+    activation: str = "tanh"  # of the discriminator: tanh, relu or softplus
+    scale_weights: bool = False  # initial weights N(0, 1 / fan_in) instead of N(0, 1)
+    log_floor: float = 0.0  # log p is log(max(p, log_floor)); 0 for the plain logarithm
+    r1: float = 0.0  # weight of the penalty on the discriminator's slope at the data
+    optimizer: str = "sgd"  # sgd or adam
+    d_learning_rate: float = 0.005  # of the discriminator
+    g_learning_rate: float = 0.005  # of the generator
+    decay: str = "staircase"  # of both rates: staircase (0.95 every 150 steps), linear or none
+    beta_1: float = 0.9  # of Adam's mean of gradients
+    batch_size: int = 12  # points an update, real ones and generated ones
+    steps: int = 1_200  # updates in all
+    pretrain_steps: int = 0  # updates of the discriminator alone before them
+    stop_at_w1: float = 0.0  # stop once the Wasserstein-1 distance is so small; 0 for never
+    data_mean: float = 4.0  # of the Gaussian to learn
+    data_std: float = 0.5  # its standard deviation
+    log_every: int = 10  # updates between two lines of the log
+    seed: int = 0  # of the initial weights, the data and the noise
+
+    def __post_init__(self):
+        for name in ("hidden_size", "batch_size", "steps", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.minibatch and self.batch_size < 2:
+            raise ValueError("batch_size must be at least 2 with minibatch discrimination, not 1")
+        choices = {
+            "activation": ("tanh", "relu", "softplus"),
+            "optimizer": ("sgd", "adam"),
+            "decay": ("staircase", "linear", "none"),
+        }
+        for name, values in choices.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"{name} must be one of {', '.join(values)}")
+        for name in ("d_learning_rate", "g_learning_rate", "data_std"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+        for name in ("r1", "stop_at_w1", "pretrain_steps"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
+        for name in ("log_floor", "beta_1"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} must be at least 0 and below 1, not {getattr(self, name)}"
+                )
+        if not math.isfinite(self.data_mean):
+            raise ValueError(f"data_mean must be finite, not {self.data_mean}")
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"seed must be from 0 to 2**31 - 1, not {self.seed}")
+
+
+PRESETS = {
+    "article": Config(),
+    "listing": Config(
+        activation="relu",
+        log_floor=1e-5,
+        optimizer="adam",
+        d_learning_rate=0.001,
+        g_learning_rate=0.001,
+        decay="none",
+        batch_size=8,
+        steps=5_000,
+    ),
+    "stable": Config(
+        hidden_size=16,
+        activation="softplus",
+        scale_weights=True,
+        r1=0.2,
+        optimizer="adam",
+        d_learning_rate=0.02,
+        g_learning_rate=0.002,
+        decay="linear",
+        beta_1=0.5,
+        batch_size=64,
+        steps=5_000,
+        log_every=100,
+    ),
+}
+NEEDS_IMAGES = False
+LOG_LINE = "{step}: {loss_d:.4f}\t{loss_g:.4f}"  # the article's form
+NOISE_RANGE = 8.0  # z and the pictures go from -8 to 8
+
+
+# ---- Losses -------------------------------------------------------------------------------------
+
+
+def log_probability(logits, floor):
+    """log(max(p, floor)) for p = sigmoid(logits), and log(max(1 - p, floor)) if given -logits.
+
+    Finite for every logit, also without a floor, where log(p) in float32 is -inf below -104 and
+    log(1 - p) above 16.6. The gradient is 0 where p < floor, as in the original.
+
+    Args:
+        logits: float32, any shape.
+        floor: Python float, 0 for none.
+    """
+    log_p = tf.math.log_sigmoid(logits)
+    return tf.maximum(log_p, math.log(floor)) if floor else log_p
+
+
+def discriminator_loss(real_logits, generated_logits, floor):
+    """mean(-log D(x) - log(1 - D(G(z)))): float32 [] from logits [batch, 1]."""
+    log_real = log_probability(real_logits, floor)
+    log_generated = log_probability(-generated_logits, floor)
+    return tf.reduce_mean(-log_real - log_generated)
+
+
+def generator_loss(generated_logits, floor):
+    """mean(-log D(G(z))): float32 [] from logits [batch, 1]."""
+    return tf.reduce_mean(-log_probability(generated_logits, floor))
+
+
+# ---- Layers -------------------------------------------------------------------------------------
+
+
+@keras.saving.register_keras_serializable("tf_gen")
+class MinibatchDiscrimination(keras.layers.Layer):
+    """Appends to each example how close it is to the others of its batch.
+
+    Each example is projected to `num_kernels` vectors of length `kernel_dim`. Feature k of example
+    i is the sum over all examples j, i itself included, of exp(-|M[i, k] - M[j, k]|_1): near 1 for
+    an example that stands alone, the size of the batch for one that all others equal.
+    Salimans et al., arXiv:1606.03498, equation 6; sizes from the article.
+
+    Args:
+        num_kernels, kernel_dim: Python ints.
+        kernel_initializer: of the projection; its bias starts at 0.
+
+    Input [..., batch, features], output [..., batch, features + num_kernels].
+    """
+
+    def __init__(self, num_kernels=5, kernel_dim=3, kernel_initializer=None, **kwargs):
+        super().__init__(**kwargs)
+        self.num_kernels = num_kernels
+        self.kernel_dim = kernel_dim
+        self.kernel_initializer = keras.initializers.get(
+            kernel_initializer or keras.initializers.RandomNormal(stddev=0.02)
+        )
+
+    def build(self, input_shape):
+        width = self.num_kernels * self.kernel_dim
+        self.kernel = self.add_weight(
+            [input_shape[-1], width], initializer=self.kernel_initializer, name="kernel"
+        )
+        self.bias = self.add_weight([width], initializer="zeros", name="bias")
+
+    def call(self, inputs):
+        m = inputs @ self.kernel + self.bias  # [..., batch, num_kernels * kernel_dim]
+        shape = tf.concat([tf.shape(inputs)[:-1], [self.num_kernels, self.kernel_dim]], axis=0)
+        m = tf.reshape(m, shape)  # [..., batch, num_kernels, kernel_dim]
+        # Batch on two axes, [..., i, j, num_kernels, kernel_dim].
+        differences = tf.expand_dims(m, -3) - tf.expand_dims(m, -4)
+        distances = tf.reduce_sum(tf.abs(differences), axis=-1)  # [..., i, j, num_kernels]
+        features = tf.reduce_sum(tf.exp(-distances), axis=-2)  # [..., i, num_kernels]
+        return tf.concat([inputs, features], axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], input_shape[-1] + self.num_kernels)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_kernels": self.num_kernels,
+            "kernel_dim": self.kernel_dim,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
+
+
+class Generator(keras.layers.Layer):
+    """z [batch, 1] -> x [batch, 1]."""
+
+    def __init__(self, hidden_size, initializer):
+        super().__init__()
+        init = {"kernel_initializer": initializer}
+        self.hidden = keras.layers.Dense(hidden_size, activation="softplus", **init)
+        self.x = keras.layers.Dense(1, **init)
+
+    def call(self, z):
+        return self.x(self.hidden(z))
+
+
+class Discriminator(keras.layers.Layer):
+    """x [..., batch, 1] -> logits [..., batch, 1]; the batch matters with `minibatch`."""
+
+    def __init__(self, hidden_size, minibatch, activation, initializer, narrow):
+        super().__init__()
+
+        def dense():
+            return keras.layers.Dense(
+                2 * hidden_size, activation=activation, kernel_initializer=initializer
+            )
+
+        self.hidden_1 = dense()
+        self.hidden_2 = dense()
+        # The article: without minibatch discrimination one more layer is needed, to have enough
+        # capacity to separate the two distributions.
+        self.hidden_3 = MinibatchDiscrimination(kernel_initializer=narrow) if minibatch else dense()
+        self.logits = keras.layers.Dense(1, kernel_initializer=initializer)
+
+    def call(self, x):
+        return self.logits(self.hidden_3(self.hidden_2(self.hidden_1(x))))
+
+
+# ---- The model ----------------------------------------------------------------------------------
+
+
+@keras.saving.register_keras_serializable("tf_gen")
+class GaussianGAN(Adversarial):
+    losses_reported = ("loss", "loss_d", "loss_g")
+
+    def __init__(
+        self,
+        hidden_size=4,
+        minibatch=False,
+        activation="tanh",
+        scale_weights=False,
+        log_floor=0.0,
+        r1=0.0,
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.hidden_size = hidden_size
+        self.minibatch = minibatch
+        self.activation = activation
+        self.scale_weights = scale_weights
+        self.log_floor = log_floor
+        self.r1 = r1
+        self.seed = seed
+        draws = keras.random.SeedGenerator(seed)  # one, so that no two variables are alike
+        narrow = keras.initializers.RandomNormal(stddev=0.02, seed=draws)
+        initializer = keras.initializers.RandomNormal(stddev=1.0, seed=draws)
+        if scale_weights:
+            initializer = keras.initializers.VarianceScaling(
+                1.0, mode="fan_in", distribution="untruncated_normal", seed=draws
+            )
+        self.generator = Generator(hidden_size, initializer)
+        self.discriminator = Discriminator(hidden_size, minibatch, activation, initializer, narrow)
+        self.discriminator(self.generator(tf.zeros([2, 1])))  # creates the variables
+        self(tf.zeros([2, 1]))
+
+    @property
+    def d_variables(self):
+        return self.discriminator.trainable_variables
+
+    @property
+    def g_variables(self):
+        return self.generator.trainable_variables
+
+    def call(self, z):
+        """Generate: float32 [batch, 1] to the same."""
+        return self.decode(z)
+
+    def decode(self, z):
+        """G: float32 z [batch, 1] to x [batch, 1]."""
+        return self.generator(z)
+
+    def discriminate(self, x):
+        """D: float32 x [..., batch, 1] to the probability that it is real, of the same shape."""
+        return tf.sigmoid(self.discriminator(x))
+
+    @tf.function
+    def look(self, x):
+        """`discriminate` as a compiled graph, for the many points of each frame of an animation."""
+        return self.discriminate(x)
+
+    def prior(self, count, seed):
+        """The article's noise, float32 [count, 1] from int32 [] and int32 [2].
+
+        Stratified: `count` values in ascending order that cover [-8, 8] evenly, each with U(0, 1) *
+        0.01 added. They stand for the whole distribution; a single one is always near -8.
+        """
+        return tf.expand_dims(
+            stratified(tf.random.stateless_uniform([count], seed, alg="philox")), -1
+        )
+
+    def update(self, batch):
+        """One iteration of the article's loop on a batch (see `batches`): D, then G on a new z.
+
+        Returns `loss_d`, `loss_g` and their sum `loss`, float32 [], each from before its step and
+        without the penalty r1.
+        """
+        # D learns. The gradient is taken for its variables alone: G stays as it is.
+        with tf.GradientTape() as tape:
+            real_logits = self.discriminator(batch["x"])
+            generated_logits = self.discriminator(self.generator(batch["z_d"]))
+            loss_d = discriminator_loss(real_logits, generated_logits, self.log_floor)
+            penalised = loss_d
+            if self.r1:
+                penalised += self.r1 / 2 * tf.reduce_mean(self.slope(batch["x"]) ** 2)
+        gradients = tape.gradient(penalised, self.d_variables)
+        self.d_optimizer.apply(gradients, self.d_variables)
+
+        # G learns, through D, which stays as it is.
+        with tf.GradientTape() as tape:
+            generated_logits = self.discriminator(self.generator(batch["z_g"]))
+            loss_g = generator_loss(generated_logits, self.log_floor)
+        gradients = tape.gradient(loss_g, self.g_variables)
+        self.g_optimizer.apply(gradients, self.g_variables)
+        return {"loss": loss_d + loss_g, "loss_d": loss_d, "loss_g": loss_g}
+
+    def slope(self, x):
+        """Derivative of D's logits, summed over the batch, by each x: float32 [batch, 1]."""
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            logits = tf.reduce_sum(self.discriminator(x))
+        return tape.gradient(logits, x)
+
+    def pretrain(self, batches, optimizer):
+        """Bring D(x) near the density of the data, by squared error.
+
+        Args:
+            batches: dict of `x` and `density`, float32 [steps, batch, 1].
+            optimizer: of its own, built for `d_variables`.
+        """
+
+        def update(batch):
+            with tf.GradientTape() as tape:
+                errors = self.discriminate(batch["x"]) - batch["density"]
+                loss = tf.reduce_mean(errors**2)
+            optimizer.apply(tape.gradient(loss, self.d_variables), self.d_variables)
+            return {"loss": loss}
+
+        repeat(update, batches, ["loss"])
+
+    def signatures(self):
+        """What the SavedModel offers: name -> (function, its inputs); the first is the default."""
+        z = tf.TensorSpec([None, 1], tf.float32, name="z")
+        x = tf.TensorSpec([None, 1], tf.float32, name="x")
+        count = tf.TensorSpec([], tf.int32, name="count")
+        seed = tf.TensorSpec([2], tf.int32, name="seed")
+
+        def decode(z):
+            return {"x": self.decode(z)}
+
+        def sample(count, seed):
+            z = self.prior(count, seed)
+            return {"z": z, "x": self.decode(z)}
+
+        def discriminate(x):
+            return {"probability": self.discriminate(x)}
+
+        return {
+            "decode": (decode, [z]),
+            "sample": (sample, [count, seed]),
+            "discriminate": (discriminate, [x]),
+        }
+
+    def get_config(self):
+        return {
+            "hidden_size": self.hidden_size,
+            "minibatch": self.minibatch,
+            "activation": self.activation,
+            "scale_weights": self.scale_weights,
+            "log_floor": self.log_floor,
+            "r1": self.r1,
+            "seed": self.seed,
+        }
+
+
+def build(config):
+    """A built and compiled `GaussianGAN`, its weights drawn from `config.seed`."""
+    model = GaussianGAN(
+        config.hidden_size,
+        config.minibatch,
+        config.activation,
+        config.scale_weights,
+        config.log_floor,
+        config.r1,
+        config.seed,
+    )
+    if config.pretrain_steps:
+        optimizer = new_optimizer(config, config.d_learning_rate)
+        optimizer.build(model.d_variables)
+        pretrain = tf.function(model.pretrain, jit_compile=True)
+        pretrain(density_batches(config), optimizer)
+    model.compile(
+        new_optimizer(config, config.d_learning_rate), new_optimizer(config, config.g_learning_rate)
+    )
+    return model
+
+
+def new_optimizer(config, learning_rate):
+    """The optimiser that `config` describes, with a step counter of its own, as in the article."""
+    if config.decay == "staircase":
+        learning_rate = keras.optimizers.schedules.ExponentialDecay(
+            learning_rate, decay_steps=150, decay_rate=0.95, staircase=True
+        )
+    if config.decay == "linear":
+        learning_rate = keras.optimizers.schedules.PolynomialDecay(
+            learning_rate, decay_steps=config.steps, end_learning_rate=0.0
+        )
+    if config.optimizer == "sgd":
+        return keras.optimizers.SGD(learning_rate)
+    # TensorFlow 1's epsilon. Keras adds it at the same place, but is at 1e-7 by default.
+    return keras.optimizers.Adam(learning_rate, beta_1=config.beta_1, epsilon=1e-8)
+
+
+# ---- Data ---------------------------------------------------------------------------------------
+
+
+def stratified(uniform):
+    """The article's noise from uniform numbers in [0, 1), both float32 [..., count]."""
+    count = tf.shape(uniform)[-1]
+    spacing = 2 * NOISE_RANGE / tf.cast(tf.maximum(count - 1, 1), tf.float32)
+    return -NOISE_RANGE + spacing * tf.range(count, dtype=tf.float32) + 0.01 * uniform
+
+
+def batches(config, source=None, start=0):
+    """Endless `tf.data.Dataset` whose element k is the batch of update number start + k.
+
+    A batch is a dict of `x`, points of the Gaussian, and `z_d` and `z_g`, noise for D's step and
+    for G's, each float32 [batch, 1] in ascending order. It is a function of (config.seed, start +
+    k) alone.
+
+    Args:
+        config: a `Config`.
+        source: not used, since the data is drawn.
+        start: Python int, the update to begin with.
+    """
+
+    def block(index):
+        seeds = tf.random.split(data.noise_seed(index, config.seed), 3, alg="philox")
+        shape = [data.BLOCK, config.batch_size]
+
+        def noise(seed):
+            return stratified(tf.random.stateless_uniform(shape, seed, alg="philox"))
+
+        x = tf.random.stateless_normal(
+            shape, seeds[0], config.data_mean, config.data_std, alg="philox"
+        )
+        batch = {"x": tf.sort(x), "z_d": noise(seeds[1]), "z_g": noise(seeds[2])}
+        return {name: values[..., None] for name, values in batch.items()}
+
+    return data.in_blocks(block, start)
+
+
+def density_batches(config):
+    """What `pretrain` learns from: `x` from U(-5, 5) and the density of the data there."""
+    shape = [config.pretrain_steps, config.batch_size, 1]
+    x = tf.random.stateless_uniform(shape, [config.seed, -1], -5.0, 5.0, alg="philox")
+    deviations = (x - config.data_mean) / config.data_std
+    density = tf.exp(-(deviations**2) / 2) / (config.data_std * math.sqrt(2 * math.pi))
+    return {"x": x, "density": density}
+
+
+# ---- What the log, the pictures and the evaluation show ------------------------------------------
+
+
+def generate(model):
+    """G at the article's 10,000 points, linspace(-8, 8): float32 [10000]."""
+    z = stratified(tf.zeros([gaussian.POINTS]))[:, None]
+    return model.decode(z).numpy()[:, 0]
+
+
+def measure(model, config, source=None):
+    """Mean, standard deviation and Wasserstein-1 distance to the data of 10,000 points."""
+    x = generate(model)
+    figures = gaussian.moments(x)
+    return {
+        "mean": figures["mean"],
+        "std": figures["std"],
+        "w1": gaussian.wasserstein_1(x, config),
+    }
+
+
+def stop_at(config):
+    """What ends a run early: a dict of columns of the log to the value to wait for."""
+    return {"w1": config.stop_at_w1} if config.stop_at_w1 else {}
+
+
+def score(model, config, source=None, untrained=None):
+    """Figures of 10,000 generated points, and what has become of them: see `gaussian.score`."""
+    return gaussian.score(generate(model), config, untrained)
+
+
+def sample_flags(config):
+    """What to try first with the export: a histogram of many points."""
+    return "--count 10000 --out generated.png"
+
+
+def decision_boundary(model, config):
+    """D at 10,000 points of the picture's width, in batches of the training size.
+
+    With minibatch discrimination D's answer depends on the other points of the batch, here the
+    neighbours. The last batch overlaps the one before, if it has to.
+
+    Returns:
+        x and the probability that it is real, float32 [10000] each.
+    """
+    n, batch_size = gaussian.POINTS, min(config.batch_size, gaussian.POINTS)
+    bins = gaussian.edges(config)
+    x = np.linspace(bins[0], bins[-1], n, dtype=np.float32)
+    starts = np.minimum(np.arange(0, n, batch_size), n - batch_size)
+    rows = starts[:, None] + np.arange(batch_size)  # [batches, batch]
+    p = np.empty_like(x)
+    p[rows] = model.look(x[rows][..., None])[..., 0]
+    return x, p
+
+
+def snapshot(model, config):
+    """What a frame of the animation shows: dict of arrays."""
+    x, p = decision_boundary(model, config)
+    generated = gaussian.density(generate(model), config)
+    # Every twentieth point is enough for a line.
+    return {"x": x[::20], "probability": p[::20], "generated": np.float32(generated)}
+
+
+def frames(snapshots, config):
+    """Draw the article's animation: an iterator over uint8 [height, width, 3]."""
+    real = gaussian.density(gaussian.real_points(config), config)
+    return plots.density_frames(snapshots, gaussian.edges(config), real)
+
+
+def draw_progress(model, directory, step):
+    """Nothing: a run takes seconds, and `--anim-path` shows its course."""
+
+
+def draw_report(model, config, source, directory, history):
+    """Draw the article's final picture, and what the log says against the step.
+
+    Args:
+        model: a `GaussianGAN`.
+        config: its `Config`.
+        source: not used.
+        directory: path to write to.
+        history: the rows of history.csv, dicts of strings.
+
+    Returns:
+        The names of the files.
+    """
+    targets = {"mean": config.data_mean, "std": config.data_std, "w1": 0.0}
+    pictures = {
+        "distributions.png": plots.distributions(
+            gaussian.edges(config),
+            gaussian.density(gaussian.real_points(config), config),
+            gaussian.density(generate(model), config),
+            *decision_boundary(model, config),
+        ),
+        "course.png": plots.course(history, targets),
+    }
+    for name, picture in pictures.items():
+        plots.save(picture, directory / name)
+    return list(pictures)
+
+
+def draw_scores(scores, config, path):
+    """Draw the density that each seed generates, from the list of their `score`, to `path`."""
+    real = gaussian.density(gaussian.real_points(config), config)
+    densities = [score["density"] for score in scores]
+    plots.save(plots.densities(gaussian.edges(config), real, densities), path)
