@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_gen import export, sample, train
-from tf_gen.models import NAMES, vae
+from tf_gen import config, export, sample, train
+from tf_gen.models import NAMES, gaussian_gan, load, vae
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +20,15 @@ def saved_model(tmp_path_factory):
     """The export of an untrained VAE."""
     directory = tmp_path_factory.mktemp("export") / "vae"
     export.export(vae.build(vae.Config(hidden_dim=8)), directory, {"model": "vae"})
+    return directory
+
+
+@pytest.fixture(scope="module")
+def saved_gan(tmp_path_factory):
+    """The export of an untrained GAN on a line."""
+    directory = tmp_path_factory.mktemp("export") / "gan"
+    settings = {"model": "gaussian_gan"}
+    export.export(gaussian_gan.build(gaussian_gan.Config()), directory, settings)
     return directory
 
 
@@ -40,6 +49,12 @@ def one_line(text, *words):
         *[("train", [name, "--help"], 0) for name in NAMES],
         ("train", ["vae", "--steps", "0"], 2),
         ("train", ["no-such-model"], 2),
+        ("train", ["gaussian_gan", "--anim-path", "no/such/directory/a.gif"], 1),
+        ("evaluate", ["gaussian_gan", "--help"], 0),
+        ("evaluate", ["no-such-model"], 2),
+        ("evaluate", ["gaussian_gan", "--seeds", "0"], 2),
+        ("evaluate", ["tiny_gan", "--seeds", "-1"], 2),
+        ("evaluate", ["gaussian_gan", "--data-std", "-1"], 2),
         ("sample", ["--help"], 0),
         ("sample", ["x", "--z", "a"], 2),
         ("export", ["--help"], 0),
@@ -63,15 +78,46 @@ def test_answers_that_need_no_tensorflow_do_not_import_it(process, module, argum
         assert one_line(result.stderr, "error")
 
 
-def test_help_names_every_field_with_its_default(command):
-    status, out, _ = command(train.main, "vae", "--help")
+@pytest.mark.parametrize("name", NAMES)
+def test_help_names_every_field_with_its_defaults(command, name):
+    status, out, _ = command(train.main, name, "--help")
     assert status == 0
     text = re.sub(r"\s+", " ", out)
-    for name, value in vars(vae.Config()).items():
-        assert f"--{name.replace('_', '-')} " in text
-        assert f"(default: {value})" in text
-    for flag in ("--preset", "--data", "--run-dir", "--checkpoint-every", "--tensorboard"):
-        assert flag in text
+    module = load(name)
+    for field, value in vars(module.Config()).items():
+        assert re.search(rf"--(\[no-])?{field.replace('_', '-')}\b", text), field
+        others = {preset: getattr(c, field) for preset, c in module.PRESETS.items()}
+        default = "; ".join([str(value), *(f"{p}: {v}" for p, v in others.items() if v != value)])
+        assert f"{config.read(name).help[field]} (default: {default})" in text
+    flags = ["--preset", "--run-dir", "--checkpoint-every", "--anim-path", "--tensorboard"]
+    assert all(flag in text for flag in flags)
+    assert ("--data {" in text or "--data DATA" in text) == module.NEEDS_IMAGES
+
+
+def test_help_tells_where_presets_differ(command):
+    text = re.sub(r"\s+", " ", command(train.main, "gaussian_gan", "--help")[1])
+    assert "(default: 4; stable: 16)" in text
+    assert "(default: 12; listing: 8; stable: 64)" in text
+    assert "(default: 4.0)" in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("flag", ["--steps", "--num-steps"])
+def test_steps_has_the_name_of_the_articles_too(name, flag):
+    assert train.parse([name, flag, "7"])[1] == {**vars(load(name).Config()), "steps": 7}
+
+
+def test_minibatch_is_a_switch():
+    for flags, expected in [(["--minibatch"], True), (["--no-minibatch"], False), ([], False)]:
+        assert train.parse(["gaussian_gan", *flags])[1]["minibatch"] is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "preset"), [(name, preset) for name in NAMES for preset in load(name).PRESETS]
+)
+def test_presets_start_from_their_settings(name, preset):
+    settings = train.parse([name, "--preset", preset, "--seed", "5"])[1]
+    assert settings == {**vars(load(name).PRESETS[preset]), "seed": 5}
 
 
 @pytest.mark.parametrize(
@@ -95,6 +141,31 @@ def test_help_names_every_field_with_its_default(command):
         (["vae", "--seed", "-1"], ["--seed"]),
         (["vae", "--seed", "2147483648"], ["--seed"]),
         (["vae", "--preset", "none"], ["--preset", "article"]),
+        (["vae", "--minibatch"], ["--minibatch"]),
+        (
+            ["gaussian_gan", "--batch-size", "1", "--minibatch"],
+            ["--batch-size", "at least 2", "minibatch"],
+        ),
+        (["gaussian_gan", "--minibatch", "yes"], ["yes"]),
+        (["gaussian_gan", "--data-std", "-1"], ["--data-std", "positive"]),
+        (["gaussian_gan", "--data-std", "0"], ["--data-std", "positive"]),
+        (["gaussian_gan", "--data-std", "inf"], ["--data-std"]),
+        (["gaussian_gan", "--data-mean", "nan"], ["--data-mean", "finite"]),
+        (["gaussian_gan", "--activation", "gelu"], ["--activation", "tanh, relu, softplus"]),
+        (["gaussian_gan", "--optimizer", "foo"], ["--optimizer", "sgd, adam"]),
+        (["gaussian_gan", "--decay", "foo"], ["--decay", "staircase"]),
+        (["gaussian_gan", "--anim-every", "0"], ["--anim-every", "at least 1"]),
+        (["gaussian_gan", "--data", "bundled"], ["--data"]),
+        (["gaussian_gan", "--stop-at-w1", "-1"], ["--stop-at-w1", "at least 0"]),
+        (["gaussian_gan", "--log-floor", "1"], ["--log-floor", "below 1"]),
+        (["gaussian_gan", "--r1", "-0.1"], ["--r1"]),
+        (["gaussian_gan", "--num-steps", "0"], ["--steps", "at least 1"]),
+        (["tiny_gan", "--inputs", "foo"], ["--inputs", "raw, squares, differences, moments"]),
+        (["tiny_gan", "--batch-size", "1"], ["--batch-size", "at least 2"]),
+        (["tiny_gan", "--d-steps", "0"], ["--d-steps", "at least 1"]),
+        (["tiny_gan", "--g-steps", "0"], ["--g-steps", "at least 1"]),
+        (["tiny_gan", "--data-std", "-1"], ["--data-std", "positive"]),
+        (["tiny_gan", "--d-activation", "softplus"], ["--d-activation"]),
     ],
 )
 def test_usage_errors_are_one_line_and_status_2(command, tmp_path, monkeypatch, arguments, words):
@@ -216,9 +287,34 @@ def test_a_model_that_diverges_stops_the_run(command, tmp_path, steps):
         "--learning-rate", "1e38", "--steps", steps, "--log-every", "20", "--hidden-dim", "8",
     )  # fmt: skip
     assert status == 1
-    assert one_line(err, "loss is", f"step {steps};", "--learning-rate", "--run-dir")
+    assert one_line(err, "loss is", f"step {steps};", "a lower learning rate", "--run-dir")
     assert not (run_dir / "saved_model").exists()
     assert [path.name for path in (run_dir / "checkpoints").iterdir()] == ["step-00000000"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["gaussian_gan", "--activation", "relu", "--g-learning-rate", "1e38"],
+        ["tiny_gan", "--learning-rate", "1e38", "--optimizer", "sgd"],
+    ],
+)
+def test_a_gan_that_diverges_stops_the_run(command, tmp_path, arguments):
+    run_dir = tmp_path / "run"
+    flags = ["--steps", "12", "--log-every", "4", "--run-dir", run_dir]
+    status, _, err = command(train.main, *arguments, *flags)
+    assert status == 1
+    assert one_line(err, " is ", " at step ", "a lower learning rate", "--run-dir")
+    assert not (run_dir / "saved_model").exists()
+
+
+def test_run_of_another_model_is_refused(command, tmp_path):
+    arguments = ["--steps", "2", "--run-dir", tmp_path]
+    assert command(train.main, "gaussian_gan", *arguments)[0] == 0
+    for other in ("tiny_gan", "vae"):  # the one draws its data, the other looks for it
+        status, _, err = command(train.main, other, *arguments)
+        assert status == 1
+        assert one_line(err, "other settings", f"model: gaussian_gan -> {other}")
 
 
 # ---- sample --------------------------------------------------------------------------------------
@@ -281,6 +377,52 @@ def test_sample_errors(command, saved_model, tmp_path, monkeypatch, arguments, s
     assert not list(tmp_path.iterdir())
 
 
+def test_sample_npy_holds_points(command, saved_gan, tmp_path):
+    out = tmp_path / "a.npy"
+    status, printed, err = command(sample.main, saved_gan, "--count", "9", "--out", out)
+    assert (status, err) == (0, "")
+    assert f"9 point(s): {out}" in printed
+    x = np.load(out)
+    assert (x.shape, x.dtype) == ((9, 1), np.float32)
+    model = gaussian_gan.build(gaussian_gan.Config())
+    np.testing.assert_allclose(x, model.decode(model.prior(9, [0, 0])), atol=1e-5)
+
+
+def test_sample_decodes_points_and_prints_them(command, saved_gan, tmp_path):
+    out = tmp_path / "a.npy"
+    status, printed, err = command(
+        sample.main, saved_gan, "--z", "-3", "--z", "0.5", "--z=-3e0", "--out", out
+    )
+    assert (status, err) == (0, "")
+    x = np.load(out)
+    model = gaussian_gan.build(gaussian_gan.Config())
+    np.testing.assert_allclose(x, model.decode(np.float32([[-3], [0.5], [-3]])), atol=1e-5)
+    assert printed.splitlines()[1:] == [
+        f"z {z}: x {value:g}" for z, value in zip(("-3", "0.5", "-3"), x[:, 0], strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--count", "1000"], ["--count", "1"], ["--z", "-3"], ["--z", "1e30"]]
+)
+def test_sample_png_of_points_is_a_histogram(command, saved_gan, tmp_path, arguments):
+    out = tmp_path / "a.png"
+    status, printed, err = command(sample.main, saved_gan, *arguments, "--out", out)
+    assert (status, err) == (0, "")
+    assert str(out) in printed
+    pixels = tf.io.decode_png(out.read_bytes(), channels=3).numpy()
+    assert pixels.shape == (600, 960, 3)
+    assert np.sum(np.all(pixels == (44, 160, 44), axis=-1)) > 200  # bars
+
+
+@pytest.mark.parametrize("z", ["3,3", "1,2,3"])
+def test_sample_of_points_refuses_z_of_another_length(command, saved_gan, tmp_path, z):
+    status, _, err = command(sample.main, saved_gan, "--z", z, "--out", tmp_path / "a.png")
+    assert status == 1
+    assert one_line(err, f"{len(z.split(','))} numbers", "this model's z has 1")
+    assert not list(tmp_path.iterdir())
+
+
 def test_sample_of_what_is_no_saved_model(command, tmp_path):
     assert one_line(command(sample.main, tmp_path)[2], "no SavedModel")
     (tmp_path / "saved_model.pb").write_bytes(b"garbage")
@@ -289,13 +431,18 @@ def test_sample_of_what_is_no_saved_model(command, tmp_path):
     assert one_line(err, "cannot be read")
 
 
-def test_sample_needs_no_model_code(saved_model, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "z", "unneeded"),
+    [("saved_model", "3,3", ["matplotlib"]), ("saved_gan", "3", ["tf_gen.gaussian"])],
+)
+def test_sample_needs_no_model_code(request, tmp_path, kind, z, unneeded):
+    directory = request.getfixturevalue(kind)
     code = (
         "import sys\n"
-        "for name in ('keras', 'tf_gen.models', 'tf_gen.base', 'matplotlib'):\n"
+        f"for name in ('keras', 'tf_gen.models', 'tf_gen.base', *{unneeded}):\n"
         "    sys.modules[name] = None\n"
         "from tf_gen import sample\n"
-        f"sys.exit(sample.main([{str(saved_model)!r}, '--z', '3,3', '--out', 'three.png']))\n"
+        f"sys.exit(sample.main([{str(directory)!r}, '--z', {z!r}, '--out', 'three.png']))\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=300)
     assert (tmp_path / "three.png").exists()

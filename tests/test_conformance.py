@@ -22,6 +22,13 @@ def model_file(request):
     return module, module.PRESETS[preset]
 
 
+@pytest.fixture
+def source(model_file, bundled):
+    """What the model learns from: digits, or nothing where it draws its data."""
+    module, _ = model_file
+    return bundled if module.NEEDS_IMAGES else None
+
+
 def elements(module, settings, source, count, start=0):
     return list(module.batches(settings, source, start).take(count).as_numpy_iterator())
 
@@ -31,8 +38,7 @@ def stacked(module, settings, source, count, start=0):
 
 
 def state(model):
-    """Everything that training changes, but for the metrics of `evaluate`."""
-    return [v.numpy() for v in [*model.variables, *model.optimizer.variables]]
+    return [v.numpy() for v in model.state]
 
 
 def same(a, b):
@@ -61,33 +67,44 @@ def test_weights_are_a_function_of_the_seed(model_file):
     other = dataclasses.replace(settings, seed=settings.seed + 1)
     for a, b in zip(module.build(settings).weights, module.build(other).weights, strict=True):
         a, b = a.numpy(), b.numpy()
-        constant = np.ptp(a) == 0  # such as biases that start at 0
+        constant = not np.any(a)  # biases that start at 0
         assert constant or not np.array_equal(a, b)
 
 
+def test_state_is_all_that_a_checkpoint_holds(model_file, tmp_path):
+    module, settings = model_file
+    model = module.build(settings)
+    with run.RunDirectory(tmp_path, {"versions": {}}) as directory:
+        directory.save(model, 0)
+    (checkpoint,) = run.list_checkpoints(tmp_path)
+    shapes = tf.train.load_checkpoint(str(checkpoint / "state")).get_variable_to_shape_map()
+    saved = [tuple(shape) for name, shape in shapes.items() if name.startswith("model/")]
+    assert sorted(saved) == sorted(tuple(variable.shape) for variable in model.state)
+
+
 @pytest.mark.parametrize("start", [1, 69, 70, 71, 1000])
-def test_batches_start_anywhere(model_file, bundled, start):
+def test_batches_start_anywhere(model_file, source, start):
     module, settings = model_file  # 4,500 images in batches of 64: epoch 2 begins in batch 70
-    whole = elements(module, settings, bundled, start + 2)
-    part = elements(module, settings, bundled, 2, start)
+    whole = elements(module, settings, source, start + 2)
+    part = elements(module, settings, source, 2, start)
     for a, b in zip(whole[start:], part, strict=True):
         assert a.keys() == b.keys()
         assert all(np.array_equal(a[key], b[key]) for key in a)
 
 
-def test_batches_differ_between_steps_and_seeds(model_file, bundled):
+def test_batches_differ_between_steps_and_seeds(model_file, source):
     module, settings = model_file
     other = dataclasses.replace(settings, seed=settings.seed + 1)
-    first, second = elements(module, settings, bundled, 2)
-    (third,) = elements(module, other, bundled, 1)
+    first, second = elements(module, settings, source, 2)
+    (third,) = elements(module, other, source, 1)
     for key in first:
         assert not np.array_equal(first[key], second[key])
         assert not np.array_equal(first[key], third[key])
 
 
-def test_update_is_deterministic_and_reports_scalars(model_file, bundled):
+def test_update_is_deterministic_and_reports_scalars(model_file, source):
     module, settings = model_file
-    (batch,) = elements(module, settings, bundled, 1)
+    (batch,) = elements(module, settings, source, 1)
     a, b = module.build(settings), module.build(settings)
     before = state(a)
     losses = a.update(batch)
@@ -98,10 +115,10 @@ def test_update_is_deterministic_and_reports_scalars(model_file, bundled):
     assert not same(state(a), before)
 
 
-def test_many_updates_in_one_program_are_single_ones_to_the_bit(model_file, bundled):
+def test_many_updates_in_one_program_are_single_ones_to_the_bit(model_file, source):
     module, settings = model_file
     a, b, c = (module.build(settings) for _ in range(3))
-    stack = stacked(module, settings, bundled, 6)
+    stack = stacked(module, settings, source, 6)
     program = tf.function(a.train_step, jit_compile=True)
     mean = program(stack)
     program = tf.function(b.train_step, jit_compile=True)
@@ -109,35 +126,32 @@ def test_many_updates_in_one_program_are_single_ones_to_the_bit(model_file, bund
     assert same(state(a), state(b))
     for name, value in mean.items():
         np.testing.assert_allclose(value, np.mean([s[name] for s in single]), rtol=1e-5)
-    batches = module.batches(settings, bundled).batch(2)
+    batches = module.batches(settings, source).batch(2)
     history = c.fit(batches, steps_per_epoch=3, verbose=0, shuffle=False).history
     assert same(state(a), state(c))
     for name, value in mean.items():
         np.testing.assert_allclose(history[name], [value], rtol=1e-5)
 
 
-def test_checkpoint_holds_all_that_training_changes(model_file, bundled, tmp_path):
+def test_checkpoint_holds_all_that_training_changes(model_file, source, tmp_path):
     module, settings = model_file
     model = module.build(settings)
     program = tf.function(model.train_step, jit_compile=True)
-    program(stacked(module, settings, bundled, 3))
+    program(stacked(module, settings, source, 3))
     with run.RunDirectory(tmp_path, {"versions": {}}) as directory:
         directory.save(model, 3)
-    program(stacked(module, settings, bundled, 3, start=3))
+    program(stacked(module, settings, source, 3, start=3))
 
     resumed = module.build(dataclasses.replace(settings, seed=7))
-    step, damaged = run.restore(resumed, tmp_path)
-    assert (step, damaged) == (3, [])
-    tf.function(resumed.train_step, jit_compile=True)(
-        stacked(module, settings, bundled, 3, start=3)
-    )
+    assert run.restore(resumed, tmp_path) == (3, [], [])
+    tf.function(resumed.train_step, jit_compile=True)(stacked(module, settings, source, 3, start=3))
     assert same(state(model), state(resumed))
 
 
-def test_keras_file_round_trip(model_file, bundled, tmp_path):
+def test_keras_file_round_trip(model_file, source, tmp_path):
     module, settings = model_file
     model = module.build(settings)
-    (batch,) = elements(module, settings, bundled, 1)
+    (batch,) = elements(module, settings, source, 1)
     model.update(batch)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -164,17 +178,46 @@ def test_sample_takes_the_flags_that_training_recommends(model_file):
     sample.parse(["DIRECTORY", *module.sample_flags(settings).split()])
 
 
-def test_what_is_logged_and_drawn(model_file, bundled, tmp_path):
+def test_what_is_logged_and_drawn(model_file, source, tmp_path):
     module, settings = model_file
     model = module.build(settings)
     losses = dict.fromkeys(model.losses_reported, 1.5)
-    row = {"step": 1000, **losses, **module.measure(model, settings, bundled)}
+    row = {"step": 1000, **losses, **module.measure(model, settings, source)}
     assert all(isinstance(value, float | int) for value in row.values())
+    row["updates_per_second"] = 1.5
+    assert set(module.stop_at(settings)) <= set(row)
     assert "1000" in module.LOG_LINE.format(**row)
     module.draw_progress(model, tmp_path, 1000)
-    (progress,) = tmp_path.iterdir()
-    assert "001000" in progress.name
+    progress = [path.name for path in tmp_path.iterdir()]
+    assert all("001000" in name for name in progress)
     history = [{key: str(value) for key, value in row.items()}]  # as read from history.csv
-    names = module.draw_report(model, bundled, tmp_path, history)
+    names = module.draw_report(model, settings, source, tmp_path, history)
     assert names
-    assert {path.name for path in tmp_path.iterdir()} == {progress.name, *names}
+    assert {path.name for path in tmp_path.iterdir()} == {*progress, *names}
+
+
+def test_frames_are_pictures_of_one_size(model_file):
+    module, settings = model_file
+    model = module.build(settings)
+    snapshots = [{**module.snapshot(model, settings), "step": step} for step in (10, 20, 30)]
+    for snapshot in snapshots:
+        assert all(np.isfinite(value).all() for value in snapshot.values())
+    frames = list(module.frames(snapshots, settings))
+    assert len(frames) == 3
+    assert {(frame.shape, frame.dtype) for frame in frames} == {(frames[0].shape, frames[0].dtype)}
+    assert frames[0].dtype == np.uint8
+    assert np.ptp(frames[0]) > 100
+
+
+def test_score_is_figures_and_flags(model_file, source, tmp_path):
+    module, settings = model_file
+    model = module.build(settings)
+    untrained = module.score(model, settings, source)
+    score = module.score(model, settings, source, untrained)
+    assert not score["diverged"]
+    assert all(np.all(np.isfinite(value)) for value in score.values())
+    for variable in model.weights:
+        variable.assign(np.nan * variable)
+    assert module.score(model, settings, source, untrained)["diverged"]
+    module.draw_scores([score, score], settings, tmp_path / "seeds.png")
+    assert (tmp_path / "seeds.png").stat().st_size > 1000

@@ -10,12 +10,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_gen import export, run, train
-from tf_gen.models import vae
+from tf_gen import export, models, run, train
+from tf_gen.models import gaussian_gan, tiny_gan, vae
 
 RUN = ["vae", "--data", "bundled", "--steps", "40", "--log-every", "20", "--hidden-dim", "32"]
 
-# Loads the SavedModel where neither this package nor Keras can be imported.
+GANS = {
+    "gaussian_gan": gaussian_gan.Config(),
+    "gaussian_gan, minibatch": gaussian_gan.Config(minibatch=True, hidden_size=3, seed=1),
+    "tiny_gan, squares": tiny_gan.Config(batch_size=7),
+    "tiny_gan, moments": tiny_gan.Config(inputs="moments", batch_size=7, seed=1),
+}
+ANY_BATCH = {name: not name.endswith("squares") for name in GANS}  # of what `discriminate` takes
+
+# Loads SavedModels where neither this package nor Keras can be imported: the arguments are pairs of
+# a file of inputs and a SavedModel. Calls each signature, the default one with the inputs of decode.
 ALONE = """
 import sys
 for name in ("keras", "tf_gen", "tf_keras"):
@@ -23,21 +32,17 @@ for name in ("keras", "tf_gen", "tf_keras"):
 import numpy as np
 import tensorflow as tf
 
-signatures = tf.saved_model.load(sys.argv[1]).signatures
-assert set(signatures) == {"decode", "sample", "encode", "reconstruct", "serving_default"}
-images = tf.constant(np.load(sys.argv[2]))
-z = tf.constant([[3.0, 3.0], [0.0, 0.0], [0.0, 5.0]])
-outputs = {
-    **{f"encode/{k}": v for k, v in signatures["encode"](images=images).items()},
-    **{f"decode/{k}": v for k, v in signatures["decode"](z=z).items()},
-    **{f"serving_default/{k}": v for k, v in signatures["serving_default"](z=z).items()},
-    **{f"reconstruct/{k}": v for k, v in signatures["reconstruct"](images=images).items()},
-    **{
-        f"sample/{k}": v
-        for k, v in signatures["sample"](count=tf.constant(6), seed=tf.constant([1, 2])).items()
-    },
-}
-np.savez(sys.argv[3], **{name.replace("/", "."): value.numpy() for name, value in outputs.items()})
+out, *arguments = sys.argv[1:]
+outputs = {}
+for given, directory in zip(arguments[::2], arguments[1::2]):
+    model = tf.saved_model.load(directory)
+    given = np.load(given)
+    for name, signature in model.signatures.items():
+        wanted = signature.structured_input_signature[1]
+        inputs = {key: tf.constant(given[key]) for key in wanted}
+        for key, value in signature(**inputs).items():
+            outputs[f"{directory}.{name}.{key}"] = value.numpy()
+np.savez(out, **{name.replace("/", "|"): value for name, value in outputs.items()})
 """
 
 
@@ -52,47 +57,103 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def alone(trained, bundled, tmp_path_factory):
-    """Outputs of every signature, computed twice in processes of their own."""
-    run_dir, _ = trained
+def gans(tmp_path_factory):
+    """Of each of GANS: the directory of an export and the model that was exported."""
+    found = {}
+    for name, config in GANS.items():
+        directory = tmp_path_factory.mktemp("gan") / "saved_model"
+        model = models.load(name.partition(",")[0]).build(config)
+        export.export(model, directory, {"model": name})
+        found[name] = directory, model
+    return found
+
+
+@pytest.fixture(scope="module")
+def alone(trained, gans, bundled, tmp_path_factory):
+    """Inputs and, computed twice in processes of their own, outputs of every signature.
+
+    A dict of a SavedModel's directory to the inputs, to which each dict of outputs has the keys
+    (directory, signature, output).
+    """
     directory = tmp_path_factory.mktemp("alone")
-    images = np.float32(bundled.held_out_images[:7] / 255)
-    np.save(directory / "images.npy", images)
+    seeds = {"count": np.int32(6), "seed": np.int32([1, 2])}
+    z = np.float32([[3, 3], [0, 0], [0, 5]])
+    given = {
+        str(trained[0] / "saved_model"): {
+            "images": np.float32(bundled.held_out_images[:7] / 255), "z": z, **seeds
+        }
+    }  # fmt: skip
+    for path, _ in gans.values():
+        x = np.random.default_rng(0).normal(4, 1, [7, 1])
+        given[str(path)] = {"z": np.float32([[-3], [0.25], [8]]), "x": np.float32(x), **seeds}
+    arguments = []
+    for number, (path, inputs) in enumerate(given.items()):
+        np.savez(directory / f"{number}.npz", **inputs)
+        arguments += [directory / f"{number}.npz", path]
     results = []
     for name in ("a.npz", "b.npz"):
-        arguments = [run_dir / "saved_model", directory / "images.npy", directory / name]
-        command = [sys.executable, "-c", ALONE, *map(str, arguments)]
-        subprocess.run(command, cwd=directory, check=True, timeout=300)
+        command = [sys.executable, "-c", ALONE, directory / name, *arguments]
+        subprocess.run([*map(str, command)], cwd=directory, check=True, timeout=300)
         with np.load(directory / name) as file:
-            results.append(dict(file))
-    return images, *results
+            results.append({tuple(k.replace("|", "/").rsplit(".", 2)): v for k, v in file.items()})
+    return given, *results
+
+
+def assert_outputs(outputs, directory, expected):
+    """Compare what was computed from `directory` with a dict of (signature, output) to values."""
+    found = {key[1:]: value for key, value in outputs.items() if key[0] == str(directory)}
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, atol=2e-6, err_msg=str(name))
+        assert found[name].dtype == np.float32
+    return found
 
 
 def test_signatures_work_where_tf_gen_and_keras_cannot_be_imported(alone, trained):
-    images, outputs, _ = alone
-    _, model = trained
-    z_mean, z_log_var = model.encode(images)
+    run_dir, model = trained
+    given = alone[0][str(run_dir / "saved_model")]
+    z_mean, z_log_var = model.encode(given["images"])
     z = model.prior(6, [1, 2])
     expected = {
-        "encode.z_mean": z_mean,
-        "encode.z_log_var": z_log_var,
-        "decode.images": model.decode(np.float32([[3, 3], [0, 0], [0, 5]])),
-        "serving_default.images": model.decode(np.float32([[3, 3], [0, 0], [0, 5]])),
-        "reconstruct.images": model.decode(z_mean),
-        "sample.z": z,
-        "sample.images": model.decode(z),
+        ("encode", "z_mean"): z_mean,
+        ("encode", "z_log_var"): z_log_var,
+        ("decode", "images"): model.decode(given["z"]),
+        ("serving_default", "images"): model.decode(given["z"]),
+        ("reconstruct", "images"): model.decode(z_mean),
+        ("sample", "z"): z,
+        ("sample", "images"): model.decode(z),
     }
-    assert outputs.keys() == expected.keys()
-    for name, value in expected.items():
-        np.testing.assert_allclose(outputs[name], value, atol=2e-6, err_msg=name)
-        assert outputs[name].dtype == np.float32
-        if name.endswith("images"):
-            assert outputs[name].shape[1:] == (28, 28)
-            assert 0 <= outputs[name].min() <= outputs[name].max() <= 1
+    found = assert_outputs(alone[1], run_dir / "saved_model", expected)
+    for (_, name), value in found.items():
+        if name == "images":
+            assert value.shape[1:] == (28, 28)
+            assert 0 <= value.min() <= value.max() <= 1
 
 
-def test_same_seed_gives_same_images_in_two_processes(alone):
+@pytest.mark.parametrize("name", GANS)
+def test_signatures_of_gans_work_there_too(alone, gans, name):
+    directory, model = gans[name]
+    given = alone[0][str(directory)]
+    z = model.prior(6, [1, 2])
+    probability = model.discriminate(given["x"])
+    expected = {
+        ("decode", "x"): model.decode(given["z"]),
+        ("serving_default", "x"): model.decode(given["z"]),
+        ("discriminate", "probability"): probability,
+        ("sample", "z"): z,
+        ("sample", "x"): model.decode(z),
+    }
+    found = assert_outputs(alone[1], directory, expected)
+    assert found["decode", "x"].shape == (3, 1)
+    assert found["sample", "z"].shape == found["sample", "x"].shape == (6, 1)
+    probability = found["discriminate", "probability"]
+    assert probability.shape == ((7, 1) if name.startswith("gaussian") else (1,))
+    assert np.all((0 < probability) & (probability < 1))
+
+
+def test_same_seed_gives_same_outputs_in_two_processes(alone):
     _, first, second = alone
+    assert first.keys() == second.keys()
     for name, value in first.items():
         np.testing.assert_array_equal(value, second[name])
 
@@ -112,6 +173,60 @@ def test_any_batch_size(signatures, batch_size):
     assert signatures["reconstruct"](images=images)["images"].shape == (batch_size, 28, 28)
     sampled = signatures["sample"](count=tf.constant(batch_size), seed=tf.constant([0, 0]))
     assert sampled["images"].shape == (batch_size, 28, 28)
+
+
+@pytest.fixture(scope="module")
+def gan_signatures(gans):
+    loaded = {name: tf.saved_model.load(str(directory)) for name, (directory, _) in gans.items()}
+    yield {name: model.signatures for name, model in loaded.items()}
+
+
+@pytest.mark.parametrize("name", GANS)
+@pytest.mark.parametrize("count", [0, 1, 7, 1000])
+def test_any_number_of_points(gan_signatures, name, count):
+    signatures = gan_signatures[name]
+    z = tf.zeros([count, 1])
+    assert signatures["decode"](z=z)["x"].shape == (count, 1)
+    assert signatures["serving_default"](z=z)["x"].shape == (count, 1)
+    sampled = signatures["sample"](count=tf.constant(count), seed=tf.constant([0, 0]))
+    assert sampled["z"].shape == sampled["x"].shape == (count, 1)
+    assert np.all(np.isfinite(sampled["x"]))
+    x = tf.reshape(tf.linspace(3.0, 5.0, count), [count, 1])
+    if ANY_BATCH[name] or count == 7:
+        shape = signatures["discriminate"](x=x)["probability"].shape
+        assert shape == ((count, 1) if name.startswith("gaussian") else (1,))
+    else:
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            signatures["discriminate"](x=x)
+
+
+@pytest.mark.parametrize("name", GANS)
+def test_draws_of_gans_depend_on_both_seeds(gan_signatures, name):
+    signatures = gan_signatures[name]
+
+    def draw(*seed):
+        return signatures["sample"](count=tf.constant(9), seed=tf.constant(seed))
+
+    drawn = draw(1, 2)
+    np.testing.assert_array_equal(drawn["x"], draw(1, 2)["x"])
+    np.testing.assert_allclose(signatures["decode"](z=drawn["z"])["x"], drawn["x"], atol=1e-6)
+    for other in ((1, 3), (2, 2)):
+        assert not np.array_equal(draw(*other)["z"], drawn["z"])
+
+
+@pytest.mark.parametrize("name", GANS)
+def test_each_signature_of_a_gan_holds_one_network(gan_signatures, gans, name):
+    model = gans[name][1]
+    networks = {
+        "decode": model.generator,
+        "sample": model.generator,
+        "serving_default": model.generator,
+        "discriminate": model.discriminator,
+    }
+    for signature, network in networks.items():
+        held = gan_signatures[name][signature].variables
+        for variable, other in zip(held, network.variables, strict=True):
+            np.testing.assert_array_equal(variable, other)
 
 
 def test_samples_are_decoded_prior_draws_and_depend_on_both_seeds(signatures):

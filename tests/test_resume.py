@@ -10,14 +10,21 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from tf_gen import data, run, train
 from tf_gen.cli import UserError
+from tf_gen.models import gaussian_gan
 
 RUN = ["vae", "--data", "bundled", "--steps", "1500", "--log-every", "150"]
 RUN += ["--checkpoint-every", "50", "--hidden-dim", "64"]
+
+GANS = {
+    name: [name, *flags, "--steps", "6000", "--log-every", "100", "--checkpoint-every", "100"]
+    for name, flags in {"gaussian_gan": ["--minibatch"], "tiny_gan": []}.items()
+}
 
 # Dies while it saves: the checkpoint number N is half written, nothing is renamed yet.
 DIE_IN_SAVE = """
@@ -41,15 +48,15 @@ cli.run(lambda: train.main(sys.argv[1:]))
 """
 
 
-def fingerprint(run_dir):
+def fingerprint(run_dir, step=1500, parts=("encoder", "decoder", "optimizer")):
     """SHA-256 over the names and bytes of all weights and optimiser state of the last step."""
     last = run.list_checkpoints(run_dir)[-1]
-    assert last.name == "step-00001500"
+    assert last.name == f"step-{step:08d}"
     reader = tf.train.load_checkpoint(str(last / "state"))
     digest = hashlib.sha256()
     names = sorted(n for n in reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in n)
-    assert any("encoder" in name for name in names)
-    assert any("optimizer" in name for name in names)
+    for part in parts:
+        assert any(part in name for name in names), part
     for name in names:
         digest.update(name.encode() + reader.get_tensor(name).tobytes())
     return digest.hexdigest()
@@ -61,8 +68,9 @@ def history(run_dir):
     return [line.rpartition(",")[0] for line in lines]
 
 
-def start(run_dir, *code):
-    command = [sys.executable, *(code or ("-m", "tf_gen.train")), *RUN, "--run-dir", str(run_dir)]
+def start(run_dir, *code, arguments=RUN):
+    command = [sys.executable, *(code or ("-m", "tf_gen.train")), *arguments]
+    command += ["--run-dir", str(run_dir)]
     environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
@@ -150,6 +158,25 @@ def test_the_pieces_are_the_whole_to_the_bit(interrupted, uninterrupted):
             assert other.read_bytes() == picture.read_bytes()
         assert other.exists()
     assert not list(run_dir.rglob(".tmp-*"))
+
+
+@pytest.mark.parametrize("name", GANS)
+def test_pieces_of_a_gan_are_the_whole_to_the_bit(command, tmp_path, name):
+    whole, pieces = tmp_path / "whole", tmp_path / "pieces"
+    assert command(train.main, *GANS[name], "--run-dir", whole)[0] == 0
+    for step, signum, status in [(500, signal.SIGKILL, -9), (2500, signal.SIGTERM, 143)]:
+        process = start(pieces, arguments=GANS[name])
+        assert stop_at(process, pieces, step, signum)[0] == status
+        assert not (pieces / "saved_model").exists()
+    status, out, _ = command(train.main, *GANS[name], "--run-dir", pieces)
+    assert status == 0
+    assert int(out.partition("continuing at step ")[2].split()[0]) >= 2500
+    parts = ("generator", "discriminator", "d_optimizer", "g_optimizer")
+    assert fingerprint(pieces, 6000, parts) == fingerprint(whole, 6000, parts)
+    assert history(pieces) == history(whole)
+    for picture in (whole / "pictures").iterdir():
+        assert (pieces / "pictures" / picture.name).exists()
+    assert not list(pieces.rglob(".tmp-*"))
 
 
 def test_fingerprint_sees_one_changed_bit(uninterrupted, tmp_path):
@@ -270,22 +297,36 @@ def test_calls_are_even_and_a_function_of_the_step():
         def batches(config, source, start):
             return tf.data.Dataset.counter(start)
 
-    def calls(steps, log_every, start=0):
+    def calls(steps, log_every, anim_every=None, start=0):
         config = train.load("vae").Config(steps=steps, log_every=log_every)
         return [
             (size, stack.numpy().tolist())
-            for size, stack in train.calls(Module, config, None, start)
+            for size, stack in train.calls(Module, config, None, start, anim_every)
         ]
 
-    for steps, log_every in [(1000, 1000), (2345, 1000), (600, 150), (7, 3), (1997, 997)]:
-        whole = calls(steps, log_every)
+    for steps, log_every, anim_every in [
+        (1000, 1000, None),
+        (2345, 1000, None),
+        (600, 150, None),
+        (7, 3, None),
+        (1997, 997, None),
+        (1000, 250, 50),
+        (1000, 100, 1000),
+        (700, 100, 40),
+        (50, 10, 7),
+        (9, 100, 100),
+    ]:
+        whole = calls(steps, log_every, anim_every)
         assert [k for _, stack in whole for k in stack] == list(range(steps))
+        assert all(size == len(stack) for size, stack in whole)
         ends = [stack[-1] + 1 for _, stack in whole]
-        assert set(range(log_every, steps, log_every)) | {steps} <= set(ends)
+        for interval in (log_every, anim_every or log_every):
+            assert set(range(interval, steps, interval)) | {steps} <= set(ends)
         assert max(size for size, _ in whole) <= train.UPDATES_PER_CALL
-        assert len({size for size, _ in whole}) <= 4
+        if not anim_every:
+            assert len({size for size, _ in whole}) <= 4
         for i in range(0, len(ends), 3):
-            assert calls(steps, log_every, start=ends[i]) == whole[i + 1 :]
+            assert calls(steps, log_every, anim_every, start=ends[i]) == whole[i + 1 :]
 
 
 def test_auto_means_the_data_that_the_run_began_with(uninterrupted, tmp_path, command, monkeypatch):
@@ -339,3 +380,117 @@ def test_stop_while_pictures_are_drawn(uninterrupted, tmp_path, command, monkeyp
     assert "to continue" in out
     assert command(train.main, *RUN, "--run-dir", run_dir)[0] == 0
     assert (run_dir / "saved_model").exists()
+
+
+# ---- Early stopping ------------------------------------------------------------------------------
+
+
+def test_run_that_is_close_enough_ends_and_stays_ended(command, tmp_path):
+    arguments = ["gaussian_gan", "--steps", "50", "--log-every", "10", "--stop-at-w1", "1e9"]
+    run_dir = tmp_path / "run"
+    arguments += ["--run-dir", run_dir]
+    animation = ["--anim-every", "8", "--anim-path", run_dir.with_suffix(".gif")]
+    status, out, err = command(train.main, *arguments, *animation)
+    assert (status, err) == (0, "")
+    assert "stopping at step 10 of 50: w1 is " in out
+    assert "(2 frames)" in out  # of steps 8 and 10
+    assert [line.partition(",")[0] for line in history(run_dir)] == ["step", "10"]
+    assert run.list_checkpoints(run_dir)[-1].name == "step-00000010"
+
+    before = snapshot(run_dir)
+    status, out, _ = command(train.main, *arguments)
+    assert status == 0
+    assert "finished already" in out
+    assert snapshot(run_dir) == before
+
+    shutil.rmtree(run_dir / "saved_model")
+    status, out, _ = command(train.main, *arguments)
+    assert status == 0
+    assert "continuing at step 10\n" in out
+    assert "20: " not in out
+    assert (run_dir / "saved_model" / "saved_model.pb").exists()
+    after = snapshot(run_dir / "checkpoints")
+    assert {path: before[path] for path in after} == after
+    assert [line.partition(",")[0] for line in history(run_dir)] == ["step", "10"]
+
+
+def test_run_stops_at_the_first_line_that_is_close_enough(command, tmp_path):
+    arguments = ["gaussian_gan", "--steps", "60", "--log-every", "10"]
+
+    def rows(*flags, run_dir):
+        assert command(train.main, *arguments, *flags, "--run-dir", run_dir)[0] == 0
+        lines = [line.split(",") for line in history(run_dir)]
+        return [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
+
+    whole = rows(run_dir=tmp_path / "whole")
+    assert len(whole) == 6
+    w1 = [float(row["w1"]) for row in whole]
+    limit = min(w1[:4])
+    count = w1.index(limit) + 1
+    assert rows("--stop-at-w1", limit, run_dir=tmp_path / "stopped") == whole[:count]
+
+
+# ---- Snapshots of the animation ------------------------------------------------------------------
+
+ANIMATED = ["gaussian_gan", "--steps", "30", "--log-every", "10", "--checkpoint-every", "10"]
+
+
+@pytest.fixture(scope="module")
+def animated(tmp_path_factory):
+    """A run with an animation that was killed after its last checkpoint."""
+    run_dir = tmp_path_factory.mktemp("animated") / "run"
+    path = run_dir.with_suffix(".gif")
+    train.main([*ANIMATED, "--run-dir", str(run_dir), "--anim-path", str(path)])
+    shutil.rmtree(run_dir / "saved_model")
+    return run_dir
+
+
+def newest_snapshots(run_dir):
+    return run.list_checkpoints(run_dir)[-1] / "snapshots.npz"
+
+
+def unknown_compression(content):
+    content = bytearray(content)
+    content[content.index(b"PK\1\2") + 10] = 99
+    return bytes(content)
+
+
+def swapped_bit(content):
+    return content[:300] + bytes([content[300] ^ 1]) + content[301:]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: b"garbage",
+        lambda content: content[:1000],
+        lambda content: content[:-1],
+        swapped_bit,
+        unknown_compression,
+    ],
+    ids=["empty", "garbage", "short", "last byte", "bit", "compression"],
+)
+def test_damaged_snapshots_are_a_damaged_checkpoint(animated, tmp_path, damage):
+    run_dir = shutil.copytree(animated, tmp_path / "run")
+    path = newest_snapshots(run_dir)
+    path.write_bytes(damage(path.read_bytes()))
+    model = gaussian_gan.build(gaussian_gan.Config(steps=30))
+    step, snapshots, damaged = run.restore(model, run_dir)
+    assert (step, damaged) == (20, [path.parent])
+    assert [int(snapshot["step"]) for snapshot in snapshots] == [10, 20]
+
+
+def test_run_with_damaged_snapshots_makes_up_for_them(animated, tmp_path, command):
+    run_dir = shutil.copytree(animated, tmp_path / "run")
+    newest_snapshots(run_dir).write_bytes(b"")
+    path = tmp_path / "a.gif"
+    status, out, err = command(train.main, *ANIMATED, "--run-dir", run_dir, "--anim-path", path)
+    assert status == 0
+    assert "step-00000030 is damaged, renamed to damaged-step-00000030" in err
+    assert "continuing at step 20" in out
+    assert path.read_bytes() == animated.with_suffix(".gif").read_bytes()
+    with np.load(newest_snapshots(run_dir)) as file, np.load(newest_snapshots(animated)) as other:
+        assert file["step"].tolist() == [10, 20, 30]
+        for name in other:
+            np.testing.assert_array_equal(file[name], other[name])

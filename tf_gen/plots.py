@@ -238,7 +238,7 @@ def densities(edges, real, generated):
         alpha = max(0.1, 1 / len(generated))
         axes.plot(_middles(edges), density, color="C2", alpha=alpha, linewidth=1, label=label)
     axes.plot(_middles(edges), real, color="C1", label="real data")
-    axes.plot(_middles(edges), np.median(generated, axis=0), "k--", label="median of the seeds")
+    axes.plot(_middles(edges), np.mean(generated, axis=0), "k--", label="all seeds together")
     axes.legend(loc="upper left")
     return figure
 

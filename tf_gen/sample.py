@@ -1,6 +1,7 @@
 """Draw from a SavedModel: `python -m tf_gen.sample DIR --z 3,3 --out three.png`.
 
-Needs TensorFlow and a SavedModel directory alone: no model code, no checkpoint, no data.
+Needs TensorFlow and a SavedModel directory alone: no model code, no checkpoint, no data. What comes
+out are images, or points on a line, of which a picture is a histogram.
 """
 
 import math
@@ -16,8 +17,6 @@ def main(argv=None):
     import numpy as np
     import tensorflow as tf
 
-    from tf_gen.images import mosaic, write_png
-
     model = _load(arguments.directory)
     signatures = model.signatures  # does not keep the variables alive by itself
     if not {"decode", "sample"} <= set(signatures):
@@ -28,28 +27,50 @@ def main(argv=None):
         for z in arguments.z:
             if len(z) != latent_dim:
                 raise cli.UserError(f"--z: {len(z)} numbers, but this model's z has {latent_dim}")
-        images = signatures["decode"](z=tf.constant(arguments.z))["images"].numpy()
+        outputs = signatures["decode"](z=tf.constant(arguments.z))
     else:
         count, seed = tf.constant(arguments.count), tf.constant([arguments.seed, 0])
-        images = signatures["sample"](count=count, seed=seed)["images"].numpy()
-    with files.beside(arguments.out) as temporary:
-        if arguments.out.suffix == ".npy":
-            np.save(temporary, images)
-        else:
-            columns = math.ceil(math.sqrt(len(images)))
-            write_png(temporary, mosaic(images, columns, scale=4))
-    print(f"{len(images)} image(s): {arguments.out}")
+        outputs = signatures["sample"](count=count, seed=seed)
+    kind, draw = ("images", draw_images) if "images" in outputs else ("x", draw_histogram)
+    values = outputs[kind].numpy()
+    if arguments.out.suffix == ".npy":
+        with files.beside(arguments.out) as temporary:
+            np.save(temporary, values)
+    else:
+        draw(values, arguments.out)
+    print(f"{len(values)} {'image(s)' if kind == 'images' else 'point(s)'}: {arguments.out}")
+    if arguments.z and kind == "x":
+        for z, x in zip(arguments.z, values, strict=True):
+            print(f"z {z[0]:g}: x {x[0]:g}")
     return 0
+
+
+def draw_images(images, path):
+    """Write float32 images [count, height, width] in [0, 1] as one PNG."""
+    from tf_gen.images import mosaic, write_png
+
+    columns = math.ceil(math.sqrt(len(images)))
+    with files.beside(path) as temporary:
+        write_png(temporary, mosaic(images, columns, scale=4))
+
+
+def draw_histogram(x, path):
+    """Write a histogram of points, float32 [count, 1], as a PNG."""
+    from tf_gen import plots
+
+    plots.save(plots.histogram(x[:, 0]), path)
 
 
 def parse(argv):
     """Parse the command line without TensorFlow."""
-    parser = cli.Parser(prog="tf_gen.sample", description="Generate images with a SavedModel.")
+    parser = cli.Parser(
+        prog="tf_gen.sample", description="Generate images, or points, with a SavedModel."
+    )
     parser.add_argument(
         "directory", type=Path, help="SavedModel, or a run directory that has one, such as runs/vae"
     )
     parser.add_argument(
-        "--count", type=int, default=16, help="images to draw, without --z (default: 16)"
+        "--count", type=int, default=16, help="how many to draw, without --z (default: 16)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the draws of z (default: 0)")
     parser.add_argument(
@@ -62,7 +83,8 @@ def parse(argv):
         "--out",
         type=Path,
         default=Path("samples.png"),
-        help="a .png of all images, or .npy: float32 [count, 28, 28] (default: samples.png)",
+        help="a .png of all images (of points: a histogram), or .npy: float32 [count, 28, 28] "
+        "(of points: [count, 1]) (default: samples.png)",
     )
     arguments = parser.parse_args(_join_negative(argv))
     if not 1 <= arguments.count < 2**31:

@@ -39,6 +39,7 @@ Changes from the original:
   after ten updates. It shows the mean of the losses since the line before, up to 100 updates, the
   original's line those of one batch.
 - The article's TensorFlow needed two copies of D that share their weights, and a fixed batch size.
+- The bias of the minibatch projection is not trained, since it cancels out of the features.
 - The listing's decision boundary leaves out the points that do not fill a batch.
 - The article's first code began with 1,000 updates of D alone, towards the density of the data:
   `pretrain_steps`, 0 by default; the README has the measurement.
@@ -201,7 +202,9 @@ class MinibatchDiscrimination(keras.layers.Layer):
         self.kernel = self.add_weight(
             [input_shape[-1], width], initializer=self.kernel_initializer, name="kernel"
         )
-        self.bias = self.add_weight([width], initializer="zeros", name="bias")
+        # The article's bias cancels in every difference, so its gradient is 0. Of what rounding
+        # makes of that 0, Adam would make steps of full size; so it is kept but not trained.
+        self.bias = self.add_weight([width], initializer="zeros", trainable=False, name="bias")
 
     def call(self, inputs):
         m = inputs @ self.kernel + self.bias  # [..., batch, num_kernels * kernel_dim]
@@ -360,6 +363,7 @@ class GaussianGAN(Adversarial):
 
     def slope(self, x):
         """Derivative of D's logits, summed over the batch, by each x: float32 [batch, 1]."""
+        x = tf.convert_to_tensor(x)
         with tf.GradientTape() as tape:
             tape.watch(x)
             logits = tf.reduce_sum(self.discriminator(x))

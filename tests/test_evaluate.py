@@ -1,0 +1,402 @@
+"""Many seeds: each is a run of its own, none is lost, and the table says what they say."""
+
+import contextlib
+import csv
+import io
+import json
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+
+from tf_gen import config, evaluate, gaussian, train
+from tf_gen.models import gaussian_gan, load
+
+SMALL = ["gaussian_gan", "--steps", "40"]
+
+# Dies while it writes the second seed: the file is there, but under its temporary name.
+DIE_IN_SECOND_SEED = """
+import os, pathlib, signal, sys
+from tf_gen import cli, evaluate
+
+replace = pathlib.Path.replace
+
+def dying_replace(self, target):
+    if self.name.endswith("00001.npz"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(self, target)
+
+pathlib.Path.replace = dying_replace
+cli.run(lambda: evaluate.main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """The directory of three seeds, and what the command printed."""
+    out = tmp_path_factory.mktemp("evaluate") / "out"
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert evaluate.main([*SMALL, "--seeds", "3", "--out", str(out)]) == 0
+    return out, printed.getvalue()
+
+
+@pytest.fixture
+def copy(three, tmp_path):
+    return shutil.copytree(three[0], tmp_path / "out")
+
+
+def scores(out):
+    """The rows of scores.csv: a list of dicts of numbers and bools."""
+    with (out / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    words = {"True": True, "False": False}
+    return [{k: words[v] if v in words else float(v) for k, v in row.items()} for row in rows]
+
+
+def state(directory):
+    return {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in directory.rglob("*")}
+
+
+# ---- The command ---------------------------------------------------------------------------------
+
+
+def test_everything_that_is_promised_is_written(three):
+    out, printed = three
+    names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    seeds = {f"seeds/0000{seed}.npz" for seed in range(3)}
+    files = {"config.json", "scores.csv", "summary.json", "table.md", "seeds.png"}
+    assert names == files | seeds | {".lock"}
+    for name in files - {"config.json"}:
+        assert str(out / name) in printed
+    assert tf.io.decode_png((out / "seeds.png").read_bytes()).shape[0] > 100
+
+
+def test_printed_table_is_the_file(three):
+    out, printed = three
+    table = (out / "table.md").read_text()
+    assert printed.startswith(table)
+    assert table.startswith("| 3 seeds |")
+    summary = json.loads((out / "summary.json").read_text())
+    for name, row in summary.items():
+        if isinstance(row, dict):
+            assert f"| {name} | {' | '.join(f'{v:.4g}' for v in row.values())} |\n" in table
+        elif name != "seeds":
+            assert f"{name} {row:.0%}" in table
+
+
+def test_summary_is_numpys_of_the_scores(three):
+    out, _ = three
+    rows = scores(out)
+    assert [row["seed"] for row in rows] == [0, 1, 2]
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary.pop("seeds") == 3
+    assert summary.keys() == rows[0].keys() - {"seed"}
+    for name, row in summary.items():
+        values = np.array([score[name] for score in rows])
+        if isinstance(rows[0][name], bool):
+            assert row == values.mean()
+            continue
+        assert row == pytest.approx(
+            {
+                "mean": np.mean(values),
+                "sd": np.std(values),
+                "min": np.min(values),
+                "10 %": np.percentile(values, 10),
+                "median": np.median(values),
+                "90 %": np.percentile(values, 90),
+                "max": np.max(values),
+            }
+        )
+    assert summary["std"]["sd"] > 0
+
+
+def test_scores_are_those_of_the_seeds(three):
+    out, _ = three
+    for seed, row in enumerate(scores(out)):
+        with np.load(out / "seeds" / f"{seed:05d}.npz") as file:
+            assert file["density"].shape == (99,)
+            for name in row.keys() - {"seed"}:
+                assert file[name] == row[name]
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_each_seed_is_a_run_of_its_own(three, seed):
+    out, _ = three
+    settings = gaussian_gan.Config(steps=40, seed=seed)
+    model = gaussian_gan.build(settings)
+    untrained = gaussian_gan.score(model, settings)
+    (stack,) = gaussian_gan.batches(settings).batch(40).take(1)
+    tf.function(model.train_step, jit_compile=True)(stack)
+    x = gaussian_gan.generate(model)
+    row = scores(out)[seed]
+    assert (row["mean"], row["std"]) == pytest.approx((x.mean(), x.std()), rel=1e-5)
+    assert row["diverged"] == (row["w1"] > untrained["w1"])
+    assert row["steps"] == 40
+
+
+def test_each_seed_is_what_train_makes_of_it(three, command, tmp_path):
+    out, _ = three
+    arguments = [*SMALL, "--seed", "1", "--run-dir", tmp_path / "run"]
+    assert command(train.main, *arguments)[0] == 0
+    with (tmp_path / "run" / "history.csv").open(newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    for name in ("mean", "std", "w1"):
+        assert float(last[name]) == pytest.approx(scores(out)[1][name], rel=1e-5)
+
+
+def test_more_seeds_are_added_to_the_first(three, copy, command):
+    (copy / "seeds" / ".tmp-1-00003.npz").write_bytes(b"left by a killed process")
+    before = state(copy / "seeds")
+    status, _, err = command(evaluate.main, *SMALL, "--seeds", "4", "--out", copy)
+    assert (status, err) == (0, "")
+    after = state(copy / "seeds")
+    assert {path.name for path in after} == {f"{seed:05d}.npz" for seed in range(4)}
+    for path in after.keys() - {copy / "seeds" / "00003.npz"}:
+        assert after[path] == before[path]
+    assert scores(copy)[:3] == scores(three[0])
+    assert scores(copy)[3] not in scores(three[0])
+
+
+def test_what_is_there_is_not_computed_again(three, copy, command, monkeypatch):
+    monkeypatch.setattr(gaussian_gan, "build", None)
+    before = state(copy / "seeds")
+    assert command(evaluate.main, *SMALL, "--seeds", "2", "--out", copy)[0] == 0
+    assert state(copy / "seeds") == before
+    assert scores(copy) == scores(three[0])[:2]
+
+
+def test_other_settings_are_refused(copy, command):
+    before = state(copy)
+    status, out, err = command(
+        evaluate.main, "gaussian_gan", "--steps", "41", "--seeds", "4", "--out", copy
+    )
+    assert (status, out) == (1, "")
+    assert len(err.splitlines()) == 1
+    assert "config.steps: 40 -> 41" in err
+    assert "seed" not in err
+    assert state(copy) == before
+
+
+def test_refusal_names_a_flag_that_evaluate_has(copy, command):
+    _, _, err = command(evaluate.main, "gaussian_gan", "--steps", "41", "--out", copy)
+    assert "--run-dir" not in err
+
+
+def test_an_evaluation_is_no_run(copy, command):
+    before = state(copy)
+    for model in ("gaussian_gan", "vae"):
+        status, _, err = command(train.main, model, "--steps", "40", "--run-dir", copy)
+        assert status == 1
+        assert "holds a run with other settings" in err
+        assert state(copy) == before
+
+
+def test_killed_and_resumed_is_the_same(three, command, tmp_path):
+    out = tmp_path / "out"
+    arguments = [*SMALL, "--seeds", "3", "--out", str(out)]
+    died = subprocess.run(
+        [sys.executable, "-c", DIE_IN_SECOND_SEED, *arguments], capture_output=True, timeout=300
+    )
+    assert died.returncode == -signal.SIGKILL
+    left = sorted(path.name for path in (out / "seeds").iterdir())
+    assert left[0].startswith(".tmp-")
+    assert left[1:] == ["00000.npz"]
+    assert not (out / "scores.csv").exists()
+    first = (out / "seeds" / "00000.npz").stat().st_mtime_ns
+    assert command(evaluate.main, *arguments)[0] == 0
+    assert (out / "seeds" / "00000.npz").stat().st_mtime_ns == first
+    assert not list(out.rglob(".tmp-*"))
+    for name in ("scores.csv", "table.md", "summary.json"):
+        assert (out / name).read_bytes() == (three[0] / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["MODEL"]),
+        (["no-such-model"], ["no-such-model", "vae"]),
+        (["gaussian_gan", "--seeds", "0"], ["--seeds", "at least 1"]),
+        (["gaussian_gan", "--seeds", "-1"], ["--seeds", "at least 1"]),
+        (["gaussian_gan", "--seeds", "1e3"], ["--seeds"]),
+        (["gaussian_gan", "--seed", "1"], ["--seed"]),  # evaluate chooses it
+        (["gaussian_gan", "--data-std", "-1"], ["--data-std", "positive"]),
+        (["gaussian_gan", "--data", "bundled"], ["--data"]),
+    ],
+)
+def test_usage_errors_are_one_line_and_status_2(command, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = command(evaluate.main, *arguments)
+    assert (status, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    for word in words:
+        assert word in err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "figure"),
+    [
+        (["tiny_gan", "--batch-size", "4"], "w1"),
+        (["vae", "--data", "bundled", "--hidden-dim", "8"], "held_out_loss"),
+    ],
+)
+def test_other_models(command, tmp_path, monkeypatch, arguments, figure):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = command(evaluate.main, *arguments, "--steps", "5", "--seeds", "2")
+    assert (status, err) == (0, "")
+    out = tmp_path / "runs" / f"evaluate-{arguments[0]}-article"
+    first, second = scores(out)
+    assert 0 < first[figure] != second[figure] > 0
+    assert not first["diverged"]
+    assert (out / "seeds.png").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["gaussian_gan", "--preset", "stable", "--no-scale-weights", "--minibatch"],
+        ["gaussian_gan", "--data-mean", "-1", "--num-steps", "30"],
+        ["tiny_gan", "--preset", "moments", "--inputs", "raw"],
+        ["vae", "--data", "bundled", "--hidden-dim", "8"],
+    ],
+)
+def test_command_printed_last_is_the_run_of_seed_0(arguments):
+    parsed, settings = evaluate.parse(arguments)
+    without_seed = {name: value for name, value in settings.items() if name != "seed"}
+    line = evaluate.train_flags(parsed, without_seed, load(arguments[0]))
+    train_parsed, train_settings = train.parse(shlex.split(line))
+    assert train_settings == {**settings, "seed": 0}
+    assert train_parsed.model == arguments[0]
+    assert getattr(train_parsed, "data", None) == getattr(parsed, "data", None)
+
+
+def test_early_stop_is_honoured(command, tmp_path):
+    arguments = ["--steps", "40", "--log-every", "5", "--stop-at-w1", "1e9"]
+    out = tmp_path / "out"
+    status, _, _ = command(evaluate.main, "gaussian_gan", *arguments, "--seeds", "2", "--out", out)
+    assert status == 0
+    assert [row["steps"] for row in scores(out)] == [5, 5]
+
+
+def test_all_seeds_diverged(command, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["--activation", "relu", "--d-learning-rate", "1e38", "--g-learning-rate", "1e38"]
+    status, printed, err = command(
+        evaluate.main, "gaussian_gan", *arguments, "--steps", "5", "--seeds", "2", "--out", out
+    )
+    assert (status, err) == (0, "")
+    assert "diverged 100%" in printed
+    assert [row["diverged"] for row in scores(out)] == [True, True]
+    assert "w1" not in json.loads((out / "summary.json").read_text())
+    assert "nan" not in (out / "table.md").read_text()
+
+
+def test_help_leaves_out_what_evaluate_chooses(command):
+    for name in ("gaussian_gan", "tiny_gan", "vae"):
+        status, out, _ = command(evaluate.main, name, "--help")
+        assert status == 0
+        assert "--seed " not in out
+        assert ("--data " in out) == config.read(name).needs_images
+
+
+# ---- The score of generated points ---------------------------------------------------------------
+
+CONFIG = gaussian_gan.Config(data_mean=-3.0, data_std=0.7)
+QUANTILES = (np.arange(gaussian.POINTS) + 0.5) / gaussian.POINTS
+EXACT = stats.norm(-3, 0.7).ppf(QUANTILES)
+
+
+def flags(score):
+    return {name: score[name] for name in ("close", "collapsed", "diverged")}
+
+
+def test_real_points_are_draws_of_the_data():
+    real = gaussian.real_points(CONFIG)
+    assert real.shape == (10_000,)
+    assert stats.kstest(real, stats.norm(-3, 0.7).cdf).pvalue > 0.01
+    np.testing.assert_array_equal(real, gaussian.real_points(CONFIG))
+    assert gaussian.wasserstein_1(real, CONFIG) == 0
+
+
+def test_score_of_the_exact_distribution():
+    score = gaussian.score(np.float32(EXACT), CONFIG)
+    assert score["ks"] == pytest.approx(0.5 / gaussian.POINTS, rel=0.01)
+    assert score["w1"] < 0.02
+    assert (score["mean"], score["std"]) == pytest.approx((-3, 0.7), rel=1e-3)
+    assert abs(score["skew"]) < 1e-4
+    assert abs(score["kurtosis"]) < 0.01
+    assert flags(score) == {"close": True, "collapsed": False, "diverged": False}
+
+
+@pytest.mark.parametrize(
+    ("shift", "close"), [(0.1, True), (-0.13, True), (0.15, False), (9, False)]
+)
+def test_score_of_shifted_points(shift, close):
+    score = gaussian.score(gaussian.real_points(CONFIG) + shift, CONFIG)
+    assert score["w1"] == pytest.approx(abs(shift))
+    assert flags(score) == {"close": close, "collapsed": False, "diverged": False}
+    exact = gaussian.score(EXACT + shift, CONFIG)
+    closed_form = 2 * stats.norm.cdf(abs(shift) / 2 / 0.7) - 1
+    assert exact["ks"] == pytest.approx(closed_form, abs=2 / gaussian.POINTS)
+
+
+@pytest.mark.parametrize(("width", "collapsed"), [(0.49, True), (0.51, False)])
+def test_collapsed_is_less_than_half_as_wide(width, collapsed):
+    narrow = -3 + width * (EXACT + 3)
+    assert gaussian.score(narrow, CONFIG)["collapsed"] == collapsed
+
+
+def test_diverged_is_farther_than_before_training():
+    x = gaussian.real_points(CONFIG) + 2
+    assert gaussian.score(x, CONFIG, {"w1": 1.99})["diverged"]
+    assert not gaussian.score(x, CONFIG, {"w1": 2.01})["diverged"]
+    assert not gaussian.score(x, CONFIG)["diverged"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_score_of_points_that_are_not_finite(value):
+    x = np.float32(EXACT)
+    x[7] = value
+    score = gaussian.score(x, CONFIG)
+    assert flags(score) == {"close": False, "collapsed": False, "diverged": True}
+    assert all(np.isnan(score[name]) for name in ("mean", "std", "skew", "kurtosis", "w1", "ks"))
+    assert score.keys() == gaussian.score(np.float32(EXACT), CONFIG).keys()
+    assert not np.any(score["density"])
+
+
+def test_score_of_a_single_point_ten_thousand_times():
+    score = gaussian.score(np.full(gaussian.POINTS, -3, np.float32), CONFIG)
+    assert flags(score) == {"close": False, "collapsed": True, "diverged": False}
+    assert (score["mean"], score["std"]) == (-3, 0)
+    assert score["w1"] == pytest.approx(0.7 * np.sqrt(2 / np.pi), rel=0.02)  # mean of |x - mean|
+    assert score["ks"] == 0.5
+
+
+def test_moments_are_their_definitions():
+    x = np.random.default_rng(1).exponential(size=1000)
+    standard = (x - np.mean(x)) / np.sqrt(np.mean((x - np.mean(x)) ** 2))
+    assert gaussian.moments(x) == pytest.approx(
+        {
+            "mean": np.sum(x) / 1000,
+            "std": np.sqrt(np.mean((x - np.mean(x)) ** 2)),
+            "skew": np.mean(standard**3),
+            "kurtosis": np.mean(standard**4) - 3,
+        }
+    )
+
+
+def test_density_integrates_to_the_share_within_the_picture():
+    width = np.diff(gaussian.edges(CONFIG))
+    assert np.sum(gaussian.density(EXACT, CONFIG) * width) == pytest.approx(1)
+    outside = np.concatenate([EXACT, np.full(gaussian.POINTS, 99.0)])
+    assert np.sum(gaussian.density(outside, CONFIG) * width) == pytest.approx(0.5)
+    far = gaussian_gan.Config(data_mean=50.0)
+    assert gaussian.edges(far)[[0, -1]].tolist() == [-52, 52]
+    assert gaussian.edges(CONFIG)[[0, -1]].tolist() == [-8, 8]
