@@ -23,8 +23,8 @@ GANS = {
 }
 ANY_BATCH = {name: not name.endswith("squares") for name in GANS}  # of what `discriminate` takes
 
-# Loads SavedModels where neither this package nor Keras can be imported: the arguments are pairs of
-# a file of inputs and a SavedModel. Calls each signature, the default one with the inputs of decode.
+# Loads SavedModels where neither this package nor Keras can be imported, and calls each signature.
+# The arguments are a file to write, then pairs of a file of inputs and a SavedModel.
 ALONE = """
 import sys
 for name in ("keras", "tf_gen", "tf_keras"):
@@ -148,7 +148,7 @@ def test_signatures_of_gans_work_there_too(alone, gans, name):
     assert found["sample", "z"].shape == found["sample", "x"].shape == (6, 1)
     probability = found["discriminate", "probability"]
     assert probability.shape == ((7, 1) if name.startswith("gaussian") else (1,))
-    assert np.all((0 < probability) & (probability < 1))
+    assert np.all((probability > 0) & (probability < 1))
 
 
 def test_same_seed_gives_same_outputs_in_two_processes(alone):
@@ -191,6 +191,8 @@ def test_any_number_of_points(gan_signatures, name, count):
     sampled = signatures["sample"](count=tf.constant(count), seed=tf.constant([0, 0]))
     assert sampled["z"].shape == sampled["x"].shape == (count, 1)
     assert np.all(np.isfinite(sampled["x"]))
+    (spec,) = signatures["discriminate"].structured_input_signature[1].values()
+    assert spec.shape.as_list() == [None if ANY_BATCH[name] else 7, 1]
     x = tf.reshape(tf.linspace(3.0, 5.0, count), [count, 1])
     if ANY_BATCH[name] or count == 7:
         shape = signatures["discriminate"](x=x)["probability"].shape

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tf_gen import sample, train
+from tf_gen import evaluate, sample, train
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"```sh\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
@@ -32,6 +32,11 @@ def test_train_commands(argv):
 @pytest.mark.parametrize("argv", arguments("sample"), ids=" ".join)
 def test_sample_commands(argv):
     sample.parse(argv)
+
+
+@pytest.mark.parametrize("argv", arguments("evaluate"), ids=" ".join)
+def test_evaluate_commands(argv):
+    evaluate.parse(argv)
 
 
 def test_continuous_integration_installs_and_tests_as_the_readme_says():

@@ -54,6 +54,8 @@ def train_flags(arguments, settings, module):
                 words.append(f"--{flag}" if value else f"--no-{flag}")
             else:
                 words += [f"--{flag}", str(value)]
+    if module.NEEDS_IMAGES:
+        words += ["--data", arguments.data]
     words += ["--seed", "0", "--run-dir", f"runs/{arguments.model}-{arguments.preset}-0"]
     return shlex.join(words)
 

@@ -1,5 +1,6 @@
 """Figures and animations. The only place that knows matplotlib and Pillow."""
 
+import contextlib
 import itertools
 import statistics
 import subprocess
@@ -211,10 +212,15 @@ def course(history, targets):
 
 
 def histogram(x, mean=None, std=None):
-    """Histogram of points x, float [n], over the density of N(mean, std) if that is given."""
+    """Histogram of finite points x, float [n], over the density of N(mean, std) if given."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot(xlabel="x", ylabel="density")
-    axes.hist(x, bins=100, density=True, color="C2", label=f"{len(x):,} generated points")
+    x = np.asarray(x, np.float64)
+    margin = max(0.05, 1e-3 * np.max(np.abs(x)))  # bins need a width, also where all x are the same
+    span = (x.min() - margin, x.max() + margin)
+    axes.hist(
+        x, bins=100, range=span, density=True, color="C2", label=f"{len(x):,} generated points"
+    )
     if mean is not None:
         grid = np.linspace(mean - 4 * std, mean + 4 * std, 400)
         normal = statistics.NormalDist(mean, std)
@@ -302,15 +308,14 @@ def _write_mp4(frames, path, fps):
         # H.264 in the form that browsers play, which needs even sizes.
         "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", str(path),
     ]  # fmt: skip
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=False
-    ) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             for frame in itertools.chain([first], frames):
                 process.stdin.write(frame.tobytes())
-            process.stdin.close()
         except BrokenPipeError:
             pass  # it says why
+        with contextlib.suppress(BrokenPipeError):  # closing writes what is left in the buffer
+            process.stdin.close()
         message = process.stderr.read().decode(errors="replace").strip()
     if process.returncode:
         raise OSError(f"ffmpeg: {message.splitlines()[-1] if message else process.returncode}")

@@ -9,11 +9,11 @@ saved_model/             written last: a run is finished when it is there
 """
 
 import csv
+import io
 import json
 import os
 import platform
 import shutil
-import zipfile
 from pathlib import Path
 
 import keras
@@ -48,7 +48,7 @@ class RunDirectory:
         self.checkpoints = self.path / "checkpoints"
         config = self.path / "config.json"
         if holds_other_files(self.path):
-            raise UserError(f"{path}: holds other files and no run; name another --run-dir")
+            raise UserError(f"{path}: holds other files and no run; name another directory")
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock()
         try:
@@ -225,8 +225,7 @@ def restore(model, path):
             snapshots = _read_snapshots(directory / "snapshots.npz")
         except (tf.errors.PermissionDeniedError, tf.errors.ResourceExhaustedError):
             raise  # the checkpoint may be whole
-        except (tf.errors.OpError, IndexError, ValueError, EOFError, zipfile.BadZipFile):
-            # Files are missing, torn or changed.
+        except (tf.errors.OpError, IndexError, ValueError):  # files missing, torn or changed
             damaged.append(directory)
             continue
         except AssertionError as error:  # of assert_consumed
@@ -254,7 +253,7 @@ def _compare(path, old, new):
     if changed:
         raise UserError(
             f"{path}: holds a run with other settings ({'; '.join(changed)}); "
-            "give the same ones to continue it, or name another --run-dir"
+            "give the same ones to continue it, or name another directory"
         )
     return [
         f"this run was begun with other versions, so its bits may differ ({line})"
@@ -267,13 +266,17 @@ def _checkpoint(model, step):
 
 
 def _read_snapshots(path):
+    """The snapshots saved with a checkpoint; ValueError if the file is damaged."""
     if not path.exists():
         return []
-    with np.load(path) as file:
-        columns = dict(file)
-    return [
-        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
-    ]
+    content = io.BytesIO(path.read_bytes())
+    try:
+        with np.load(content) as file:
+            columns = dict(file)
+    except Exception as error:  # damage can look like anything to zipfile: encrypted, say
+        raise ValueError(f"{path}: damaged") from error
+    rows = zip(*columns.values(), strict=True)
+    return [dict(zip(columns, values, strict=True)) for values in rows]
 
 
 def _write_rows(path, rows, header):

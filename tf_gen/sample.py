@@ -56,8 +56,12 @@ def draw_images(images, path):
 
 def draw_histogram(x, path):
     """Write a histogram of points, float32 [count, 1], as a PNG."""
+    import numpy as np
+
     from tf_gen import plots
 
+    if not np.all(np.isfinite(x)):
+        raise cli.UserError("not all points are finite, so there is no histogram; ask for a .npy")
     plots.save(plots.histogram(x[:, 0]), path)
 
 

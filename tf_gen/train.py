@@ -54,9 +54,14 @@ def main(argv=None):
             print(f"warning: {warning}", file=sys.stderr)
         if start:
             print(f"continuing at step {start}")
+            if arguments.anim_path and not snapshots:
+                print(f"warning: the animation begins at step {start}", file=sys.stderr)
         try:
             train(model, module, model_config, source, directory, start, snapshots, arguments)
             if arguments.anim_path:
+                if not snapshots:  # of a run that had ended but for its pictures
+                    step = int(directory.read_history()[-1]["step"])
+                    snapshots.append({**module.snapshot(model, model_config), "step": step})
                 animate(module, model_config, snapshots, arguments.anim_path)
             finish(model, module, model_config, source, directory, described)
         except KeyboardInterrupt:
@@ -73,7 +78,7 @@ def same_data(run_dir):
     from tf_gen import run
 
     if (run_dir / "config.json").exists() and not run.holds_other_files(run_dir):
-        source = run.read_config(run_dir)["data"]["source"]
+        source = (run.read_config(run_dir)["data"] or {}).get("source")
         if source in ("tfds", "bundled"):
             return source
     return "auto"
@@ -125,6 +130,8 @@ def parse(argv):
         value = getattr(arguments, name)
         if value is not None and value < 1:
             flags.error(f"argument --{name.replace('_', '-')}: must be at least 1, not {value}")
+    if arguments.anim_every and not arguments.anim_path:
+        flags.error("argument --anim-every: needs --anim-path")
     if arguments.anim_path and arguments.anim_path.suffix not in ANIMATIONS:
         flags.error(
             f"argument --anim-path: must end in {', '.join(ANIMATIONS)}, not "
@@ -230,11 +237,14 @@ def calls(module, model_config, source, start, anim_every=None):
         step = start
         while step < total:
             # A function of the step alone, so that a resumed run makes the same calls; and few
-            # different sizes, since XLA compiles the program anew for each.
+            # different sizes, since XLA compiles the program anew for each: even ones, or powers of
+            # two where the two intervals make gaps of many lengths.
             begin = max(step - step % interval for interval in intervals)
             end = min(total, *(step - step % interval + interval for interval in intervals))
             size = math.ceil((end - begin) / math.ceil((end - begin) / UPDATES_PER_CALL))
             size = min(size, end - step)
+            if max(intervals) % min(intervals):
+                size = 1 << (min(size, UPDATES_PER_CALL).bit_length() - 1)
             yield size
             step += size
 

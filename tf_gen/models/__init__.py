@@ -4,6 +4,7 @@ A model file is the whole recipe of one article. It defines
 
     Config, PRESETS       settings: a frozen dataclass of plain values with one field and one
                           comment a line; a ValueError of it begins with the field's name
+    NEEDS_IMAGES          whether it learns from images; if not, its source is None
     LOG_LINE              the article's line of the log, a format string of the row in history.csv
     build(config)         a built and compiled `Generative`, its weights drawn from config.seed
     batches(config, source, start=0)
@@ -11,12 +12,22 @@ A model file is the whole recipe of one article. It defines
                           update start + k consumes, as a function of (config.seed, start + k)
     measure(model, config, source)
                           dict of floats for each line of the log
-    draw_progress(model, directory, step), draw_report(model, source, directory, history)
-                          pictures for each line of the log and at the end
+    stop_at(config)       dict of columns of the log to values at or below which a run may end early
+    score(model, config, source, untrained=None)
+                          what `tf_gen.evaluate` tells of a trained model: dict of floats, bools
+                          (`diverged` among them) and arrays; `untrained` is the score before
+    draw_scores(scores, config, path)
+                          a picture of the scores of many seeds
+    draw_progress(model, directory, step), draw_report(model, config, source, directory, history)
+                          pictures for each line of the log, if any, and at the end
+    snapshot(model, config), frames(snapshots, config)
+                          what a frame of the animation shows, a dict of small arrays, and the
+                          frames themselves, uint8 [height, width] or [height, width, 3]
     sample_flags(config)  what to try first with `python -m tf_gen.sample`
 
-and a subclass of `tf_gen.base.Generative` with `update(batch)`, one iteration of the article's
-loop; `encode`, `decode`, `prior(count, seed)`; and `signatures()`, what the SavedModel offers.
+and a subclass of `tf_gen.base.Generative` or `Adversarial` with `update(batch)`, one iteration of
+the article's loop; `decode`, `prior(count, seed)`, and `encode` or `discriminate` where it has such
+a network; and `signatures()`, what the SavedModel offers.
 """
 
 import importlib
