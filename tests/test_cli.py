@@ -150,7 +150,7 @@ def test_presets_start_from_their_settings(name, preset):
         (["gaussian_gan", "--data-std", "-1"], ["--data-std", "positive"]),
         (["gaussian_gan", "--data-std", "0"], ["--data-std", "positive"]),
         (["gaussian_gan", "--data-std", "inf"], ["--data-std"]),
-        (["gaussian_gan", "--data-mean", "nan"], ["--data-mean", "finite"]),
+        (["gaussian_gan", "--data-mean", "nan"], ["--data-mean", "1e6"]),
         (["gaussian_gan", "--activation", "gelu"], ["--activation", "tanh, relu, softplus"]),
         (["gaussian_gan", "--optimizer", "foo"], ["--optimizer", "sgd, adam"]),
         (["gaussian_gan", "--decay", "foo"], ["--decay", "staircase"]),

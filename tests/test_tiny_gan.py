@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 from scipy import special, stats
 
-from tf_gen import gaussian
 from tf_gen.models import tiny_gan
 
 rng = np.random.default_rng(0)
@@ -253,6 +252,15 @@ def test_what_the_discriminator_sees_and_how_gradients_flow(inputs):
     np.testing.assert_allclose(gradient[0], expected, rtol=1e-3, atol=1e-5)
 
 
+def test_moments_of_a_constant_batch_have_a_finite_gradient():
+    points = tf.fill([1, 10], 3.0)
+    with tf.GradientTape() as tape:
+        tape.watch(points)
+        moments = tiny_gan.moments(points)
+    np.testing.assert_allclose(moments, [[3, 0, 0, -3]], atol=1e-5)
+    assert np.all(np.isfinite(tape.gradient(moments, points)))
+
+
 def test_formula_of_the_moments_gradient_against_differences():
     x = rng.normal(4, 1.25, 30)
     d = rng.standard_normal([1, 4])
@@ -317,12 +325,17 @@ def test_log_tells_the_moments_of_real_and_generated_points():
     model = tiny_gan.build(config)
     row = tiny_gan.measure(model, config)
     x = np.float64(tiny_gan.generate(model))
-    real = gaussian.real_points(config)
-    for prefix, values in (("", x), ("real_", real)):
-        assert row[f"{prefix}mean"] == pytest.approx(np.mean(values))
-        assert row[f"{prefix}std"] == pytest.approx(np.std(values))
-        assert row[f"{prefix}skew"] == pytest.approx(stats.skew(values))
-        assert row[f"{prefix}kurtosis"] == pytest.approx(stats.kurtosis(values))
+    assert row["mean"] == pytest.approx(np.mean(x), abs=4 * np.std(x) / 100)
+    assert row["std"] == pytest.approx(np.std(x), rel=0.05)
+    assert row["skew"] == pytest.approx(stats.skew(x), abs=0.1)
+    assert row["kurtosis"] == pytest.approx(stats.kurtosis(x), abs=0.2)
+    assert row["real_mean"] == pytest.approx(4, abs=0.05)
+    assert row["real_std"] == pytest.approx(1.25, abs=0.04)
+    assert row["real_skew"] == pytest.approx(0, abs=0.1)
+    assert row["real_kurtosis"] == pytest.approx(0, abs=0.2)
+    model.update(next(iter(tiny_gan.batches(config))))
+    later = tiny_gan.measure(model, config)
+    assert all(row[name] != later[name] for name in row)  # drawn anew
     row = {"step": 200, **dict.fromkeys(model.losses_reported, 0.5), **row}
     line = tiny_gan.LOG_LINE.format(**row)
     assert line.startswith("Epoch 200: D (0.5000 real_err, 0.5000 fake_err) G (0.5000 err)")

@@ -62,9 +62,19 @@ class Generative(keras.Model):
 class Adversarial(Generative):
     """A model whose discriminator and generator learn against each other, each by an optimiser.
 
-    A subclass defines the properties `d_variables` and `g_variables`, lists of what each optimiser
-    trains, and its `update` applies `d_optimizer` and `g_optimizer` to them.
+    A subclass has a `discriminator` and a `generator`; its `update` applies `d_optimizer` to
+    `d_variables` and `g_optimizer` to `g_variables`.
     """
+
+    @property
+    def d_variables(self):
+        """What the discriminator's optimiser trains."""
+        return self.discriminator.trainable_variables
+
+    @property
+    def g_variables(self):
+        """What the generator's optimiser trains."""
+        return self.generator.trainable_variables
 
     def compile(self, d_optimizer, g_optimizer, jit_compile=True):
         """Set the optimisers, and create their variables, so that a checkpoint holds them."""

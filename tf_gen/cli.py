@@ -73,7 +73,7 @@ def import_tensorflow():
     from absl import logging
 
     logging.set_verbosity(logging.ERROR)
-    tf.get_logger().setLevel("ERROR")  # it warns of functions that are compiled for five sizes
+    tf.get_logger().setLevel("ERROR")  # a resumed run may compile five sizes at once: a warning
 
 
 @contextlib.contextmanager

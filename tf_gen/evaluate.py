@@ -6,6 +6,7 @@ program, whose variables are set anew for each seed, so that a hundred small run
 
 import csv
 import dataclasses
+import io
 import json
 import math
 import shlex
@@ -36,15 +37,25 @@ def main(argv=None):
     with run.RunDirectory(out, described) as directory:
         for warning in directory.warnings:
             print(f"warning: {warning}", file=sys.stderr)
-        scores = train_seeds(module, model_config, source, out / "seeds", arguments.seeds)
+        print(f"training {arguments.seeds} seeds of {arguments.model}; results go to {out}")
+        try:
+            scores = train_seeds(module, model_config, source, out / "seeds", arguments.seeds)
+        except KeyboardInterrupt:
+            again = shlex.join(["python", "-m", "tf_gen.evaluate", *(argv or sys.argv[1:])])
+            print(f"stopped; to go on with the seeds that are left: {again}")
+            raise
         summary = summarise(scores)
         report(module, model_config, scores, summary, out)
-        print(f"next: python -m tf_gen.train {train_flags(arguments, settings, module)}")
+        flags = train_flags(arguments, settings, module)
+        run_dir = Path("runs", f"{out.name.removeprefix('evaluate-')}-0")
+        print(
+            f"next: python -m tf_gen.train {flags} --seed 0 --run-dir {shlex.quote(str(run_dir))}"
+        )
     return 0
 
 
 def train_flags(arguments, settings, module):
-    """The arguments with which `tf_gen.train` makes the run of seed 0."""
+    """The arguments with which `tf_gen.train` makes one of the runs."""
     preset = dataclasses.asdict(module.PRESETS[arguments.preset])
     words = [arguments.model, "--preset", arguments.preset]
     for name, value in settings.items():
@@ -56,7 +67,6 @@ def train_flags(arguments, settings, module):
                 words += [f"--{flag}", str(value)]
     if module.NEEDS_IMAGES:
         words += ["--data", arguments.data]
-    words += ["--seed", "0", "--run-dir", f"runs/{arguments.model}-{arguments.preset}-0"]
     return shlex.join(words)
 
 
@@ -105,27 +115,37 @@ def train_seeds(module, model_config, source, directory, seeds):
     directory.mkdir(exist_ok=True)
     files.remove_leftovers(directory)
     paths = [directory / f"{seed:05d}.npz" for seed in range(seeds)]
-    missing = [seed for seed, path in enumerate(paths) if not path.exists()]
+    scores = [read_score(path) for path in paths]
+    missing = [seed for seed, score in enumerate(scores) if score is None]
     if missing:
         model = module.build(model_config)
         program = tf.function(model.train_step, jit_compile=True)
     begin = told = time.monotonic()
     for done, seed in enumerate(tqdm(missing, unit="seed", disable=None)):
-        score = train_seed(
-            module, dataclasses.replace(model_config, seed=seed), source, model, program
-        )
+        seed_config = dataclasses.replace(model_config, seed=seed)
+        scores[seed] = train_seed(module, seed_config, source, model, program)
         with files.beside(paths[seed]) as temporary, temporary.open("wb") as file:
-            np.savez(file, **score)
+            np.savez(file, **scores[seed])
         now = time.monotonic()
         if not sys.stderr.isatty() and now - told >= 10:
             left = (now - begin) / (done + 1) * (len(missing) - done - 1)
             print(f"seed {seed} done, {tqdm.format_interval(left)} left")
             told = now
-    scores = []
-    for path in paths:
-        with np.load(path) as file:
-            scores.append({name: value[()] for name, value in file.items()})
     return scores
+
+
+def read_score(path):
+    """The score kept in `path`, a dict; None if it is not there or damaged."""
+    import numpy as np
+
+    if not path.exists():
+        return None
+    try:
+        with np.load(io.BytesIO(path.read_bytes())) as file:
+            return {name: value[()] for name, value in file.items()}
+    except Exception:  # damage can look like anything to zipfile: encrypted, say
+        print(f"warning: {path} is damaged; training this seed again", file=sys.stderr)
+        return None
 
 
 def train_seed(module, model_config, source, model, program):
@@ -134,7 +154,6 @@ def train_seed(module, model_config, source, model, program):
 
     for variable, initial in zip(model.state, module.build(model_config).state, strict=True):
         variable.assign(initial)
-    untrained = module.score(model, model_config, source)
     finite = True
     limits = module.stop_at(model_config)
     # Without limits nothing is measured on the way, and the calls are as large as they may be.
@@ -148,8 +167,9 @@ def train_seed(module, model_config, source, model, program):
             continue
         if train.close_enough(module.measure(model, model_config, source), limits):
             break
-    score = module.score(model, model_config, source, untrained)
-    return {**score, "diverged": score["diverged"] or not finite, "steps": step}
+    score = module.score(model, model_config, source)
+    score["diverged"] = score["diverged"] or not finite
+    return {**score, "steps": step} if limits else score
 
 
 def summarise(scores):
@@ -178,6 +198,8 @@ def summarise(scores):
 
 def report(module, model_config, scores, summary, out):
     """Print the table, write it, its numbers and the picture to `out`, and say where they are."""
+    import numpy as np
+
     lines = [f"| {summary['seeds']} seeds | {' | '.join(COLUMNS)} |"]
     lines.append("|---" * (len(COLUMNS) + 1) + "|")
     shares = []
@@ -190,7 +212,7 @@ def report(module, model_config, scores, summary, out):
     table = "\n".join([*lines, "", ", ".join(shares)])
     print(table)
     rows = [
-        {"seed": seed, **{name: v for name, v in score.items() if not v.ndim}}
+        {"seed": seed, **{name: v for name, v in score.items() if np.ndim(v) == 0}}
         for seed, score in enumerate(scores)
     ]
     with files.beside(out / "table.md") as temporary:

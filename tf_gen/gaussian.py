@@ -51,20 +51,19 @@ def wasserstein_1(x, config):
     return float(stats.wasserstein_distance(x, real_points(config)))
 
 
-def score(x, config, untrained=None):
+def score(x, config):
     """How well x, float32 [n], stands for the Gaussian.
 
     Args:
         x: generated points.
         config: a model's `Config`.
-        untrained: the score of the same model before training; without it nothing is diverged.
 
     Returns:
         dict of floats: `mean`, `std`, `skew`, `kurtosis` (excess), `w1` (Wasserstein-1 distance to
         10,000 real points), `ks` (Kolmogorov-Smirnov distance to the exact distribution); of bools:
         `close` (w1 at most a fifth of the data's standard deviation), `collapsed` (std below half
-        of the data's), `diverged` (w1 larger than before training, or not finite); and `density`,
-        float64 [99], over `edges`.
+        of the data's), `diverged` (w1 more than ten times the data's standard deviation, or not
+        finite); and `density`, float64 [99], over `edges`.
     """
     if not np.all(np.isfinite(x)):
         names = ("mean", "std", "skew", "kurtosis", "w1", "ks")
@@ -79,6 +78,6 @@ def score(x, config, untrained=None):
         "ks": float(stats.kstest(x, exact.cdf).statistic),
         "close": w1 <= config.data_std / 5,
         "collapsed": figures["std"] < config.data_std / 2,
-        "diverged": untrained is not None and w1 > untrained["w1"],
+        "diverged": w1 > 10 * config.data_std,
         "density": density(x, config),
     }

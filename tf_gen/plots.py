@@ -155,11 +155,11 @@ def distributions(edges, real, generated, x, probability):
 def density_frames(snapshots, edges, real):
     """Frames of an animation: the generated density over the real one, a counter, and D if there.
 
-    Only what moves is drawn for each frame: ten times as fast as a whole figure.
+    Only what moves is drawn for each frame, since to draw the whole figure takes far longer.
 
     Args:
         snapshots: list of dicts with `generated`, float [n]; `step`, int; and, where there is a
-            decision boundary, `x` and `probability`, float [m].
+            decision boundary, `probability`, float [m], at points evenly from edge to edge.
         edges: float [n + 1], of the histograms.
         real: float [n], the real density.
 
@@ -172,10 +172,11 @@ def density_frames(snapshots, edges, real):
     moving = []
     if boundary:
         (line,) = axes.plot([], [], label="decision boundary", animated=True)
-        moving.append((line, "x", "probability"))
+        x = np.linspace(edges[0], edges[-1], len(snapshots[0]["probability"]))
+        moving.append((line, x, "probability"))
     axes.plot(_middles(edges), real, color="C1", label="real data")
     (line,) = axes.plot([], [], color="C2", label="generated data", animated=True)
-    moving.append((line, None, "generated"))
+    moving.append((line, _middles(edges), "generated"))
     counter = axes.text(0.98, 0.95, "", ha="right", va="top", transform=axes.transAxes)
     counter.set_animated(True)
     axes.legend(loc="upper left")
@@ -183,8 +184,8 @@ def density_frames(snapshots, edges, real):
     background = canvas.copy_from_bbox(figure.bbox)
     for number, snapshot in enumerate(snapshots, 1):
         canvas.restore_region(background)
-        for line, x, y in moving:
-            line.set_data(snapshot[x] if x else _middles(edges), snapshot[y])
+        for line, x, name in moving:
+            line.set_data(x, snapshot[name])
             axes.draw_artist(line)
         counter.set_text(f"Frame: {number}/{len(snapshots)}, step {snapshot['step']}")
         axes.draw_artist(counter)
@@ -275,7 +276,7 @@ def animation(frames, path, fps=30):
         OSError: it cannot be written.
     """
     with files.beside(path) as temporary:
-        if path.suffix == ".mp4":
+        if path.suffix.lower() == ".mp4":
             _write_mp4(frames, temporary, fps)
         else:
             _write_pillow(frames, temporary, fps)
@@ -284,7 +285,7 @@ def animation(frames, path, fps=30):
 def _write_pillow(frames, path, fps):
     images = (Image.fromarray(frame) for frame in frames)
     first = next(images)
-    if path.suffix == ".gif" and first.mode == "RGB":
+    if path.suffix.lower() == ".gif" and first.mode == "RGB":
         # One palette for all frames, or Pillow would look for the best one for each.
         palette = first.quantize(256, dither=Image.Dither.NONE)
         images = (
@@ -306,7 +307,7 @@ def _write_mp4(frames, path, fps):
         "-f", "rawvideo", "-pix_fmt", "rgb24" if first.ndim == 3 else "gray",
         "-s", f"{width}x{height}", "-r", str(fps), "-i", "-",
         # H.264 in the form that browsers play, which needs even sizes.
-        "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", str(path),
+        "-c:v", "libx264", "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", str(path),
     ]  # fmt: skip
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:

@@ -103,7 +103,7 @@ class RunDirectory:
                 raise OSError(f"{target}: cannot be written ({reason})") from error
             if snapshots:
                 columns = {name: [s[name] for s in snapshots] for name in snapshots[0]}
-                np.savez(temporary / "snapshots.npz", **columns)
+                np.savez_compressed(temporary / "snapshots.npz", **columns)
         for old in list_checkpoints(self.path)[:-KEEP]:
             shutil.rmtree(old)
 

@@ -4,7 +4,9 @@ settings -> data -> model -> updates, log, checkpoints -> pictures -> SavedModel
 """
 
 import importlib.util
+import itertools
 import math
+import os
 import shlex
 import shutil
 import signal
@@ -42,6 +44,10 @@ def main(argv=None):
         arguments.tensorboard.mkdir(parents=True, exist_ok=True)
     described = run.settings(arguments.model, settings, source)
     with run.RunDirectory(run_dir, described) as directory:
+        if directory.finished and arguments.anim_path:
+            raise cli.UserError(
+                f"{run_dir}: finished already; for an animation train again, in another --run-dir"
+            )
         if directory.finished:
             print(
                 f"{run_dir}: finished already, nothing to do; another run needs another --run-dir"
@@ -132,7 +138,7 @@ def parse(argv):
             flags.error(f"argument --{name.replace('_', '-')}: must be at least 1, not {value}")
     if arguments.anim_every and not arguments.anim_path:
         flags.error("argument --anim-every: needs --anim-path")
-    if arguments.anim_path and arguments.anim_path.suffix not in ANIMATIONS:
+    if arguments.anim_path and arguments.anim_path.suffix.lower() not in ANIMATIONS:
         flags.error(
             f"argument --anim-path: must end in {', '.join(ANIMATIONS)}, not "
             f"{arguments.anim_path.name!r}"
@@ -142,9 +148,11 @@ def parse(argv):
 
 def check_animation(path):
     """Raise UserError if an animation could not be written to `path` after the training."""
-    if path.is_dir() or not path.parent.is_dir():
-        raise cli.UserError(f"--anim-path {path}: not a file in an existing directory")
-    if path.suffix == ".mp4" and not shutil.which("ffmpeg"):
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise cli.UserError(
+            f"--anim-path {path}: not a file in an existing directory that can be written"
+        )
+    if path.suffix.lower() == ".mp4" and not shutil.which("ffmpeg"):
         raise cli.UserError(
             f"--anim-path {path}: .mp4 needs the program ffmpeg (apt install ffmpeg, brew install "
             "ffmpeg, conda install ffmpeg); or ask for a .gif"
@@ -179,7 +187,7 @@ def train(model, module, model_config, source, directory, start, snapshots, argu
     if arguments.tensorboard:
         writer = tf.summary.create_file_writer(str(arguments.tensorboard))
     step = saved = start
-    began = None  # time and step of the end of the first call, which compiled the program
+    began = told = None  # time and step of the first line of the log; time of the last estimate
     updates, seconds = 0, 0.0  # since the last line of the log
     stop, done = StopRequest(), False
     bar = tqdm(total=total, initial=start, unit="update", disable=not sys.stderr.isatty())
@@ -189,7 +197,6 @@ def train(model, module, model_config, source, directory, start, snapshots, argu
             losses = {name: float(value) for name, value in program(stack).items()}
             seconds += time.monotonic() - before
             step, updates = step + size, updates + size
-            began = began or (time.monotonic(), step)
             bar.update(size)
             check_finite(losses, step, directory)
             if step % log_every == 0 or step == total:
@@ -200,11 +207,7 @@ def train(model, module, model_config, source, directory, start, snapshots, argu
                 directory.log(row)
                 if writer:
                     write_scalars(writer, row)
-                line = module.LOG_LINE.format(**row)
-                if bar.disable and step > began[1]:
-                    left = (time.monotonic() - began[0]) / (step - began[1]) * (total - step)
-                    line += f", {tqdm.format_interval(left)} left" if left >= 10 else ""
-                bar.write(line)
+                bar.write(module.LOG_LINE.format(**row))
                 module.draw_progress(model, directory.pictures, step)
                 done = close_enough(row, limits)
             if anim_every and (step % anim_every == 0 or step == total or done):
@@ -217,6 +220,13 @@ def train(model, module, model_config, source, directory, start, snapshots, argu
                 saved = step
             if stop.requested:
                 raise stop.requested
+            now = time.monotonic()
+            if step % log_every == 0 and began is None:  # all is compiled now
+                began, told = (now, step), now
+            elif bar.disable and began and now - told >= 10:
+                left = (now - began[0]) / (step - began[1]) * (total - step)
+                bar.write(f"{step} of {total} updates, {tqdm.format_interval(left)} left")
+                told = now
             if done:
                 reached = ", ".join(f"{name} is {row[name]:.4g}" for name in limits)
                 bar.write(f"stopping at step {step} of {total}: {reached}")
@@ -248,12 +258,12 @@ def calls(module, model_config, source, start, anim_every=None):
             yield size
             step += size
 
-    sizes = list(sizes())
-    if not sizes:
-        return
-    batches = module.batches(model_config, source, start=start).batch(UPDATES_PER_CALL)
-    stacks = batches.rebatch(sizes).take(len(sizes)).prefetch(1)
-    yield from zip(sizes, stacks, strict=True)
+    all_sizes, step = sizes(), start
+    while some := list(itertools.islice(all_sizes, 10_000)):  # not all: a run may be very long
+        batches = module.batches(model_config, source, start=step).batch(max(some))
+        stacks = batches.rebatch(some).take(len(some)).prefetch(1)
+        yield from zip(some, stacks, strict=True)
+        step += sum(some)
 
 
 def check_finite(values, step, directory):

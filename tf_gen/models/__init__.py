@@ -13,9 +13,9 @@ A model file is the whole recipe of one article. It defines
     measure(model, config, source)
                           dict of floats for each line of the log
     stop_at(config)       dict of columns of the log to values at or below which a run may end early
-    score(model, config, source, untrained=None)
+    score(model, config, source)
                           what `tf_gen.evaluate` tells of a trained model: dict of floats, bools
-                          (`diverged` among them) and arrays; `untrained` is the score before
+                          (`diverged` among them) and arrays
     draw_scores(scores, config, path)
                           a picture of the scores of many seeds
     draw_progress(model, directory, step), draw_report(model, config, source, directory, history)

@@ -36,8 +36,8 @@ Changes from the original:
   exceeds 16.6; the listing's clamp is applied to the exact logarithm and has the same gradient, 0,
   below the floor.
 - The listing's loop makes num_steps + 1 updates. Here it is num_steps, and the line `10:` comes
-  after ten updates. It shows the mean of the losses since the line before, up to 100 updates, the
-  original's line those of one batch.
+  after ten updates. It shows the mean over the last call of up to 100 updates, with log_every 10
+  those since the line before; the original's line shows the losses of one batch.
 - The article's TensorFlow needed two copies of D that share their weights, and a fixed batch size.
 - The bias of the minibatch projection is not trained, since it cancels out of the features.
 - The listing's decision boundary leaves out the points that do not fill a batch.
@@ -72,7 +72,7 @@ class Config:
     batch_size: int = 12  # points an update, real ones and generated ones
     steps: int = 1_200  # updates in all
     pretrain_steps: int = 0  # updates of the discriminator alone before them
-    stop_at_w1: float = 0.0  # stop once the Wasserstein-1 distance is so small; 0 for never
+    stop_at_w1: float = 0.0  # stop at a line of the log whose w1 is at most this; 0 for never
     data_mean: float = 4.0  # of the Gaussian to learn
     data_std: float = 0.5  # its standard deviation
     log_every: int = 10  # updates between two lines of the log
@@ -92,7 +92,7 @@ class Config:
         for name, values in choices.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name} must be one of {', '.join(values)}")
-        for name in ("d_learning_rate", "g_learning_rate", "data_std"):
+        for name in ("d_learning_rate", "g_learning_rate"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
         for name in ("r1", "stop_at_w1", "pretrain_steps"):
@@ -103,8 +103,10 @@ class Config:
                 raise ValueError(
                     f"{name} must be at least 0 and below 1, not {getattr(self, name)}"
                 )
-        if not math.isfinite(self.data_mean):
-            raise ValueError(f"data_mean must be finite, not {self.data_mean}")
+        if not abs(self.data_mean) <= 1e6:
+            raise ValueError(f"data_mean must be from -1e6 to 1e6, not {self.data_mean}")
+        if not 0 < self.data_std <= 1e6:
+            raise ValueError(f"data_std must be positive and at most 1e6, not {self.data_std}")
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed must be from 0 to 2**31 - 1, not {self.seed}")
 
@@ -301,14 +303,6 @@ class GaussianGAN(Adversarial):
         self.discriminator(self.generator(tf.zeros([2, 1])))  # creates the variables
         self(tf.zeros([2, 1]))
 
-    @property
-    def d_variables(self):
-        return self.discriminator.trainable_variables
-
-    @property
-    def g_variables(self):
-        return self.generator.trainable_variables
-
     def call(self, z):
         """Generate: float32 [batch, 1] to the same."""
         return self.decode(z)
@@ -321,7 +315,7 @@ class GaussianGAN(Adversarial):
         """D: float32 x [..., batch, 1] to the probability that it is real, of the same shape."""
         return tf.sigmoid(self.discriminator(x))
 
-    @tf.function
+    @tf.function(jit_compile=True)  # which spares the memory for all pairs of a large batch
     def look(self, x):
         """`discriminate` as a compiled graph, for the many points of each frame of an animation."""
         return self.discriminate(x)
@@ -532,9 +526,9 @@ def stop_at(config):
     return {"w1": config.stop_at_w1} if config.stop_at_w1 else {}
 
 
-def score(model, config, source=None, untrained=None):
+def score(model, config, source=None):
     """Figures of 10,000 generated points, and what has become of them: see `gaussian.score`."""
-    return gaussian.score(generate(model), config, untrained)
+    return gaussian.score(generate(model), config)
 
 
 def sample_flags(config):
@@ -563,10 +557,10 @@ def decision_boundary(model, config):
 
 def snapshot(model, config):
     """What a frame of the animation shows: dict of arrays."""
-    x, p = decision_boundary(model, config)
+    _, p = decision_boundary(model, config)
     generated = gaussian.density(generate(model), config)
-    # Every twentieth point is enough for a line.
-    return {"x": x[::20], "probability": p[::20], "generated": np.float32(generated)}
+    # 500 points are enough for a line.
+    return {"probability": p.reshape(500, -1).mean(axis=1), "generated": np.float32(generated)}
 
 
 def frames(snapshots, config):

@@ -303,7 +303,7 @@ def stop_at(config):
     return {}
 
 
-def score(model, config, source, untrained=None):
+def score(model, config, source):
     """The losses on all held-out images, and whether they are finite: dict."""
     losses = measure(model, config, source)
     return {**losses, "diverged": not math.isfinite(losses["held_out_loss"])}
