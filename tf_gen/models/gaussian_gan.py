@@ -18,7 +18,7 @@ One update is one iteration of the article's loop: D learns from x and z, then G
 
 Three presets. `article` is what the article's text describes, `listing` the full code at its end:
 relu, Adam and log(max(p, 1e-5)). `stable` is our own. It has the same task and the same kind of
-networks, and seven remedies that were found since, a field of `Config` each:
+networks, and seven remedies that were found since, each one or two fields of `Config`:
 
 - `hidden_size` 16: a generator of 4 softplus units can hardly bend z into a Gaussian.
 - `batch_size` 64: 12 points say little about the width of what they were drawn from.
