@@ -73,7 +73,7 @@ def import_tensorflow():
     from absl import logging
 
     logging.set_verbosity(logging.ERROR)
-    tf.get_logger().setLevel("ERROR")  # a resumed run may compile five sizes at once: a warning
+    tf.get_logger().setLevel("ERROR")  # or it warns where calls of many sizes are compiled
 
 
 @contextlib.contextmanager

@@ -137,8 +137,8 @@ def noise_seed(step, seed):
 def in_blocks(block, start):
     """Endless dataset whose element k is row (start + k) % 100 of `block((start + k) // 100)`.
 
-    For elements of a few numbers each, such as the batches of the one-dimensional models: to draw
-    a hundred of them costs as much as to draw one.
+    For elements of a few numbers each, such as the batches of the one-dimensional models, where the
+    overhead of a call is most of the cost of an element.
 
     Args:
         block: function of an int64 [] to a structure of tensors [100, ...], without other state.
