@@ -1,7 +1,8 @@
-"""Train a model from many seeds: `python -m tf_gen.evaluate gaussian_gan --seeds 100`.
+"""Measure a model: `python -m tf_gen.evaluate gaussian_gan --seeds 100`.
 
 One run of a GAN says nothing; the distribution over seeds does. All runs go through one compiled
 program, whose variables are set anew for each seed, so that a hundred small runs take a minute.
+With `--run DIR` a run of `tf_gen.train` is measured instead.
 """
 
 import csv
@@ -23,6 +24,49 @@ COLUMNS = ("mean", "sd", "min", "10 %", "median", "90 %", "max")
 def main(argv=None):
     arguments, settings = parse(argv)
     cli.import_tensorflow()
+    if arguments.run:
+        measure_run(arguments)
+    else:
+        measure_seeds(arguments, settings, argv or sys.argv[1:])
+    return 0
+
+
+def measure_run(arguments):
+    """Measure the newest checkpoint of a run of `tf_gen.train`."""
+    from tf_gen import data, run, train
+
+    settings, module, model_config = run.described(arguments.run)
+    if settings["model"] != arguments.model:
+        raise cli.UserError(f"{arguments.run}: a run of {settings['model']}")
+    source = None
+    if module.NEEDS_IMAGES:
+        spec = arguments.data
+        source = data.load(train.same_data(arguments.run) if spec == "auto" else spec)
+        print(source)
+        if source.sha256 != settings["data"]["sha256"]:
+            raise cli.UserError(
+                f"{arguments.run}: trained on other images ({settings['data']['source']}); name "
+                "them with --data"
+            )
+    model = module.build(model_config)
+    step, _, damaged = run.restore(model, arguments.run)
+    for directory in damaged:
+        print(f"warning: checkpoint {directory} is damaged and left out", file=sys.stderr)
+    out = arguments.out or Path("runs", f"evaluate-{arguments.run.resolve().name}")
+    with run.RunDirectory(out, {**settings, "evaluation": True, "step": step}) as directory:
+        warn(directory.warnings)
+        judge = load_judge(source, arguments)
+        print(f"measuring step {step} of {arguments.run}; results go to {out}")
+        score = module.score(model, model_config, judge)
+        summary = {"step": step, **judged(judge)}
+        summary |= {name: value for name, value in plain(score).items()}
+        lines = [f"| {name} | {value:.4g} |" for name, value in plain(score).items()]
+        table = "\n".join([f"| {arguments.model}, step {step} | |", "|---|---|", *lines])
+        report(module, model_config, [score], summary, table, out)
+
+
+def measure_seeds(arguments, settings, argv):
+    """Train from many seeds and measure each; what is there already is only read."""
     from tf_gen import data, run
 
     module = load(arguments.model)
@@ -35,23 +79,44 @@ def main(argv=None):
     described = {**run.settings(arguments.model, settings, source), "evaluation": True}
     out = arguments.out or Path("runs", f"evaluate-{arguments.model}-{arguments.preset}")
     with run.RunDirectory(out, described) as directory:
-        for warning in directory.warnings:
-            print(f"warning: {warning}", file=sys.stderr)
+        warn(directory.warnings)
+        judge = load_judge(source, arguments)
         print(f"training {arguments.seeds} seeds of {arguments.model}; results go to {out}")
         try:
-            scores = train_seeds(module, model_config, source, out / "seeds", arguments.seeds)
+            scores = train_seeds(
+                module, model_config, source, judge, out / "seeds", arguments.seeds
+            )
         except KeyboardInterrupt:
-            again = shlex.join(["python", "-m", "tf_gen.evaluate", *(argv or sys.argv[1:])])
+            again = shlex.join(["python", "-m", "tf_gen.evaluate", *argv])
             print(f"stopped; to go on with the seeds that are left: {again}")
             raise
         summary = summarise(scores)
-        report(module, model_config, scores, summary, out)
+        report(module, model_config, scores, {**judged(judge), **summary}, table_of(summary), out)
         flags = train_flags(arguments, settings, module)
         run_dir = Path("runs", f"{out.name.removeprefix('evaluate-')}-0")
         print(
             f"next: python -m tf_gen.train {flags} --seed 0 --run-dir {shlex.quote(str(run_dir))}"
         )
-    return 0
+
+
+def load_judge(source, arguments):
+    """The `digits.Judge` of models of images; None for a model without."""
+    if source is None:
+        return None
+    from tf_gen import digits
+
+    path = arguments.judge or Path("runs", f"judge-{source.sha256[:8]}.keras")
+    return digits.Judge(source, path)
+
+
+def judged(judge):
+    """What the results say of the judge, if there is one."""
+    return {"judge": {"accuracy": judge.accuracy, "seed": judge.seed}} if judge else {}
+
+
+def warn(warnings):
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def train_flags(arguments, settings, module):
@@ -78,30 +143,54 @@ def parse(argv):
     for name, source in sources.items():
         flags = subparsers.add_parser(name, help=source.summary, description=source.summary)
         flags.add_argument(
-            "--seeds", type=int, default=10, metavar="INT", help="runs, seeds from 0 (default: 10)"
+            "--run",
+            type=Path,
+            metavar="DIR",
+            help="measure the newest checkpoint of this run of tf_gen.train, and train nothing",
+        )
+        flags.add_argument(
+            "--seeds",
+            type=int,
+            metavar="INT",
+            help=f"runs, seeds from 0 (default: {1 if source.needs_images else 10})",
         )
         config.add_flags(flags, source, without=("seed",))
         if source.needs_images:
             flags.add_argument("--data", default="auto", help="as for tf_gen.train (default: auto)")
+            flags.add_argument(
+                "--judge",
+                type=Path,
+                metavar="FILE",
+                help="the classifier that judges digits, a .keras file; trained and written there "
+                "if it is missing (default: runs/judge-DATA.keras)",
+            )
         flags.add_argument(
             "--out",
             type=Path,
             metavar="DIR",
-            help=f"where to keep the results (default: runs/evaluate-{name}-PRESET); what is there "
-            "of the same settings is not computed again",
+            help=f"where to keep the results (default: runs/evaluate-{name}-PRESET, or "
+            "runs/evaluate-RUN); what is there of the same settings is not computed again",
         )
     arguments = parser.parse_args(argv)
-    flags = subparsers.choices[arguments.model]
-    if not 1 <= arguments.seeds < 2**31:
+    flags, source = subparsers.choices[arguments.model], sources[arguments.model]
+    settings = config.chosen(flags, source, arguments)
+    if arguments.run:
+        changed = [name for name in settings if name in arguments]
+        if changed or arguments.seeds or arguments.preset != "article":
+            flags.error("argument --run: has its own settings; leave out --preset, --seeds and more")
+    elif arguments.seeds is None:
+        arguments.seeds = 1 if source.needs_images else 10
+    elif not 1 <= arguments.seeds < 2**31:
         flags.error(f"argument --seeds: must be at least 1, not {arguments.seeds}")
-    return arguments, config.chosen(flags, sources[arguments.model], arguments)
+    return arguments, settings
 
 
-def train_seeds(module, model_config, source, directory, seeds):
+def train_seeds(module, model_config, source, judge, directory, seeds):
     """Train and score the seeds 0 .. seeds - 1; those that `directory` holds are only read.
 
     Args:
         module, model_config, source: a model file, its `Config`, whose seed is replaced, on what.
+        judge: a `digits.Judge` for models of images, else None.
         directory: path, where each seed's score is kept, in a file of its own.
         seeds: Python int.
 
@@ -123,7 +212,7 @@ def train_seeds(module, model_config, source, directory, seeds):
     begin = told = time.monotonic()
     for done, seed in enumerate(tqdm(missing, unit="seed", disable=None)):
         seed_config = dataclasses.replace(model_config, seed=seed)
-        scores[seed] = train_seed(module, seed_config, source, model, program)
+        scores[seed] = train_seed(module, seed_config, source, judge, model, program)
         with files.beside(paths[seed]) as temporary, temporary.open("wb") as file:
             np.savez(file, **scores[seed])
         now = time.monotonic()
@@ -148,7 +237,7 @@ def read_score(path):
         return None
 
 
-def train_seed(module, model_config, source, model, program):
+def train_seed(module, model_config, source, judge, model, program):
     """Train `model` anew with `program`, its compiled `train_step`; return its score."""
     from tf_gen import train
 
@@ -167,24 +256,30 @@ def train_seed(module, model_config, source, model, program):
             continue
         if train.close_enough(module.measure(model, model_config, source), limits):
             break
-    score = module.score(model, model_config, source)
+    score = module.score(model, model_config, judge)
     score["diverged"] = score["diverged"] or not finite
     return {**score, "steps": step} if limits else score
+
+
+def plain(score):
+    """The figures of a `score`, without its arrays: dict of Python floats and bools."""
+    import numpy as np
+
+    return {name: np.asarray(v).item() for name, v in score.items() if np.ndim(v) == 0}
 
 
 def summarise(scores):
     """Statistics over seeds: dict of a figure's name to a dict of COLUMNS, or to a share.
 
-    Bools become shares, of all seeds. Arrays are left out. Seeds whose figure is not finite are
-    left out of its statistics; `diverged` counts them.
+    Bools become shares, of all seeds. Arrays are left out. Seeds whose figure is not finite, or
+    that have none, are left out of its statistics; `diverged` counts them.
     """
     import numpy as np
 
     summary = {"seeds": len(scores)}
-    for name in scores[0]:
-        values = np.array([score[name] for score in scores])
-        if values.ndim > 1:
-            continue
+    rows = [plain(score) for score in scores]
+    for name in dict.fromkeys(name for row in rows for name in row):
+        values = np.array([row[name] for row in rows if name in row])
         if values.dtype == bool:
             summary[name] = float(values.mean())
             continue
@@ -196,10 +291,8 @@ def summarise(scores):
     return summary
 
 
-def report(module, model_config, scores, summary, out):
-    """Print the table, write it, its numbers and the picture to `out`, and say where they are."""
-    import numpy as np
-
+def table_of(summary):
+    """The result of `summarise` as a table in Markdown."""
     lines = [f"| {summary['seeds']} seeds | {' | '.join(COLUMNS)} |"]
     lines.append("|---" * (len(COLUMNS) + 1) + "|")
     shares = []
@@ -209,18 +302,19 @@ def report(module, model_config, scores, summary, out):
             lines.append(f"| {name} | {figures} |")
         elif name != "seeds":
             shares.append(f"{name} {value:.0%}")
-    table = "\n".join([*lines, "", ", ".join(shares)])
+    return "\n".join([*lines, "", ", ".join(shares)])
+
+
+def report(module, model_config, scores, summary, table, out):
+    """Print the table, write it, the numbers and the picture to `out`, and say where they are."""
     print(table)
-    rows = [
-        {"seed": seed, **{name: v for name, v in score.items() if np.ndim(v) == 0}}
-        for seed, score in enumerate(scores)
-    ]
+    rows = [{"seed": seed, **plain(score)} for seed, score in enumerate(scores)]
     with files.beside(out / "table.md") as temporary:
         temporary.write_text(table + "\n")
     with files.beside(out / "summary.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=2) + "\n")
     with files.beside(out / "scores.csv") as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
+        writer = csv.DictWriter(file, dict.fromkeys(name for row in rows for name in row))
         writer.writeheader()
         writer.writerows(rows)
     module.draw_scores(scores, model_config, out / "seeds.png")

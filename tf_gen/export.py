@@ -44,15 +44,9 @@ def main(argv=None):
     if arguments.out.exists():
         raise cli.UserError(f"{arguments.out}: exists already; remove it or name another one")
     cli.import_tensorflow()
-    from tf_gen import models, run
+    from tf_gen import run
 
-    settings = run.read_config(arguments.run_dir)
-    try:
-        module = models.load(settings["model"])
-        config = module.Config(**settings["config"])
-    except (ImportError, KeyError, TypeError, ValueError) as error:
-        path = arguments.run_dir / "config.json"
-        raise cli.UserError(f"{path}: does not describe a model of this version") from error
+    settings, module, config = run.described(arguments.run_dir)
     model = module.build(config)
     step, _, damaged = run.restore(model, arguments.run_dir)
     for directory in damaged:

@@ -23,6 +23,11 @@ def save(picture, path):
             write_png(temporary, picture)
 
 
+def read(path):
+    """The pixels of a picture that `save` wrote from a mosaic: uint8 [height, width]."""
+    return np.asarray(Image.open(path))
+
+
 def pairs(originals, reconstructions, columns=10):
     """A mosaic whose odd rows show `originals` and whose even rows their `reconstructions`.
 
@@ -117,17 +122,21 @@ def purest_point(z_mean, labels, label, neighbours=50):
     return candidates[np.argmax(same[nearest].sum(axis=1))]
 
 
-def loss_curve(steps, curves):
-    """Losses against training step.
+def curves(steps, values, ylabel, level=None):
+    """Figures against training step.
 
     Args:
         steps: int [n].
-        curves: dict of name to float [n].
+        values: dict of name to float [n].
+        ylabel: what they are, and their unit.
+        level: where to draw a horizontal line, if anywhere.
     """
     figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.add_subplot(xlabel="training step", ylabel="nats an image")
-    for name, values in curves.items():
-        axes.plot(steps, values, label=name, marker="." if len(steps) < 100 else None)
+    axes = figure.add_subplot(xlabel="training step", ylabel=ylabel)
+    if level is not None:
+        axes.axhline(level, color="grey", linestyle="--", label=f"{level:g}")
+    for name, curve in values.items():
+        axes.plot(steps, curve, label=name, marker="." if len(steps) < 100 else None)
     axes.legend()
     axes.grid(alpha=0.3)
     return figure

@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 import tf_gen
-from tf_gen import files
+from tf_gen import files, models
 from tf_gen.cli import UserError
 
 KEEP = 3
@@ -190,6 +190,22 @@ def read_config(path):
     return settings
 
 
+def described(path):
+    """What the run directory `path` holds: its settings, the model's module and its `Config`.
+
+    Raises:
+        UserError: it is no run directory, or not of a model of this version.
+    """
+    settings = read_config(path)
+    try:
+        module = models.load(settings["model"])
+        return settings, module, module.Config(**settings["config"])
+    except (ImportError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{Path(path) / 'config.json'}: does not describe a model of this version"
+        ) from error
+
+
 def list_checkpoints(path):
     """The checkpoint directories of the run directory `path`, oldest first."""
     # Listed rather than remembered in a file of their own, which could be torn or out of date.
@@ -262,7 +278,9 @@ def _compare(path, old, new):
 
 
 def _checkpoint(model, step):
-    return tf.train.Checkpoint(model=model, step=step)
+    # The variables one by one: of a model, TensorFlow would not find those of layers in lists.
+    state = [variable.value for variable in model.state]
+    return tf.train.Checkpoint(state=state, step=step)
 
 
 def _read_snapshots(path):

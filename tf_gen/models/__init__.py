@@ -13,9 +13,10 @@ A model file is the whole recipe of one article. It defines
     measure(model, config, source)
                           dict of floats for each line of the log
     stop_at(config)       dict of columns of the log to values at or below which a run may end early
-    score(model, config, source)
+    score(model, config, judge)
                           what `tf_gen.evaluate` tells of a trained model: dict of floats, bools
-                          (`diverged` among them) and arrays
+                          (`diverged` among them) and arrays; judge is a `digits.Judge` for models
+                          of images, else None
     draw_scores(scores, config, path)
                           a picture of the scores of many seeds
     draw_progress(model, directory, step), draw_report(model, config, source, directory, history)
@@ -36,6 +37,7 @@ NAMES = (
     "vae",  # tanh/sigmoid variational autoencoder on MNIST
     "gaussian_gan",  # softplus/tanh GAN on a 1-D Gaussian, with minibatch discrimination
     "tiny_gan",  # the "50 lines" GAN on a 1-D Gaussian, whose discriminator sees a whole batch
+    "ali",  # adversarially learned inference on MNIST
 )
 
 

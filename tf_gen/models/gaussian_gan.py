@@ -526,7 +526,7 @@ def stop_at(config):
     return {"w1": config.stop_at_w1} if config.stop_at_w1 else {}
 
 
-def score(model, config, source=None):
+def score(model, config, judge=None):
     """Figures of 10,000 generated points, and what has become of them: see `gaussian.score`."""
     return gaussian.score(generate(model), config)
 

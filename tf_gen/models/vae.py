@@ -35,7 +35,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_gen import data, plots
+from tf_gen import data, digits, plots
 from tf_gen.base import Generative
 from tf_gen.numerics import log_sigmoid
 
@@ -128,8 +128,12 @@ class Encoder(keras.layers.Layer):
         self.z_log_var = keras.layers.Dense(latent_dim, **init)
 
     def call(self, images):
-        h = self.hidden(self.flatten(images))  # [batch, hidden]
+        h = self.features(images)
         return self.z_mean(h), self.z_log_var(h)
+
+    def features(self, images):
+        """The hidden layer: float32 [batch, hidden]."""
+        return self.hidden(self.flatten(images))
 
 
 class Decoder(keras.layers.Layer):
@@ -303,10 +307,55 @@ def stop_at(config):
     return {}
 
 
-def score(model, config, source):
-    """The losses on all held-out images, and whether they are finite: dict."""
-    losses = measure(model, config, source)
-    return {**losses, "diverged": not math.isfinite(losses["held_out_loss"])}
+def score(model, config, judge):
+    """The losses on all held-out images, a tighter bound, and the figures of `digits.score`: dict.
+
+    `importance_bound` is of the images' mean log p(x), in nats, with 100 draws of z for each.
+    """
+    losses = measure(model, config, judge.source)
+    images = judge.held_out_images
+    layers = {
+        "z": lambda model, images: model.encode(images)[0],
+        "hidden": lambda model, images: model.encoder.features(images),
+    }
+    figures = digits.score(model, build(config), layers, judge)
+    figures["diverged"] = figures["diverged"] or not math.isfinite(losses["held_out_loss"])
+    return {**losses, "importance_bound": importance_bound(model, images, 100), **figures}
+
+
+def importance_bound(model, images, k, seed=(0, 0)):
+    """A lower bound on log p(x) that rises to it with k: log of the mean of k importance weights.
+
+    Burda et al., Importance Weighted Autoencoders, arXiv:1509.00519, equation 8. With k = 1 it is
+    the ELBO. p(x|z) is what the article's loss takes for it, the cross entropy of grey pixels.
+
+    Args:
+        model: a `VAE`.
+        images: float32 [n, 28, 28] in [0, 1].
+        k: Python int, draws of z for each image.
+        seed: int [2], of these draws.
+
+    Returns:
+        Python float, in nats, mean over the images.
+    """
+
+    @tf.function(jit_compile=True)
+    def log_weights(images, seed):
+        z_mean, z_log_var = model.encode(images)
+        epsilon = tf.random.stateless_normal([k, *z_mean.shape], seed, alg="philox")
+        z = z_mean + tf.exp(z_log_var / 2) * epsilon  # [k, batch, latent]
+        # log p(z) - log q(z|x), in which the constants of the two Gaussians cancel
+        log_ratio = 0.5 * tf.reduce_sum(epsilon**2 + z_log_var - z**2, axis=2)
+        logits = model.decoder(tf.reshape(z, [-1, model.latent_dim]))
+        error = reconstruction_loss(tf.tile(images, [k, 1, 1]), logits)
+        return log_ratio - tf.reshape(error, [k, -1])
+
+    bounds = []
+    for number, start in enumerate(range(0, len(images), 100)):
+        part_seed = tf.random.fold_in(tf.constant(seed, tf.int64), number, alg="philox")
+        weights = log_weights(tf.constant(images[start : start + 100]), part_seed)
+        bounds.append(np.float64(tf.reduce_logsumexp(weights, axis=0)) - math.log(k))
+    return float(np.mean(np.concatenate(bounds)))
 
 
 def draw_progress(model, directory, step):
@@ -346,7 +395,7 @@ def draw_report(model, config, source, directory, history):
     # Some from everywhere, since a source may be sorted by label.
     some = tf.gather(images, np.linspace(0, len(images) - 1, min(50, len(images)), dtype=int))
     pictures = {
-        "loss.png": plots.loss_curve(steps, curves),
+        "loss.png": plots.curves(steps, curves, "nats an image"),
         "reconstructions.png": plots.pairs(some, model(some)),
     }
     if model.latent_dim == 2:

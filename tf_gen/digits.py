@@ -1,0 +1,256 @@
+"""Models of digits, measured: what a classifier makes of samples and reconstructions, and distances.
+
+Each figure means something only beside its baseline, so most come with one: the same figure of real
+images, of raw pixels or of the untrained model.
+"""
+
+from functools import cached_property
+
+import keras
+import numpy as np
+import scipy.linalg
+import scipy.special
+import scipy.stats
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+
+from tf_gen import files
+from tf_gen.cli import UserError
+
+SAMPLES = 10_000  # of the model, and at most so many real images where they take their place
+JUDGE_SEED = 0
+JUDGE_EPOCHS = 8
+
+
+class Judge:
+    """A small convolutional classifier, and the images on which it was trained and is tested.
+
+    Args:
+        source: a `data.Source`.
+        path: path of a .keras file: the classifier is read from there, or trained on the source's
+            images and written there. It should be used with the source that it was trained on.
+        epochs: Python int, how often training goes through the images.
+
+    Attributes:
+        source: the `data.Source`.
+        images, held_out_images: float32 [n, 28, 28] in [0, 1].
+        accuracy: its share of right answers on the held-out images.
+        seed: of its training.
+
+    Raises:
+        UserError: `path` holds something else.
+    """
+
+    def __init__(self, source, path, epochs=JUDGE_EPOCHS):
+        self.source = source
+        self.seed = JUDGE_SEED
+        self.images = np.float32(source.images) / 255
+        self.held_out_images = np.float32(source.held_out_images) / 255
+        if path.exists():
+            classifier = _read_classifier(path)
+        else:
+            print(f"training the judge, a classifier, for {epochs} epochs; it goes to {path}")
+            classifier = _train_classifier(self.images, source.labels, epochs)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with files.beside(path) as temporary:
+                # Keras wants the ending .keras, which `beside` keeps.
+                classifier.save(temporary)
+        *_, features, logits = classifier.layers
+        self._look = keras.Model(classifier.inputs, [features.output, logits.output])
+        right = self.look(self.held_out_images)[1].argmax(axis=1) == source.held_out_labels
+        self.accuracy = float(np.mean(right))
+        print(f"judge: {self.accuracy:.2%} of the held-out images right, {path}")
+
+    def look(self, images):
+        """What it sees in images, float32 [n, 28, 28]: features [n, 64], probabilities [n, classes].
+
+        The features are the activations of the last hidden layer.
+        """
+        features, logits = self._look.predict(images, batch_size=500, verbose=0)
+        return features, scipy.special.softmax(np.float64(logits), axis=1)
+
+    @cached_property
+    def real(self):
+        """Baselines of figures of samples, with real training images in the place of samples."""
+        images = self.images[_evenly(len(self.images), SAMPLES)]
+        return _score_samples(images, self)
+
+    @cached_property
+    def features(self):
+        """Features of the held-out images: float32 [n, 64]."""
+        return self.look(self.held_out_images)[0]
+
+    @cached_property
+    def knn_pixels(self):
+        """1-nearest-neighbour accuracy in the space of raw pixels."""
+        return nearest_neighbour_accuracy(
+            self.images.reshape(len(self.images), -1),
+            self.source.labels,
+            self.held_out_images.reshape(len(self.held_out_images), -1),
+            self.source.held_out_labels,
+        )
+
+
+def _train_classifier(images, labels, epochs):
+    keras.utils.set_random_seed(JUDGE_SEED)
+    layers = keras.layers
+    classifier = keras.Sequential(
+        [
+            keras.Input([28, 28]),
+            layers.Reshape([28, 28, 1]),
+            layers.Conv2D(16, 5, strides=2, padding="same", activation="relu"),
+            layers.Conv2D(32, 5, strides=2, padding="same", activation="relu"),
+            layers.Flatten(),
+            layers.Dropout(0.25),
+            layers.Dense(64, activation="relu"),
+            layers.Dense(int(labels.max()) + 1),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    classifier.compile("adam", loss, jit_compile=False)  # XLA's convolutions are slow on CPUs
+    classifier.fit(images, labels, batch_size=100, epochs=epochs, verbose=2)
+    return classifier
+
+
+def _read_classifier(path):
+    try:
+        classifier = keras.models.load_model(path)
+    except Exception as error:  # damage can look like anything to zipfile and Keras
+        raise UserError(
+            f"{path}: cannot be read as a classifier; move it away to train another"
+        ) from error
+    if classifier.input_shape != (None, 28, 28):
+        raise UserError(f"{path}: a classifier of images of {classifier.input_shape[1:]}, not 28x28")
+    return classifier
+
+
+# ---- Figures -------------------------------------------------------------------------------------
+
+
+def frechet_distance(a, b):
+    """Fréchet distance between two Gaussians with the mean and covariance of a and of b.
+
+    |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), Heusel et al., arXiv:1706.08500, equation 6.
+
+    Args:
+        a, b: float [n, d] and [m, d].
+    """
+    a, b = np.float64(a), np.float64(b)
+    cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    # The product of two covariances has real eigenvalues >= 0; the trace of its root is the sum of
+    # their roots. The root itself is not defined where a covariance is singular.
+    eigenvalues = scipy.linalg.eigvals(cov_a @ cov_b).real
+    root = np.sum(np.sqrt(np.maximum(eigenvalues, 0)))
+    return float(np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(cov_a + cov_b) - 2 * root)
+
+
+def inception_score(probabilities):
+    """exp of the mean KL(p(y|x) || p(y)), from 1 to the number of classes.
+
+    Salimans et al., arXiv:1606.03498, section 4; here with a classifier of digits.
+
+    Args:
+        probabilities: float [n, classes], p(y|x).
+    """
+    marginal = probabilities.mean(axis=0, keepdims=True)
+    return float(np.exp(np.mean(scipy.stats.entropy(probabilities, marginal, axis=1))))
+
+
+def nearest_distances(a, b):
+    """Euclidean distance of each row of `a`, float [n, d], to the nearest of `b` [m, d]: [n]."""
+    neighbours = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(b)
+    return neighbours.kneighbors(a)[0][:, 0]
+
+
+def nearest_neighbour_accuracy(features, labels, held_out_features, held_out_labels):
+    """The share of held-out points, [m, d], whose nearest of `features` [n, d] has their label."""
+    classifier = KNeighborsClassifier(1, algorithm="brute").fit(features, labels)
+    return float(classifier.score(held_out_features, held_out_labels))
+
+
+def score(model, untrained, layers, judge):
+    """What `tf_gen.evaluate` tells of a model that encodes and decodes digits.
+
+    Args:
+        model: has `prior(count, seed)`, `decode(z)` and, as a call, reconstructs images.
+        untrained: the same before its training, for baselines.
+        layers: dict of name to function of a model and images, float32 [n, 28, 28], to the
+            activations of a layer, float32 [n, d].
+        judge: a `Judge`.
+
+    Returns:
+        dict of floats, `diverged`, and the array `samples`, uint8 [10, 28, 28]:
+        `knn_LAYER`: 1-nearest-neighbour accuracy of the held-out images in each layer, with
+        `knn_LAYER_untrained` and `knn_pixels` as baselines.
+        `reconstruction_error`: mean Euclidean distance of held-out images from their
+        reconstructions; `reconstruction_relative`: the same in units of the distance of random
+        other images from these reconstructions; `reconstruction_mse`: mean squared error a pixel.
+        `same_digit`: share of held-out images whose reconstruction the judge gives their label;
+        `same_digit_real`: of the images themselves, the judge's accuracy.
+        Of 10,000 samples, each with the same of real images as `..._real`: `frechet`, the Fréchet
+        distance to the held-out images in the judge's features; `inception_score` by the judge;
+        `nearest`, the mean distance of a held-out image to the nearest sample; `class_0` and so on,
+        the share of each class.
+    """
+    samples = _in_parts(model.decode, model.prior(SAMPLES, [0, 0]))
+    reconstructions = _in_parts(model, judge.held_out_images)
+    if not all(np.all(np.isfinite(v)) for v in (*model.weights, samples, reconstructions)):
+        return {"samples": np.zeros([10, 28, 28], np.uint8), "diverged": True}
+    figures = {}
+    for name, layer in layers.items():
+        figures[f"knn_{name}"] = _knn(model, layer, judge)
+        figures[f"knn_{name}_untrained"] = _knn(untrained, layer, judge)
+    figures["knn_pixels"] = judge.knn_pixels
+    figures |= _score_reconstructions(reconstructions, judge)
+    for name, value in _score_samples(samples, judge).items():
+        figures[name] = value
+        figures[f"{name}_real"] = judge.real[name]
+    return {**figures, "samples": np.uint8(np.rint(255 * samples[:10])), "diverged": False}
+
+
+def _knn(model, layer, judge):
+    features = _in_parts(lambda images: layer(model, images), judge.images)
+    held_out = _in_parts(lambda images: layer(model, images), judge.held_out_images)
+    labels, held_out_labels = judge.source.labels, judge.source.held_out_labels
+    return nearest_neighbour_accuracy(features, labels, held_out, held_out_labels)
+
+
+def _score_reconstructions(reconstructions, judge):
+    images = judge.held_out_images
+    # Each image's other one is the next of a random order, so that none is its own.
+    order = np.random.default_rng(0).permutation(len(images))
+    others = np.empty_like(images)
+    others[order] = images[np.roll(order, 1)]
+    distance = np.mean(np.linalg.norm(images - reconstructions, axis=(1, 2)))
+    other_distance = np.mean(np.linalg.norm(others - reconstructions, axis=(1, 2)))
+    answers = judge.look(reconstructions)[1].argmax(axis=1)
+    return {
+        "reconstruction_error": float(distance),
+        "reconstruction_relative": float(distance / other_distance),
+        "reconstruction_mse": float(np.mean((images - reconstructions) ** 2)),
+        "same_digit": float(np.mean(answers == judge.source.held_out_labels)),
+        "same_digit_real": judge.accuracy,
+    }
+
+
+def _score_samples(images, judge):
+    features, probabilities = judge.look(images)
+    classes = probabilities.shape[1]
+    shares = np.bincount(probabilities.argmax(axis=1), minlength=classes) / len(images)
+    held_out = judge.held_out_images.reshape(len(judge.held_out_images), -1)
+    return {
+        "frechet": frechet_distance(features, judge.features),
+        "inception_score": inception_score(probabilities),
+        "nearest": float(np.mean(nearest_distances(held_out, images.reshape(len(images), -1)))),
+        **{f"class_{label}": float(share) for label, share in enumerate(shares)},
+    }
+
+
+def _in_parts(function, inputs):
+    """`function` of all `inputs`, a thousand at a time."""
+    starts = range(0, len(inputs), 1000)
+    return np.concatenate([np.asarray(function(inputs[i : i + 1000])) for i in starts])
+
+
+def _evenly(n, count):
+    """`count` indices below n, from everywhere, since a source may be sorted by label."""
+    return np.linspace(0, n - 1, min(n, count), dtype=int)

@@ -1,0 +1,608 @@
+"""Adversarially learned inference on MNIST: networks Q, P and D.
+
+Article: ALI的Tensorflow炼成与GAN科普 (ALI made in TensorFlow, and an introduction to GANs).
+Papers: Dumoulin et al., Adversarially Learned Inference, arXiv:1606.00704; Donahue et al.,
+Adversarial Feature Learning (BiGAN), arXiv:1605.09782, the same idea found independently.
+
+    Q, the encoder        x [784] -> relu [128] -> z [64]
+    P, the decoder        z [64] -> relu [128] -> sigmoid x [784]
+    D, the discriminator  x and z [848] -> relu [128] -> sigmoid [1]
+    prior                 z ~ U(-1, 1)^64
+
+A GAN's generator turns z into x, but nothing turns x into z. ALI learns both ways at once: D sees
+pairs, (x, Q(x)) of a real image with its inferred code, and (P(z), z) of a generated image with the
+code that it came from, and has to tell which is which. Where it cannot, the two joint distributions
+are the same, D is 1/2 everywhere, and Q inverts P.
+
+    loss_d = -mean(log D(x, Q(x)) + log(1 - D(P(z), z)))
+    loss_g = -mean(log D(P(z), z) + log(1 - D(x, Q(x))))      where log(v) is log(v + 1e-8)
+
+One iteration: D learns from x and z, then Q and P, together, from the same x and z.
+
+Three presets. `article` has the constants above. `bigan` has the larger networks of the BiGAN
+paper's permutation-invariant MNIST: two hidden layers of 1,024, leaky in Q and D; z enters D at the
+second, where there is batch normalisation, too; Adam 2e-4 with beta_1 0.5, L2 2.5e-5 on kernels, a
+rate that decays to 1 % over the second half, 400 epochs of batches of 128. `stable` is our own, what
+is known today to make ALI reconstruct, each remedy a field of `Config`:
+
+- TODO
+
+Changes from the original:
+- The article's listings are lost. Its function names, numbers and pictures match a well-known
+  public script, whose constants these are.
+- log(v + 1e-8) is computed from logits. As it was written, 1 - D + 1e-8 is folded by the graph
+  optimiser of today's TensorFlow into (1 + 1e-8) - D, where 1 + 1e-8 is 1 in float32: the loss
+  becomes infinite after some hundred iterations and all weights NaN.
+- Q(x) and P(z) are computed once for both steps of an iteration; D's step does not change them.
+- The log's losses are means over the last call of up to 100 updates.
+- `bigan` starts from this file's initial weights, and D normalises both kinds of pairs as one batch.
+"""
+
+import math
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_gen import data, digits, plots
+from tf_gen.base import Adversarial
+from tf_gen.numerics import log_sigmoid
+
+
+@dataclass(frozen=True)
+class Config:
+    hidden_dim: int = 128  # units in each hidden layer of Q, P and D
+    hidden_layers: int = 1  # hidden layers of each network
+    latent_dim: int = 64  # length of z
+    leak: float = 0.0  # slope of the units of Q and D below 0; 0 for relu, as in P
+    batch_norm: str = "none"  # of all hidden layers but the first: none, qp (of Q and P) or qpd
+    z_layer: int = 1  # the hidden layer of D that z enters
+    bounded: bool = False  # let Q end in tanh, so that its z are as bounded as the prior's
+    cycle: float = 0.0  # weight of the squared error of P(Q(x)), summed over the pixels
+    r1: float = 0.0  # weight of the penalty on D's slope at (x, Q(x))
+    l2: float = 0.0  # weight of half the squared kernels in all losses
+    learning_rate: float = 0.001  # of both Adams
+    beta_1: float = 0.9  # of Adam's mean of gradients
+    final_rate: float = 1.0  # last learning rate over the first; it decays over the second half
+    batch_size: int = 32  # images an update, and z
+    steps: int = 100_000  # updates in all
+    log_every: int = 1_000  # updates between two lines of the log
+    seed: int = 0  # of the initial weights, the order of the images and the noise
+
+    def __post_init__(self):
+        sizes = ("hidden_dim", "hidden_layers", "latent_dim", "z_layer", "batch_size", "steps")
+        for name in (*sizes, "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.z_layer > self.hidden_layers:
+            raise ValueError(f"z_layer must be at most hidden_layers, not {self.z_layer}")
+        if self.batch_norm not in ("none", "qp", "qpd"):
+            raise ValueError("batch_norm must be one of none, qp, qpd")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
+        for name in ("cycle", "r1", "l2"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
+        for name in ("leak", "beta_1"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} must be at least 0 and below 1, not {getattr(self, name)}"
+                )
+        if not 0 < self.final_rate <= 1:
+            raise ValueError(f"final_rate must be above 0 and at most 1, not {self.final_rate}")
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"seed must be from 0 to 2**31 - 1, not {self.seed}")
+
+
+PRESETS = {
+    "article": Config(),
+    "bigan": Config(
+        hidden_dim=1024,
+        hidden_layers=2,
+        latent_dim=50,
+        leak=0.2,
+        batch_norm="qpd",
+        z_layer=2,
+        l2=2.5e-5,
+        learning_rate=0.0002,
+        beta_1=0.5,
+        final_rate=0.01,
+        batch_size=128,
+        steps=187_500,
+    ),
+    "stable": Config(
+        hidden_dim=512,
+        hidden_layers=2,
+        leak=0.2,
+        batch_norm="qp",
+        bounded=True,
+        cycle=0.1,
+        r1=0.1,
+        learning_rate=0.0005,
+        beta_1=0.5,
+        final_rate=0.01,
+        batch_size=64,
+        steps=60_000,
+    ),
+}
+NEEDS_IMAGES = True
+LOG_LINE = "Iter: {step}; D_loss: {loss_d:.4}; G_loss: {loss_g:.4}"  # the original's form
+EPSILON = 1e-8  # of log(v + 1e-8)
+
+
+# ---- Losses -------------------------------------------------------------------------------------
+
+
+def discriminator_loss(enc_logits, gen_logits):
+    """-mean(log D_enc + log(1 - D_gen)): float32 [] from logits [batch] of the two kinds of pairs.
+
+    1e-8 is added in each logarithm, so the loss is at most 36.8 (see `numerics.log_sigmoid`).
+    """
+    return -tf.reduce_mean(log_sigmoid(enc_logits, EPSILON) + log_sigmoid(-gen_logits, EPSILON))
+
+
+def generator_loss(enc_logits, gen_logits):
+    """-mean(log D_gen + log(1 - D_enc)), what Q and P minimise: the same with the roles swapped."""
+    return discriminator_loss(gen_logits, enc_logits)
+
+
+# ---- Networks -----------------------------------------------------------------------------------
+
+
+def dense(units, draws):
+    """A Dense layer that starts with N(0, 1 / (fan_in / 2)) and biases of 0."""
+    normal = keras.initializers.VarianceScaling(2, "fan_in", "untruncated_normal", seed=draws)
+    return keras.layers.Dense(units, kernel_initializer=normal)
+
+
+class Hidden(keras.layers.Layer):
+    """[batch, any] -> Dense -> batch normalisation, if wanted -> (leaky) relu [batch, units]."""
+
+    def __init__(self, units, leak, batch_norm, draws):
+        super().__init__()
+        self.dense = dense(units, draws)
+        self.norm = keras.layers.BatchNormalization(epsilon=1e-5) if batch_norm else None
+        self.leak = leak
+
+    def call(self, inputs, training=False):
+        h = self.dense(inputs)
+        if self.norm:
+            h = self.norm(h, training=training)
+        return keras.ops.leaky_relu(h, self.leak) if self.leak else tf.nn.relu(h)
+
+
+class Encoder(keras.layers.Layer):
+    """Q: images [batch, 28, 28] -> z [batch, latent]."""
+
+    def __init__(self, hidden_dim, hidden_layers, latent_dim, leak, batch_norm, bounded, draws):
+        super().__init__()
+        self.flatten = keras.layers.Flatten()
+        self.hidden = [
+            Hidden(hidden_dim, leak, batch_norm and i > 0, draws) for i in range(hidden_layers)
+        ]
+        self.z = dense(latent_dim, draws)
+        self.bounded = bounded
+
+    def call(self, images, training=False):
+        z = self.z(self.features(images, training))
+        return tf.tanh(z) if self.bounded else z
+
+    def features(self, images, training=False):
+        """The last hidden layer: float32 [batch, hidden]."""
+        h = self.flatten(images)
+        for layer in self.hidden:
+            h = layer(h, training=training)
+        return h
+
+
+class Decoder(keras.layers.Layer):
+    """P: z [batch, latent] -> logits [batch, 28, 28]."""
+
+    def __init__(self, hidden_dim, hidden_layers, batch_norm, draws):
+        super().__init__()
+        self.hidden = [
+            Hidden(hidden_dim, 0.0, batch_norm and i > 0, draws) for i in range(hidden_layers)
+        ]
+        self.logits = dense(28 * 28, draws)
+        self.image = keras.layers.Reshape([28, 28])
+
+    def call(self, z, training=False):
+        for layer in self.hidden:
+            z = layer(z, training=training)
+        return self.image(self.logits(z))
+
+
+class Discriminator(keras.layers.Layer):
+    """D: images [batch, 28, 28] and z [batch, latent] -> logits [batch]."""
+
+    def __init__(self, hidden_dim, hidden_layers, leak, batch_norm, z_layer, draws):
+        super().__init__()
+        self.flatten = keras.layers.Flatten()
+        self.hidden = [
+            Hidden(hidden_dim, leak, batch_norm and i > 0, draws) for i in range(hidden_layers)
+        ]
+        self.z_layer = z_layer
+        self.logit = dense(1, draws)
+
+    def call(self, images, z, training=False):
+        h = self.flatten(images)
+        for number, layer in enumerate(self.hidden, 1):
+            if number == self.z_layer:
+                h = tf.concat([h, z], axis=1)
+            h = layer(h, training=training)
+        return self.logit(h)[:, 0]
+
+
+# ---- The model ----------------------------------------------------------------------------------
+
+
+@keras.saving.register_keras_serializable("tf_gen")
+class ALI(Adversarial):
+    losses_reported = ("loss", "loss_d", "loss_g")
+
+    def __init__(
+        self,
+        hidden_dim=128,
+        hidden_layers=1,
+        latent_dim=64,
+        leak=0.0,
+        batch_norm="none",
+        z_layer=1,
+        bounded=False,
+        cycle=0.0,
+        r1=0.0,
+        l2=0.0,
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.hidden_dim = hidden_dim
+        self.hidden_layers = hidden_layers
+        self.latent_dim = latent_dim
+        self.leak = leak
+        self.batch_norm = batch_norm
+        self.z_layer = z_layer
+        self.bounded = bounded
+        self.cycle = cycle
+        self.r1 = r1
+        self.l2 = l2
+        self.seed = seed
+        draws = keras.random.SeedGenerator(seed)  # one, so that no two variables are alike
+        qp, d = batch_norm != "none", batch_norm == "qpd"
+        sizes = hidden_dim, hidden_layers
+        self.encoder = Encoder(*sizes, latent_dim, leak, qp, bounded, draws)
+        self.decoder = Decoder(*sizes, qp, draws)
+        self.discriminator = Discriminator(*sizes, leak, d, z_layer, draws)
+        images, z = tf.zeros([1, 28, 28]), tf.zeros([1, latent_dim])
+        self.discriminator(images, z)  # creates the variables
+        self(images)
+
+    @property
+    def g_variables(self):
+        return self.encoder.trainable_variables + self.decoder.trainable_variables
+
+    def call(self, images):
+        """Reconstruct, P(Q(x)): float32 [batch, 28, 28] to the same."""
+        return self.decode(self.encode(images))
+
+    def encode(self, images):
+        """Q: float32 [batch, 28, 28] in [0, 1] to z [batch, latent]."""
+        return self.encoder(images)
+
+    def decode(self, z):
+        """P: float32 [batch, latent] to images [batch, 28, 28] in [0, 1]."""
+        return tf.sigmoid(self.decoder(z))
+
+    def discriminate(self, images, z):
+        """D: float32 [batch, 28, 28] and [batch, latent] to the probability of (x, Q(x)) [batch]."""
+        return tf.sigmoid(self.discriminator(images, z))
+
+    def prior(self, count, seed):
+        """Draw z ~ U(-1, 1): float32 [count, latent] from int32 [] and int32 [2]."""
+        return tf.random.stateless_uniform([count, self.latent_dim], seed, -1, 1, alg="philox")
+
+    def update(self, batch):
+        """One iteration: D learns from the pairs (x, Q(x)) and (P(z), z), then Q and P do.
+
+        Args:
+            batch: see `batches`.
+
+        Returns:
+            float32 [] each: `loss_d` and `loss_g`, without penalties and cycle term, before each
+            network's step, and `loss`, their sum.
+        """
+        x, z = tf.cast(batch["images"], tf.float32) / 255, batch["z"]
+        with tf.GradientTape() as tape:
+            x_gen, z_enc, x_cycle = self.generate(x, z)
+            with tape.stop_recording():
+                loss_d = self.update_d(x, z_enc, x_gen, z)
+            loss_g = generator_loss(*self.tell_apart(x, z_enc, x_gen, z))
+            loss = loss_g + self.l2 / 2 * squares(self.g_variables)
+            if self.cycle:
+                error = tf.reduce_sum((x - x_cycle) ** 2, axis=[1, 2])
+                loss += self.cycle * tf.reduce_mean(error)
+        self.g_optimizer.apply(tape.gradient(loss, self.g_variables), self.g_variables)
+        return {"loss": loss_d + loss_g, "loss_d": loss_d, "loss_g": loss_g}
+
+    def generate(self, x, z):
+        """P(z) and Q(x) as in training, and P(Q(x)) if there is a cycle term, else None."""
+        z_enc = self.encoder(x, training=True)
+        if not self.cycle:
+            return tf.sigmoid(self.decoder(z, training=True)), z_enc, None
+        # As one batch, so that batch normalisation does not tell the one half from the other.
+        both = tf.sigmoid(self.decoder(tf.concat([z, z_enc], axis=0), training=True))
+        x_gen, x_cycle = tf.split(both, 2)
+        return x_gen, z_enc, x_cycle
+
+    def tell_apart(self, x, z_enc, x_gen, z):
+        """D's logits of the pairs (x, Q(x)) and (P(z), z), float32 [batch] both."""
+        images, codes = tf.concat([x, x_gen], axis=0), tf.concat([z_enc, z], axis=0)
+        return tf.split(self.discriminator(images, codes, training=True), 2)
+
+    def update_d(self, x, z_enc, x_gen, z):
+        """D learns to tell (x, Q(x)) from (P(z), z); Q and P stay as they are."""
+        with tf.GradientTape() as tape:
+            loss_d = discriminator_loss(*self.tell_apart(x, z_enc, x_gen, z))
+            loss = loss_d + self.l2 / 2 * squares(self.d_variables)
+            if self.r1:
+                loss += self.r1 / 2 * self.squared_slope(x, z_enc)
+        self.d_optimizer.apply(tape.gradient(loss, self.d_variables), self.d_variables)
+        return loss_d
+
+    def squared_slope(self, x, z):
+        """Mean over the batch of the squared gradient of D's logit with respect to x and z: []."""
+        with tf.GradientTape() as tape:
+            tape.watch([x, z])
+            logits = self.discriminator(x, z, training=True)
+        slope_x, slope_z = tape.gradient(logits, [x, z])
+        squared = tf.reduce_sum(slope_x**2, axis=[1, 2]) + tf.reduce_sum(slope_z**2, axis=1)
+        return tf.reduce_mean(squared)
+
+    def signatures(self):
+        """What the SavedModel offers: name -> (function, its inputs); the first is the default."""
+        z = tf.TensorSpec([None, self.latent_dim], tf.float32, name="z")
+        count = tf.TensorSpec([], tf.int32, name="count")
+        seed = tf.TensorSpec([2], tf.int32, name="seed")
+        images = tf.TensorSpec([None, 28, 28], tf.float32, name="images")
+
+        def decode(z):
+            return {"images": self.decode(z)}
+
+        def sample(count, seed):
+            z = self.prior(count, seed)
+            return {"z": z, "images": self.decode(z)}
+
+        def encode(images):
+            return {"z": self.encode(images)}
+
+        def reconstruct(images):
+            return {"images": self(images)}
+
+        def discriminate(images, z):
+            return {"probability": self.discriminate(images, z)}
+
+        return {
+            "decode": (decode, [z]),
+            "sample": (sample, [count, seed]),
+            "encode": (encode, [images]),
+            "reconstruct": (reconstruct, [images]),
+            "discriminate": (discriminate, [images, z]),
+        }
+
+    def get_config(self):
+        return {
+            "hidden_dim": self.hidden_dim,
+            "hidden_layers": self.hidden_layers,
+            "latent_dim": self.latent_dim,
+            "leak": self.leak,
+            "batch_norm": self.batch_norm,
+            "z_layer": self.z_layer,
+            "bounded": self.bounded,
+            "cycle": self.cycle,
+            "r1": self.r1,
+            "l2": self.l2,
+            "seed": self.seed,
+        }
+
+
+def squares(variables):
+    """The sum of all squared kernels among `variables`: float32 []."""
+    kernels = [variable for variable in variables if variable.name == "kernel"]
+    return tf.add_n([tf.reduce_sum(kernel**2) for kernel in kernels])
+
+
+@keras.saving.register_keras_serializable("tf_gen")
+class DecayInSecondHalf(keras.optimizers.schedules.LearningRateSchedule):
+    """Constant for half of `steps`, then exponentially down to `final_rate` times as much."""
+
+    def __init__(self, learning_rate, final_rate, steps):
+        self.learning_rate = learning_rate
+        self.final_rate = final_rate
+        self.steps = steps
+
+    def __call__(self, step):
+        second_half = tf.maximum(0.0, 2 * tf.cast(step, tf.float32) / self.steps - 1)
+        return self.learning_rate * self.final_rate**second_half
+
+    def get_config(self):
+        return {
+            "learning_rate": self.learning_rate,
+            "final_rate": self.final_rate,
+            "steps": self.steps,
+        }
+
+
+def build(config):
+    """A built and compiled `ALI`, its weights drawn from `config.seed`."""
+    model = ALI(
+        config.hidden_dim,
+        config.hidden_layers,
+        config.latent_dim,
+        config.leak,
+        config.batch_norm,
+        config.z_layer,
+        config.bounded,
+        config.cycle,
+        config.r1,
+        config.l2,
+        config.seed,
+    )
+
+    def adam():
+        rate = config.learning_rate
+        if config.final_rate < 1:
+            rate = DecayInSecondHalf(rate, config.final_rate, config.steps)
+        return keras.optimizers.Adam(rate, beta_1=config.beta_1, epsilon=1e-8)  # TensorFlow 1's
+
+    model.compile(adam(), adam())
+    return model
+
+
+# ---- Data ---------------------------------------------------------------------------------------
+
+
+def batches(config, source, start=0):
+    """Endless `tf.data.Dataset` whose element k is the batch of update number start + k.
+
+    A batch is a dict of `images` uint8 [batch, 28, 28], 255 for white, and `z` float32
+    [batch, latent] from U(-1, 1). It is a function of (config.seed, start + k) alone.
+
+    Args:
+        config: a `Config`.
+        source: a `data.Source`.
+        start: Python int, the update to begin with.
+    """
+    with tf.device("CPU"):  # where the input pipeline runs
+        images = tf.constant(source.images)
+
+    def batch(step):
+        rows = data.examples_at(step, config.batch_size, len(images), config.seed)
+        shape = [config.batch_size, config.latent_dim]
+        seed = data.noise_seed(step, config.seed)
+        z = tf.random.stateless_uniform(shape, seed, -1, 1, alg="philox")
+        return {"images": tf.gather(images, rows), "z": z}
+
+    steps = tf.data.Dataset.counter(start)
+    return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+# ---- What the log, the pictures and the evaluation show ------------------------------------------
+
+
+def some_held_out(source, count):
+    """At most `count` held-out images, float32 [n, 28, 28] in [0, 1]."""
+    images = source.held_out_images
+    # From everywhere, since a source may be sorted by label.
+    rows = np.linspace(0, len(images) - 1, min(count, len(images)), dtype=int)
+    return tf.constant(images[rows], tf.float32) / 255
+
+
+def measure(model, config, source):
+    """Means of D(x, Q(x)) and D(P(z), z), and the error of P(Q(x)), on 1,000 held-out images.
+
+    The error is that of a pixel, squared and averaged. All is drawn anew at each step.
+    """
+    x = some_held_out(source, 1000)
+    root = tf.constant([config.seed, -1], tf.int64)  # apart from the seeds of `batches`
+    z = model.prior(len(x), tf.random.fold_in(root, model.g_optimizer.iterations, alg="philox"))
+    return {
+        "d_encoder": float(tf.reduce_mean(model.discriminate(x, model.encode(x)))),
+        "d_decoder": float(tf.reduce_mean(model.discriminate(model.decode(z), z))),
+        "reconstruction_error": float(tf.reduce_mean((x - model(x)) ** 2)),
+    }
+
+
+def sample_flags(config):
+    """What to try first with the export: some samples."""
+    return "--count 25 --seed 1 --out samples.png"
+
+
+def stop_at(config):
+    """What ends a run early: a dict of columns of the log to the value to wait for; none here."""
+    return {}
+
+
+def snapshot(model, config):
+    """What a frame of the animation shows, 16 samples of the prior: dict of arrays."""
+    images = model.decode(model.prior(16, [0, 0]))
+    return {"images": np.uint8(np.rint(255 * images))}
+
+
+def frames(snapshots, config):
+    """Draw the samples of each snapshot: an iterator over uint8 [height, width]."""
+    return (plots.mosaic(snapshot["images"] / 255, columns=4, scale=4) for snapshot in snapshots)
+
+
+def draw_progress(model, directory, step):
+    """Draw the article's grid of 4 x 4 samples, from the same z at every step."""
+    images = model.decode(model.prior(16, [0, 0]))
+    plots.save(plots.mosaic(images, columns=4), directory / f"samples-{step:06d}.png")
+
+
+def draw_report(model, config, source, directory, history):
+    """Draw the trained model, and the article's course of samples.
+
+    Args:
+        model: an `ALI`.
+        config: its `Config`.
+        source: a `data.Source`.
+        directory: path to write to; the grids of `draw_progress` are there.
+        history: the rows of history.csv, dicts of strings.
+
+    Returns:
+        The names of the files.
+    """
+    steps = [int(row["step"]) for row in history]
+    outputs = {"D(x, Q(x))": "d_encoder", "D(P(z), z)": "d_decoder"}
+    curves = {label: [float(row[name]) for row in history] for label, name in outputs.items()}
+    losses = {name: [float(row[name]) for row in history] for name in ("loss_d", "loss_g")}
+    some = some_held_out(source, 50)
+    samples = model.decode(model.prior(100, [0, 0]))
+    pictures = {
+        "losses.png": plots.curves(steps, losses, "nats a pair"),
+        "discriminator.png": plots.curves(steps, curves, "mean output of D", level=0.5),
+        "samples.png": plots.mosaic(samples, columns=10),
+        "reconstructions.png": plots.pairs(some, model(some)),
+        "interpolations.png": interpolations(model, some),
+    }
+    for name, picture in pictures.items():
+        plots.save(picture, directory / name)
+    grids = sorted(directory.glob("samples-*.png"))
+    plots.animation((plots.read(path) for path in grids), directory / "samples.gif", fps=5)
+    return [*pictures, "samples.gif"]
+
+
+def interpolations(model, images, rows=8, points=9):
+    """A mosaic: in each row two images at the ends and, between them, P on the way between their z.
+
+    Args:
+        model: an `ALI`.
+        images: float32 [n, 28, 28] in [0, 1], from whose start and end the pairs are taken.
+        rows: pairs, at most; fewer where n // 2 is smaller, but one at least.
+        points: images between two ends, the first and the last of them reconstructions.
+    """
+    rows = max(1, min(rows, len(images) // 2))
+    ends = images[:rows], images[-rows:]
+    z = [model.encode(end) for end in ends]  # [rows, latent] both
+    way = tf.reshape(tf.linspace(0.0, 1.0, points), [1, points, 1])
+    between = (1 - way) * z[0][:, None] + way * z[1][:, None]  # [rows, points, latent]
+    decoded = model.decode(tf.reshape(between, [rows * points, -1]))
+    decoded = tf.reshape(decoded, [rows, points, 28, 28])
+    mosaic = tf.concat([ends[0][:, None], decoded, ends[1][:, None]], axis=1)
+    return plots.mosaic(tf.reshape(mosaic, [-1, 28, 28]), columns=points + 2)
+
+
+def score(model, config, judge):
+    """Figures of samples, reconstructions and features: see `digits.score`."""
+    layers = {
+        "z": lambda model, images: model.encode(images),
+        "hidden": lambda model, images: model.encoder.features(images),
+    }
+    return digits.score(model, build(config), layers, judge)
+
+
+def draw_scores(scores, config, path):
+    """Draw ten samples of each seed, a row each, from the list of their `score`, to `path`."""
+    samples = np.concatenate([score["samples"] for score in scores])
+    plots.save(plots.mosaic(samples / 255, columns=10), path)
