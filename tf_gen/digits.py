@@ -119,7 +119,9 @@ def _read_classifier(path):
             f"{path}: cannot be read as a classifier; move it away to train another"
         ) from error
     if classifier.input_shape != (None, 28, 28):
-        raise UserError(f"{path}: a classifier of images of {classifier.input_shape[1:]}, not 28x28")
+        raise UserError(
+            f"{path}: a classifier of images of {classifier.input_shape[1:]}, not 28x28"
+        )
     return classifier
 
 
