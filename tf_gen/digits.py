@@ -1,6 +1,6 @@
-"""Models of digits, measured: what a classifier makes of samples and reconstructions, and distances.
+"""Models of digits, measured: by the distances of images, and by a classifier as their judge.
 
-Each figure means something only beside its baseline, so most come with one: the same figure of real
+A figure means something only beside its baseline, so most come with one: the same figure of real
 images, of raw pixels or of the untrained model.
 """
 
@@ -61,7 +61,7 @@ class Judge:
         print(f"judge: {self.accuracy:.2%} of the held-out images right, {path}")
 
     def look(self, images):
-        """What it sees in images, float32 [n, 28, 28]: features [n, 64], probabilities [n, classes].
+        """What it sees in float32 images [n, 28, 28]: features [n, 64], probabilities [n, classes].
 
         The features are the activations of the last hidden layer.
         """
@@ -119,9 +119,7 @@ def _read_classifier(path):
             f"{path}: cannot be read as a classifier; move it away to train another"
         ) from error
     if classifier.input_shape != (None, 28, 28):
-        raise UserError(
-            f"{path}: a classifier of images of {classifier.input_shape[1:]}, not 28x28"
-        )
+        raise UserError(f"{path}: no classifier of 28x28 images")
     return classifier
 
 

@@ -177,9 +177,7 @@ def parse(argv):
     if arguments.run:
         changed = [name for name in settings if name in arguments]
         if changed or arguments.seeds or arguments.preset != "article":
-            flags.error(
-                "argument --run: has its own settings; leave out --preset, --seeds and more"
-            )
+            flags.error("argument --run: has its settings already; give no others")
     elif arguments.seeds is None:
         arguments.seeds = 1 if source.needs_images else 10
     elif not 1 <= arguments.seeds < 2**31:

@@ -20,10 +20,10 @@ are the same, D is 1/2 everywhere, and Q inverts P.
 One iteration: D learns from x and z, then Q and P, together, from the same x and z.
 
 Three presets. `article` has the constants above. `bigan` has the larger networks of the BiGAN
-paper's permutation-invariant MNIST: two hidden layers of 1,024, leaky in Q and D; z enters D at the
-second, where there is batch normalisation, too; Adam 2e-4 with beta_1 0.5, L2 2.5e-5 on kernels, a
-rate that decays to 1 % over the second half, 400 epochs of batches of 128. `stable` is our own, what
-is known today to make ALI reconstruct, each remedy a field of `Config`:
+paper's permutation-invariant MNIST: two hidden layers of 1,024, leaky in Q and D; z enters D at
+the second; batch normalisation there; Adam 2e-4 with beta_1 0.5, L2 2.5e-5 on kernels, a rate that
+decays to 1 % over the second half, 400 epochs of batches of 128. `stable` is our own, what is known
+today to make ALI reconstruct, each remedy a field of `Config`:
 
 - TODO
 
@@ -35,7 +35,7 @@ Changes from the original:
   becomes infinite after some hundred iterations and all weights NaN.
 - Q(x) and P(z) are computed once for both steps of an iteration; D's step does not change them.
 - The log's losses are means over the last call of up to 100 updates.
-- `bigan` starts from this file's initial weights, and D normalises both kinds of pairs as one batch.
+- `bigan` starts from the article's initial weights; D normalises both kinds of pairs as one batch.
 """
 
 import math
@@ -295,7 +295,7 @@ class ALI(Adversarial):
         return tf.sigmoid(self.decoder(z))
 
     def discriminate(self, images, z):
-        """D: float32 [batch, 28, 28] and [batch, latent] to the probability of (x, Q(x)) [batch]."""
+        """D: images [batch, 28, 28] and z [batch, latent] to the probability of (x, Q(x)) [batch]."""
         return tf.sigmoid(self.discriminator(images, z))
 
     def prior(self, count, seed):
