@@ -9,13 +9,19 @@ from tf_gen import cli
 
 cli.import_tensorflow()  # first, and without its messages, which would be taken for a command's
 
-from tf_gen import data  # noqa: E402
+from tf_gen import data, digits  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def bundled():
     """The 5,000 digits that need no network."""
     return data.load("bundled")
+
+
+@pytest.fixture(scope="session")
+def judge(bundled, tmp_path_factory):
+    """A classifier, trained just enough for tests."""
+    return digits.Judge(bundled, tmp_path_factory.mktemp("judge") / "judge.keras", epochs=3)
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def test_state_is_all_that_a_checkpoint_holds(model_file, tmp_path):
         directory.save(model, 0)
     (checkpoint,) = run.list_checkpoints(tmp_path)
     shapes = tf.train.load_checkpoint(str(checkpoint / "state")).get_variable_to_shape_map()
-    saved = [tuple(shape) for name, shape in shapes.items() if name.startswith("model/")]
+    saved = [tuple(shape) for name, shape in shapes.items() if name.startswith("state/")]
     assert sorted(saved) == sorted(tuple(variable.shape) for variable in model.state)
 
 
@@ -209,13 +209,15 @@ def test_frames_are_pictures_of_one_size(model_file):
     assert np.ptp(frames[0]) > 100
 
 
-def test_score_is_figures_and_flags(model_file, source, tmp_path):
+def test_score_is_figures_and_flags(model_file, source, request, tmp_path):
     module, settings = model_file
     model = module.build(settings)
-    score = module.score(model, settings, source)
+    judge = request.getfixturevalue("judge") if module.NEEDS_IMAGES else None
+    score = module.score(model, settings, judge)
     assert all(np.all(np.isfinite(value)) for value in score.values())
+    assert not score["diverged"]
     for variable in model.weights:
         variable.assign(np.nan * variable)
-    assert module.score(model, settings, source)["diverged"]
+    assert module.score(model, settings, judge)["diverged"]
     module.draw_scores([score, score], settings, tmp_path / "seeds.png")
     assert (tmp_path / "seeds.png").stat().st_size > 1000

@@ -32,6 +32,7 @@ class Judge:
 
     Attributes:
         source: the `data.Source`.
+        classifier: a `keras.Sequential`, images float32 [n, 28, 28] to logits [n, classes].
         images, held_out_images: float32 [n, 28, 28] in [0, 1].
         accuracy: its share of right answers on the held-out images.
         seed: of its training.
@@ -46,19 +47,18 @@ class Judge:
         self.images = np.float32(source.images) / 255
         self.held_out_images = np.float32(source.held_out_images) / 255
         if path.exists():
-            classifier = _read_classifier(path)
+            self.classifier = _read_classifier(path)
         else:
-            print(f"training the judge, a classifier, for {epochs} epochs; it goes to {path}")
-            classifier = _train_classifier(self.images, source.labels, epochs)
+            print(f"training the judge, a classifier, for {epochs} epochs")
+            self.classifier = _train_classifier(self.images, source.labels, epochs)
             path.parent.mkdir(parents=True, exist_ok=True)
             with files.beside(path) as temporary:
-                # Keras wants the ending .keras, which `beside` keeps.
-                classifier.save(temporary)
-        *_, features, logits = classifier.layers
-        self._look = keras.Model(classifier.inputs, [features.output, logits.output])
+                self.classifier.save(temporary)
+        features, logits = self.classifier.layers[-2:]
+        self._look = keras.Model(self.classifier.inputs, [features.output, logits.output])
         right = self.look(self.held_out_images)[1].argmax(axis=1) == source.held_out_labels
         self.accuracy = float(np.mean(right))
-        print(f"judge: {self.accuracy:.2%} of the held-out images right, {path}")
+        print(f"judge: {path}, right on {self.accuracy:.2%} of the held-out images")
 
     def look(self, images):
         """What it sees in float32 images [n, 28, 28]: features [n, 64], probabilities [n, classes].
@@ -118,7 +118,7 @@ def _read_classifier(path):
         raise UserError(
             f"{path}: cannot be read as a classifier; move it away to train another"
         ) from error
-    if classifier.input_shape != (None, 28, 28):
+    if not isinstance(classifier, keras.Sequential):
         raise UserError(f"{path}: no classifier of 28x28 images")
     return classifier
 

@@ -150,10 +150,10 @@ def generator_loss(enc_logits, gen_logits):
 # ---- Networks -----------------------------------------------------------------------------------
 
 
-def dense(units, draws):
+def dense(units, draws, use_bias=True):
     """A Dense layer that starts with N(0, 1 / (fan_in / 2)) and biases of 0."""
     normal = keras.initializers.VarianceScaling(2, "fan_in", "untruncated_normal", seed=draws)
-    return keras.layers.Dense(units, kernel_initializer=normal)
+    return keras.layers.Dense(units, use_bias=use_bias, kernel_initializer=normal)
 
 
 class Hidden(keras.layers.Layer):
@@ -161,7 +161,8 @@ class Hidden(keras.layers.Layer):
 
     def __init__(self, units, leak, batch_norm, draws):
         super().__init__()
-        self.dense = dense(units, draws)
+        # A bias would cancel in the normalisation, and Adam make steps of its rounding errors.
+        self.dense = dense(units, draws, use_bias=not batch_norm)
         self.norm = keras.layers.BatchNormalization(epsilon=1e-5) if batch_norm else None
         self.leak = leak
 
@@ -295,7 +296,7 @@ class ALI(Adversarial):
         return tf.sigmoid(self.decoder(z))
 
     def discriminate(self, images, z):
-        """D: images [batch, 28, 28] and z [batch, latent] to the probability of (x, Q(x)) [batch]."""
+        """D: images [batch, 28, 28], z [batch, latent] to the probability of (x, Q(x)), [batch]."""
         return tf.sigmoid(self.discriminator(images, z))
 
     def prior(self, count, seed):

@@ -1,0 +1,479 @@
+"""ALI against float64 NumPy with hand-written backpropagation, and the facts of the original."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+
+from tf_gen import plots
+from tf_gen.models import ali
+from tf_gen.numerics import log_sigmoid
+
+EPSILON = 1e-8  # of the article's log, and of its Adam
+CONFIGS = {
+    "article": ali.Config(seed=2),
+    "bigan": dataclasses.replace(ali.PRESETS["bigan"], hidden_dim=24, batch_size=16, steps=12),
+    "stable": dataclasses.replace(ali.PRESETS["stable"], hidden_dim=24, batch_size=16, steps=12),
+    "three layers": ali.Config(
+        hidden_dim=16, hidden_layers=3, latent_dim=5, z_layer=2, leak=0.1, r1=2.0, cycle=0.3, l2=0.1
+    ),
+}
+rng = np.random.default_rng(0)
+
+
+# ---- The networks in float64 NumPy, independent of the package -----------------------------------
+
+
+def sigmoid(x):
+    return 0.5 * (1 + np.tanh(x / 2))
+
+
+def log_slope(logits):
+    """The derivative of log(sigmoid(l) + 1e-8)."""
+    return sigmoid(logits) * sigmoid(-logits) / (sigmoid(logits) + EPSILON)
+
+
+def layers_of(network):
+    """Of each layer a dict of float64 arrays; the last layer is the linear one."""
+    last = [getattr(network, name) for name in ("z", "logits", "logit") if hasattr(network, name)]
+    layers = []
+    for layer in (*network.hidden, *last):
+        dense, norm = getattr(layer, "dense", layer), getattr(layer, "norm", None)
+        values = {"kernel": dense.kernel}
+        values |= {"gamma": norm.gamma, "beta": norm.beta} if norm else {"bias": dense.bias}
+        layers.append({name: np.float64(value) for name, value in values.items()})
+    return layers
+
+
+def forward(layers, h, leak, z=None, z_layer=0):
+    """The output, and what `backward` needs of each layer."""
+    seen = []
+    for number, layer in enumerate(layers, 1):
+        if number == z_layer:
+            h = np.concatenate([h, z], axis=1)
+        cache = {"input": h}
+        h = h @ layer["kernel"] + layer.get("bias", 0)
+        if "gamma" in layer:
+            cache["mean"], cache["variance"] = h.mean(axis=0), h.var(axis=0)
+            cache["scale"] = 1 / np.sqrt(cache["variance"] + 1e-5)
+            cache["normal"] = (h - cache["mean"]) * cache["scale"]
+            h = layer["gamma"] * cache["normal"] + layer["beta"]
+        if number < len(layers):
+            cache["slope"] = np.where(h > 0, 1, leak)
+            h = h * cache["slope"]
+        seen.append(cache)
+    return h, seen
+
+
+def backward(layers, seen, d, z_layer=0, latent_dim=0):
+    """From the gradient of the output: of the parameters, of the input and of z."""
+    gradients, d_z = [], None
+    for number in range(len(layers), 0, -1):
+        layer, cache = layers[number - 1], seen[number - 1]
+        if "slope" in cache:
+            d = d * cache["slope"]
+        if "gamma" in layer:
+            normal = cache["normal"]
+            gradient = {"gamma": np.sum(d * normal, axis=0), "beta": np.sum(d, axis=0)}
+            d = d * layer["gamma"]
+            d = cache["scale"] * (d - d.mean(axis=0) - normal * np.mean(d * normal, axis=0))
+        else:
+            gradient = {"bias": np.sum(d, axis=0)}
+        gradient["kernel"] = cache["input"].T @ d
+        gradients.insert(0, gradient)
+        d = d @ layer["kernel"].T
+        if number == z_layer:
+            d, d_z = d[:, :-latent_dim], d[:, -latent_dim:]
+    return gradients, d, d_z
+
+
+def add_slope_penalty(gradients, layers, seen, config):
+    """Add the gradient of r1 / 2 * mean |dD/d(x, z)|^2, without batch normalisation in D.
+
+    The slopes of the units are constant almost everywhere, so the gradient of the logit is a
+    product of matrices; `up` holds its factors, and `d` goes through them in the other direction.
+    """
+    n = len(seen[0]["input"])
+    up = [np.tile(layers[-1]["kernel"].T, [n, 1])]  # gradients of the outputs of the layers
+    after = []  # of what enters their activations
+    for layer, cache in zip(layers[-2::-1], seen[-2::-1], strict=True):
+        after.insert(0, up[0] * cache["slope"])
+        inputs = after[0] @ layer["kernel"].T
+        if len(layers) - len(after) == config.z_layer:
+            inputs, slope_z = np.split(inputs, [-config.latent_dim], axis=1)
+        up.insert(0, inputs)
+    d = config.r1 / n * up[0]
+    for number, (layer, cache) in enumerate(zip(layers[:-1], seen[:-1], strict=True), 1):
+        if number == config.z_layer:
+            d = np.concatenate([d, config.r1 / n * slope_z], axis=1)
+        gradients[number - 1]["kernel"] += d.T @ after[number - 1]
+        d = d @ layer["kernel"] * cache["slope"]
+    gradients[-1]["kernel"] += d.sum(axis=0)[:, None]
+    return config.r1 / 2 * np.mean(np.sum(up[0] ** 2, 1) + np.sum(slope_z**2, 1))
+
+
+class Adam:
+    """TensorFlow 1's, over lists of dicts of parameters, with the rate of `Config`."""
+
+    def __init__(self, config):
+        self.config, self.t, self.m, self.v = config, 0, {}, {}
+
+    def apply(self, networks, gradients):
+        config, self.t = self.config, self.t + 1
+        past_half = max(0, 2 * (self.t - 1) / config.steps - 1)
+        rate = config.learning_rate * config.final_rate**past_half
+        rate *= np.sqrt(1 - 0.999**self.t) / (1 - config.beta_1**self.t)
+        for i, (layers, network) in enumerate(zip(networks, gradients, strict=True)):
+            for j, (layer, gradient) in enumerate(zip(layers, network, strict=True)):
+                for name, g in gradient.items():
+                    key = i, j, name
+                    g = g + (config.l2 * layer[name] if name == "kernel" else 0)
+                    self.m[key] = config.beta_1 * self.m.get(key, 0) + (1 - config.beta_1) * g
+                    self.v[key] = 0.999 * self.v.get(key, 0) + 0.001 * g**2
+                    layer[name] = layer[name] - rate * self.m[key] / (
+                        np.sqrt(self.v[key]) + EPSILON
+                    )
+
+
+class Original:
+    """Weights and optimisers, and the article's iteration."""
+
+    def __init__(self, config, model):
+        self.config = config
+        self.q, self.p, self.d = map(layers_of, (model.encoder, model.decoder, model.discriminator))
+        self.d_adam, self.g_adam = Adam(config), Adam(config)
+        self.moving = {}  # of Q's and P's batch normalisation
+
+    def remember(self, network, seen):
+        for number, cache in enumerate(seen):
+            if "mean" in cache:
+                mean, variance = self.moving.get((network, number), (0, 1))
+                new = 0.99 * mean + 0.01 * cache["mean"], 0.99 * variance + 0.01 * cache["variance"]
+                self.moving[network, number] = new
+
+    def tell_apart(self, images, codes):
+        config = self.config
+        logits, seen = forward(self.d, images, config.leak, codes, config.z_layer)
+        return logits[: len(images) // 2, 0], logits[len(images) // 2 :, 0], seen
+
+    def iterate(self, x, z):
+        config, n = self.config, len(x)
+        q_out, q_seen = forward(self.q, x, config.leak)
+        z_enc = np.tanh(q_out) if config.bounded else q_out
+        p_in = np.concatenate([z, z_enc]) if config.cycle else z
+        p_out, p_seen = forward(self.p, p_in, 0)
+        generated = sigmoid(p_out)
+        self.remember("encoder", q_seen)
+        self.remember("decoder", p_seen)
+        images, codes = np.concatenate([x, generated[:n]]), np.concatenate([z_enc, z])
+
+        enc, gen, seen = self.tell_apart(images, codes)
+        loss_d = -np.mean(np.log(sigmoid(enc) + EPSILON) + np.log(sigmoid(-gen) + EPSILON))
+        d = np.concatenate([-log_slope(enc), log_slope(-gen)])[:, None] / n
+        gradients, _, _ = backward(self.d, seen, d, config.z_layer, config.latent_dim)
+        if config.r1:
+            _, seen = forward(self.d, x, config.leak, z_enc, config.z_layer)
+            add_slope_penalty(gradients, self.d, seen, config)
+        self.d_adam.apply([self.d], [gradients])
+
+        enc, gen, seen = self.tell_apart(images, codes)
+        loss_g = -np.mean(np.log(sigmoid(gen) + EPSILON) + np.log(sigmoid(-enc) + EPSILON))
+        d = np.concatenate([log_slope(-enc), -log_slope(gen)])[:, None] / n
+        _, d_images, d_codes = backward(self.d, seen, d, config.z_layer, config.latent_dim)
+        d_generated, d_z_enc = d_images[n:], d_codes[:n]
+        if config.cycle:
+            d_cycle = 2 * config.cycle * (generated[n:] - x) / n
+            d_generated = np.concatenate([d_generated, d_cycle])
+        d = d_generated * generated * (1 - generated)
+        p_gradients, d_p_in, _ = backward(self.p, p_seen, d)
+        if config.cycle:
+            d_z_enc = d_z_enc + d_p_in[n:]
+        if config.bounded:
+            d_z_enc = d_z_enc * (1 - z_enc**2)
+        q_gradients, _, _ = backward(self.q, q_seen, d_z_enc)
+        self.g_adam.apply([self.q, self.p], [q_gradients, p_gradients])
+        return loss_d, loss_g
+
+
+def numpy_batch(batch):
+    return np.array(batch["images"]).reshape(-1, 784) / 255, np.float64(batch["z"])
+
+
+def bits(layer):
+    return [variable.numpy() for variable in layer.trainable_variables]
+
+
+def same(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+# ---- Training ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_ten_updates_are_the_originals(bundled, config, compiled):
+    model = ali.build(config)
+    original = Original(config, model)
+    batches = ali.batches(config, bundled)
+    expected = [original.iterate(*numpy_batch(batch)) for batch in batches.take(10)]
+    if compiled:
+        losses = tf.function(model.train_step, jit_compile=True)(next(iter(batches.batch(10))))
+        ours = [losses["loss_d"], losses["loss_g"]]
+        np.testing.assert_allclose(ours, np.mean(expected, axis=0), rtol=1e-4)
+    else:
+        losses = [model.update(batch) for batch in batches.take(10)]
+        ours = [[row["loss_d"], row["loss_g"]] for row in losses]
+        np.testing.assert_allclose(ours, expected, rtol=2e-4)
+        np.testing.assert_allclose([row["loss"] for row in losses], np.sum(ours, 1), rtol=1e-6)
+    for network, theirs in (
+        (model.encoder, original.q),
+        (model.decoder, original.p),
+        (model.discriminator, original.d),
+    ):
+        for a, b in zip(layers_of(network), theirs, strict=True):
+            assert a.keys() == b.keys()
+            for name in a:
+                # Adam's steps depend on the ratio of small gradients: the tolerance is in steps.
+                np.testing.assert_allclose(a[name], b[name], atol=0.1 * config.learning_rate)
+                assert np.mean(np.abs(a[name] - b[name])) < 5e-3 * config.learning_rate
+    for (network, number), (mean, variance) in original.moving.items():
+        norm = getattr(model, network).hidden[number].norm
+        np.testing.assert_allclose(norm.moving_mean, mean, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(norm.moving_variance, variance, rtol=1e-3)
+    assert len(original.moving) == (0 if config.batch_norm == "none" else 2)
+    assert model.d_optimizer.iterations == model.g_optimizer.iterations == 10
+
+
+@pytest.mark.parametrize("preset", ali.PRESETS)
+def test_each_step_leaves_the_other_networks_alone(bundled, preset):
+    config = dataclasses.replace(ali.PRESETS[preset], hidden_dim=16)
+    batch = next(iter(ali.batches(config, bundled)))
+    for frozen in ("d", "g"):
+        model = ali.build(config)
+        if frozen == "d":
+            model.d_optimizer.apply = lambda gradients, variables: None
+        else:
+            model.g_optimizer.apply = lambda gradients, variables: None
+        networks = {"d": [model.discriminator], "g": [model.encoder, model.decoder]}
+        before = {name: [bits(n) for n in of] for name, of in networks.items()}
+        model.update(batch)
+        for name, of in networks.items():
+            for network, old in zip(of, before[name], strict=True):
+                assert same(bits(network), old) == (name == frozen)
+                if name != frozen:
+                    changed = zip(bits(network), old, strict=True)
+                    assert not any(np.array_equal(new, previous) for new, previous in changed)
+
+
+def test_slope_penalty_is_the_slope_of_the_logit():
+    config = CONFIGS["three layers"]
+    model = ali.build(config)
+    x, z = rng.uniform(size=[3, 784]), rng.uniform(-1, 1, [3, 5])
+    layers = layers_of(model.discriminator)
+    slopes = []
+    for i in range(784 + 5):
+        step = 1e-6 * (np.arange(784 + 5) == i)
+        up, down = (
+            forward(layers, x + s * step[:784], 0.1, z + s * step[784:], 2)[0] for s in (1, -1)
+        )
+        slopes.append((up - down)[:, 0] / 2e-6)
+    images = tf.constant(x.reshape(3, 28, 28), tf.float32)
+    ours = model.squared_slope(images, tf.constant(z, tf.float32))
+    np.testing.assert_allclose(ours, np.mean(np.sum(np.square(slopes), axis=0)), rtol=1e-4)
+
+
+# ---- Losses --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_log_is_exact_within_1e_6(compiled):
+    logits = np.linspace(-30, 30, 60_001, dtype=np.float32)
+    ours = tf.function(log_sigmoid, jit_compile=compiled)(tf.constant(logits), EPSILON)
+    exact = np.log(sigmoid(np.float64(logits)) + EPSILON)
+    # One unit in the last place more: float32 values near -18 are 2e-6 apart.
+    np.testing.assert_allclose(ours, exact, rtol=1.2e-7, atol=1e-6)
+
+
+@pytest.mark.parametrize("logit", [-200.0, -30.0, 0.0, 30.0, 200.0])
+def test_losses_are_the_formulas_and_finite(logit):
+    enc, gen = tf.Variable([logit, 1.0]), tf.Variable([-1.0, -logit])
+    with tf.GradientTape(persistent=True) as tape:
+        loss_d, loss_g = ali.discriminator_loss(enc, gen), ali.generator_loss(enc, gen)
+    e, g = np.float64(enc), np.float64(gen)
+    expected = -np.mean(np.log(sigmoid(e) + EPSILON) + np.log(sigmoid(-g) + EPSILON))
+    np.testing.assert_allclose(loss_d, expected, rtol=1e-6)
+    expected = -np.mean(np.log(sigmoid(g) + EPSILON) + np.log(sigmoid(-e) + EPSILON))
+    np.testing.assert_allclose(loss_g, expected, rtol=1e-6)
+    for loss in (loss_d, loss_g):
+        assert all(np.all(np.isfinite(gradient)) for gradient in tape.gradient(loss, [enc, gen]))
+
+
+def test_the_log_as_the_original_writes_it_is_not_finite():
+    with np.errstate(divide="ignore"):
+        probability = np.float32(1)  # what D says at a logit of 17
+        assert np.log((np.float32(1) + np.float32(1e-8)) - probability) == -np.inf
+    assert np.isfinite(ali.discriminator_loss(tf.zeros([1]), tf.constant([17.0])))
+
+
+# ---- Networks and data ---------------------------------------------------------------------------
+
+
+def test_sizes_and_initial_values_are_the_originals():
+    model = ali.build(ali.Config())
+    assert model.count_params() == 326_993
+    for network, fan_ins in (
+        (model.encoder, (784, 128)),
+        (model.decoder, (64, 128)),
+        (model.discriminator, (848, 128)),
+    ):
+        for layer, fan_in in zip(layers_of(network), fan_ins, strict=True):
+            values = layer["kernel"].ravel() * np.sqrt(fan_in / 2)
+            assert layer["kernel"].shape[0] == fan_in
+            assert stats.kstest(values, "norm").pvalue > 1e-3
+            assert not np.any(layer["bias"])
+
+
+def test_sizes_of_bigan_are_the_papers():
+    model = ali.build(ali.PRESETS["bigan"])
+    kernels = {
+        name: [layer["kernel"].shape for layer in layers_of(getattr(model, name))]
+        for name in ("encoder", "decoder", "discriminator")
+    }
+    assert kernels == {
+        "encoder": [(784, 1024), (1024, 1024), (1024, 50)],
+        "decoder": [(50, 1024), (1024, 1024), (1024, 784)],
+        "discriminator": [(784, 1024), (1074, 1024), (1024, 1)],
+    }
+    for name in kernels:
+        assert [bool(h.norm) for h in getattr(model, name).hidden] == [False, True]
+    rate = model.d_optimizer._learning_rate
+    steps = np.array([0, 93_750, 140_625, 187_500])
+    rates = [float(rate(tf.constant(step))) for step in steps]
+    np.testing.assert_allclose(rates, [2e-4, 2e-4, 2e-5, 2e-6], rtol=1e-5)
+
+
+@pytest.mark.parametrize("preset", ali.PRESETS)
+def test_networks_are_the_formulas(bundled, preset):
+    """At inference, where batch normalisation uses what it remembers."""
+    config = dataclasses.replace(ali.PRESETS[preset], hidden_dim=16)
+    model = ali.build(config)
+    for variable in model.weights:
+        if "moving" in variable.path:
+            variable.assign(rng.uniform(0.5, 2, variable.shape))
+    images = tf.constant(bundled.held_out_images[:5], tf.float32) / 255
+
+    def infer(network, h, leak, z=None, z_layer=0):
+        layers = layers_of(network)
+        for number, layer in enumerate(layers, 1):
+            h = np.concatenate([h, z], axis=1) if number == z_layer else h
+            h = h @ layer["kernel"] + layer.get("bias", 0)
+            if "gamma" in layer:
+                norm = network.hidden[number - 1].norm
+                mean, variance = np.float64(norm.moving_mean), np.float64(norm.moving_variance)
+                h = (h - mean) / np.sqrt(variance + 1e-5) * layer["gamma"] + layer["beta"]
+            h = np.where(h > 0, h, leak * h) if number < len(layers) else h
+        return h
+
+    x = np.float64(images).reshape(5, 784)
+    z = infer(model.encoder, x, config.leak)
+    z = np.tanh(z) if config.bounded else z
+    np.testing.assert_allclose(model.encode(images), z, rtol=1e-4, atol=1e-5)
+    decoded = sigmoid(infer(model.decoder, z, 0)).reshape(5, 28, 28)
+    np.testing.assert_allclose(model.decode(tf.constant(z, tf.float32)), decoded, atol=1e-5)
+    np.testing.assert_allclose(model(images), decoded, atol=1e-4)
+    probability = sigmoid(infer(model.discriminator, x, config.leak, z, config.z_layer)[:, 0])
+    ours = model.discriminate(images, tf.constant(z, tf.float32))
+    np.testing.assert_allclose(ours, probability, atol=1e-4)
+
+
+def test_batches_and_prior_are_the_originals(bundled):
+    config = ali.Config()
+    stack = next(iter(ali.batches(config, bundled).batch(141)))
+    assert stack["images"].shape == (141, 32, 28, 28)
+    assert stack["z"].shape == (141, 32, 64)
+    assert stats.kstest(np.ravel(stack["z"]), stats.uniform(-1, 2).cdf).pvalue > 1e-3
+    seen = np.reshape(stack["images"], [-1, 784])[:4500]
+    assert sorted(map(bytes, seen)) == sorted(map(bytes, bundled.images.reshape(-1, 784)))
+    z = ali.build(config).prior(500, [1, 2])
+    assert z.shape == (500, 64)
+    assert stats.kstest(np.ravel(z), stats.uniform(-1, 2).cdf).pvalue > 1e-3
+
+
+# ---- Figures -------------------------------------------------------------------------------------
+
+
+def test_log_line_is_the_originals():
+    row = {"step": 1000, "loss_d": 0.38224, "loss_g": 12.041}
+    assert ali.LOG_LINE.format(**row) == "Iter: 1000; D_loss: 0.3822; G_loss: 12.04"
+
+
+def test_what_is_measured(bundled):
+    config = ali.Config(seed=3)
+    model = ali.build(config)
+    images = np.float32(bundled.held_out_images) / 255
+    row = ali.measure(model, config, bundled)
+    assert row["reconstruction_error"] == pytest.approx(np.mean((images - model(images)) ** 2))
+    assert row["d_encoder"] == pytest.approx(
+        np.mean(model.discriminate(images, model.encode(images))), rel=1e-5
+    )
+    z = model.prior(500, [4, 5])
+    outputs = np.array(model.discriminate(model.decode(z), z))
+    assert abs(row["d_decoder"] - outputs.mean()) < 5 * outputs.std() * np.sqrt(2 / 500)
+
+
+def test_interpolations_run_from_image_to_image(bundled):
+    model = ali.build(ali.Config())
+    images = tf.constant(bundled.held_out_images[:20], tf.float32) / 255
+    picture = ali.interpolations(model, images, rows=3, points=5)
+    tiles = picture[::3, ::3].reshape(3, 28, 7, 28).swapaxes(1, 2)  # [row, column, 28, 28]
+    np.testing.assert_allclose(tiles[:, 0], 255 * images[:3], atol=0.51)
+    np.testing.assert_allclose(tiles[:, 6], 255 * images[-3:], atol=0.51)
+    np.testing.assert_allclose(tiles[:, 1], 255 * model(images[:3]), atol=0.6)
+    np.testing.assert_allclose(tiles[:, 5], 255 * model(images[-3:]), atol=0.6)
+    middle = model.decode((model.encode(images[:3]) + model.encode(images[-3:])) / 2)
+    np.testing.assert_allclose(tiles[:, 3], 255 * middle, atol=0.6)
+
+
+def test_gif_shows_each_grid_of_the_log(bundled, tmp_path):
+    from PIL import Image
+
+    config = ali.Config()
+    model = ali.build(config)
+    history = []
+    for step in (1000, 2000, 3000):
+        model.encoder.z.bias.assign_add(tf.ones([64]))
+        model.decoder.logits.bias.assign_add(tf.ones([784]))  # each grid is brighter
+        ali.draw_progress(model, tmp_path, step)
+        row = {"step": step, "loss_d": 1, "loss_g": 2, **ali.measure(model, config, bundled)}
+        history.append({name: str(value) for name, value in row.items()})
+    names = ali.draw_report(model, config, bundled, tmp_path, history)
+    with Image.open(tmp_path / "samples.gif") as gif:
+        assert gif.n_frames == 3
+        brightness = []
+        for frame in range(3):
+            gif.seek(frame)
+            brightness.append(np.mean(np.asarray(gif.convert("L"))))
+    assert brightness[0] < brightness[1] < brightness[2]
+    assert set(names) <= {path.name for path in tmp_path.iterdir()}
+    grid = plots.read(tmp_path / "samples-001000.png")
+    assert grid.shape == (4 * 28 * 3, 4 * 28 * 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"z_layer": 2}, "z_layer"),
+        ({"batch_norm": "all"}, "batch_norm"),
+        ({"cycle": -1.0}, "cycle"),
+        ({"r1": float("nan")}, "r1"),
+        ({"final_rate": 0.0}, "final_rate"),
+        ({"leak": 1.0}, "leak"),
+        ({"hidden_layers": 0}, "hidden_layers"),
+    ],
+)
+def test_bad_settings_are_refused(settings, words):
+    with pytest.raises(ValueError, match=f"^{words} "):
+        ali.Config(**settings)
