@@ -1,5 +1,6 @@
 """The commands: what they answer to a user's mistakes, and how fast."""
 
+import csv
 import gzip
 import json
 import os
@@ -10,6 +11,8 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework import graph_pb2
+from tensorflow.core.util import event_pb2
 
 from tf_gen import config, export, sample, train
 from tf_gen.models import NAMES, gaussian_gan, load, vae
@@ -270,6 +273,48 @@ def test_tensorboard_is_asked_for_before_training(command, tmp_path, monkeypatch
     assert status == 1
     assert one_line(err, "pip install", "tensorboard")
     assert not run_dir.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["gaussian_gan", "--steps", "40", "--log-every", "10"],
+        ["ali", "--data", "bundled", "--hidden-dim", "8", "--steps", "4", "--log-every", "1"],
+    ],
+)
+def test_tensorboard_gets_graph_log_and_samples(command, tmp_path, arguments):
+    events = tmp_path / "events"
+    run_dir = tmp_path / "run"
+    status, out, _ = command(train.main, *arguments, "--run-dir", run_dir, "--tensorboard", events)
+    assert status == 0
+    assert out.splitlines()[-1] == f"or: tensorboard --logdir {events}"
+    (path,) = events.iterdir()
+    graphs, scalars, images = [], {}, {}
+    for record in tf.data.TFRecordDataset(str(path)):
+        event = event_pb2.Event.FromString(record.numpy())
+        if event.graph_def:
+            graphs.append(graph_pb2.GraphDef.FromString(event.graph_def))
+        for value in event.summary.value:
+            tensor = tf.make_ndarray(value.tensor)
+            if value.metadata.plugin_data.plugin_name == "images":
+                images[event.step] = tf.io.decode_png(tensor[2]).numpy()
+            else:
+                scalars[event.step, value.tag] = float(tensor)
+    (graph,) = graphs
+    operations = {node.op for node in graph.node}
+    operations |= {node.op for function in graph.library.function for node in function.node_def}
+    assert {"StatelessWhile", "MatMul"} <= operations or {"While", "MatMul"} <= operations
+    with (run_dir / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    expected = {
+        (int(row["step"]), name): float(value)
+        for row in rows
+        for name, value in row.items()
+        if name != "step"
+    }
+    assert scalars == pytest.approx(expected, rel=1e-5)
+    assert images.keys() == {int(row["step"]) for row in rows}
+    assert all(np.ptp(image) > 100 for image in images.values())
 
 
 def test_other_keras_backend_is_refused(process):

@@ -19,6 +19,7 @@ from tf_gen.models import NAMES, load
 
 UPDATES_PER_CALL = 100  # at most; one call from Python into TensorFlow serves them all
 ANIMATIONS = (".gif", ".webp", ".mp4")
+SAMPLES_IN_TENSORBOARD = 20  # pictures a run, as to draw one takes longer than to write a number
 
 
 def main(argv=None):
@@ -128,7 +129,12 @@ def parse(argv):
             metavar="INT",
             help="updates between two of its frames (default: as --log-every)",
         )
-        flags.add_argument("--tensorboard", type=Path, metavar="DIR", help="write its log there")
+        flags.add_argument(
+            "--tensorboard",
+            type=Path,
+            metavar="DIR",
+            help="write the graph of the training step, the log and samples there, for TensorBoard",
+        )
     arguments = parser.parse_args(argv)
     source, flags = sources[arguments.model], subparsers.choices[arguments.model]
     settings = config.chosen(flags, source, arguments)
@@ -186,13 +192,17 @@ def train(model, module, model_config, source, directory, start, snapshots, argu
     writer = None
     if arguments.tensorboard:
         writer = tf.summary.create_file_writer(str(arguments.tensorboard))
-    step = saved = start
+    step = saved = drawn = start
+    rare = max(log_every, total // SAMPLES_IN_TENSORBOARD)
     began = told = None  # time and step of the first line of the log; time of the last estimate
     updates, seconds = 0, 0.0  # since the last line of the log
     stop, done = StopRequest(), False
     bar = tqdm(total=total, initial=start, unit="update", disable=not sys.stderr.isatty())
     with stop, bar:
         for size, stack in calls(module, model_config, source, start, anim_every):
+            if writer and step == start:
+                with writer.as_default():
+                    tf.summary.graph(program.get_concrete_function(stack).graph)
             before = time.monotonic()
             losses = {name: float(value) for name, value in program(stack).items()}
             seconds += time.monotonic() - before
@@ -205,11 +215,14 @@ def train(model, module, model_config, source, directory, start, snapshots, argu
                 row["updates_per_second"] = round(updates / seconds, 1)
                 updates, seconds = 0, 0.0
                 directory.log(row)
+                done = close_enough(row, limits)
                 if writer:
                     write_scalars(writer, row)
+                    if step // rare > drawn // rare or step == total or done:
+                        write_samples(writer, module, model, model_config, step)
+                        drawn = step
                 bar.write(module.LOG_LINE.format(**row))
                 module.draw_progress(model, directory.pictures, step)
-                done = close_enough(row, limits)
             if anim_every and (step % anim_every == 0 or step == total or done):
                 snapshots.append({**module.snapshot(model, model_config), "step": step})
             every = arguments.checkpoint_every
@@ -332,6 +345,18 @@ def write_scalars(writer, row):
     with writer.as_default(step=row["step"]):
         for name in row.keys() - {"step"}:
             tf.summary.scalar(name, row[name])
+    writer.flush()
+
+
+def write_samples(writer, module, model, model_config, step):
+    """Write what an animation would show now to a `tf.summary` writer."""
+    import tensorflow as tf
+
+    snapshot = {**module.snapshot(model, model_config), "step": step}
+    (frame,) = module.frames([snapshot], model_config)
+    pixels = frame[None] if frame.ndim == 3 else frame[None, ..., None]
+    with writer.as_default(step=step):
+        tf.summary.image("samples", pixels)
     writer.flush()
 
 
