@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tf_gen import export, models, run, train
-from tf_gen.models import gaussian_gan, tiny_gan, vae
+from tf_gen.models import ali, gaussian_gan, tiny_gan, vae
 
 RUN = ["vae", "--data", "bundled", "--steps", "40", "--log-every", "20", "--hidden-dim", "32"]
 
@@ -20,6 +20,12 @@ GANS = {
     "gaussian_gan, minibatch": gaussian_gan.Config(minibatch=True, hidden_size=3, seed=1),
     "tiny_gan, squares": tiny_gan.Config(batch_size=7),
     "tiny_gan, moments": tiny_gan.Config(inputs="moments", batch_size=7, seed=1),
+}
+ALIS = {
+    "ali, article": ali.Config(),
+    "ali, batch norm": ali.Config(
+        hidden_dim=9, hidden_layers=2, z_layer=2, latent_dim=5, batch_norm="qpd", bounded=True
+    ),
 }
 ANY_BATCH = {name: not name.endswith("squares") for name in GANS}  # of what `discriminate` takes
 
@@ -69,7 +75,21 @@ def gans(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def alone(trained, gans, bundled, tmp_path_factory):
+def alis(tmp_path_factory, bundled):
+    """Of each of ALIS: the directory of an export and the model, after a few updates."""
+    found = {}
+    for name, config in ALIS.items():
+        directory = tmp_path_factory.mktemp("ali") / "saved_model"
+        model = ali.build(config)
+        for batch in ali.batches(config, bundled).take(3):
+            model.update(batch)
+        export.export(model, directory, {"model": name})
+        found[name] = directory, model
+    return found
+
+
+@pytest.fixture(scope="module")
+def alone(trained, gans, alis, bundled, tmp_path_factory):
     """Inputs and, computed twice in processes of their own, outputs of every signature.
 
     A dict of a SavedModel's directory to the inputs, to which each dict of outputs has the keys
@@ -86,6 +106,10 @@ def alone(trained, gans, bundled, tmp_path_factory):
     for path, _ in gans.values():
         x = np.random.default_rng(0).normal(4, 1, [7, 1])
         given[str(path)] = {"z": np.float32([[-3], [0.25], [8]]), "x": np.float32(x), **seeds}
+    for path, model in alis.values():
+        images = np.float32(bundled.held_out_images[:7] / 255)
+        z = np.random.default_rng(0).uniform(-1, 1, [7, model.latent_dim])
+        given[str(path)] = {"images": images, "z": np.float32(z), **seeds}
     arguments = []
     for number, (path, inputs) in enumerate(given.items()):
         np.savez(directory / f"{number}.npz", **inputs)
@@ -149,6 +173,48 @@ def test_signatures_of_gans_work_there_too(alone, gans, name):
     probability = found["discriminate", "probability"]
     assert probability.shape == ((7, 1) if name.startswith("gaussian") else (1,))
     assert np.all((probability > 0) & (probability < 1))
+
+
+@pytest.mark.parametrize("name", ALIS)
+def test_signatures_of_ali_work_there_too(alone, alis, name):
+    directory, model = alis[name]
+    given = alone[0][str(directory)]
+    images, z = given["images"], given["z"]
+    drawn = model.prior(6, [1, 2])
+    expected = {
+        ("encode", "z"): model.encode(images),
+        ("decode", "images"): model.decode(z),
+        ("serving_default", "images"): model.decode(z),
+        ("reconstruct", "images"): model.decode(model.encode(images)),
+        ("discriminate", "probability"): model.discriminate(images, z),
+        ("sample", "z"): drawn,
+        ("sample", "images"): model.decode(drawn),
+    }
+    found = assert_outputs(alone[1], directory, expected)
+    assert found["discriminate", "probability"].shape == (7,)
+    assert np.ptp(found["discriminate", "probability"]) > 0
+
+
+@pytest.mark.parametrize("name", ALIS)
+def test_signatures_of_ali_take_any_batch_and_hold_what_they_need(alis, name):
+    directory, model = alis[name]
+    loaded = tf.saved_model.load(str(directory))
+    signatures = loaded.signatures
+    for count in (0, 1, 1000):
+        images, z = tf.zeros([count, 28, 28]), tf.zeros([count, model.latent_dim])
+        assert signatures["decode"](z=z)["images"].shape == (count, 28, 28)
+        assert signatures["encode"](images=images)["z"].shape == (count, model.latent_dim)
+        assert signatures["discriminate"](images=images, z=z)["probability"].shape == (count,)
+    sizes = {
+        "decode": [model.decoder],
+        "sample": [model.decoder],
+        "encode": [model.encoder],
+        "reconstruct": [model.encoder, model.decoder],
+        "discriminate": [model.discriminator],
+    }
+    for signature, networks in sizes.items():
+        held = sum(int(np.prod(v.shape)) for v in signatures[signature].variables)
+        assert held == sum(network.count_params() for network in networks)
 
 
 def test_same_seed_gives_same_outputs_in_two_processes(alone):
