@@ -19,9 +19,16 @@ def bundled():
 
 
 @pytest.fixture(scope="session")
-def judge(bundled, tmp_path_factory):
-    """A classifier, trained just enough for tests."""
-    return digits.Judge(bundled, tmp_path_factory.mktemp("judge") / "judge.keras", epochs=3)
+def judge_path(bundled, tmp_path_factory):
+    """The file of a classifier of digits, trained just enough for tests."""
+    path = tmp_path_factory.mktemp("judge") / "judge.keras"
+    digits.Judge(bundled, path, epochs=3)
+    return path
+
+
+@pytest.fixture(scope="session")
+def judge(bundled, judge_path):
+    return digits.Judge(bundled, judge_path)
 
 
 @pytest.fixture

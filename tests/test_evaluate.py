@@ -15,8 +15,8 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from tf_gen import config, evaluate, gaussian, train
-from tf_gen.models import gaussian_gan, load
+from tf_gen import config, evaluate, gaussian, run, train
+from tf_gen.models import ali, gaussian_gan, load
 
 SMALL = ["gaussian_gan", "--steps", "40"]
 
@@ -243,10 +243,13 @@ def test_usage_errors_are_one_line_and_status_2(command, tmp_path, monkeypatch, 
     [
         (["tiny_gan", "--batch-size", "4"], "w1"),
         (["vae", "--data", "bundled", "--hidden-dim", "8"], "held_out_loss"),
+        (["ali", "--data", "bundled", "--hidden-dim", "8"], "reconstruction_relative"),
     ],
 )
-def test_other_models(command, tmp_path, monkeypatch, arguments, figure):
+def test_other_models(command, tmp_path, monkeypatch, judge_path, arguments, figure):
     monkeypatch.chdir(tmp_path)
+    if "--data" in arguments:
+        arguments = [*arguments, "--judge", judge_path]
     status, _, err = command(evaluate.main, *arguments, "--steps", "5", "--seeds", "2")
     assert (status, err) == (0, "")
     out = tmp_path / "runs" / f"evaluate-{arguments[0]}-article"
@@ -302,6 +305,89 @@ def test_help_leaves_out_what_evaluate_chooses(command):
         assert status == 0
         assert "--seed " not in out
         assert ("--data " in out) == config.read(name).needs_images
+
+
+# ---- A run of train ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ali_run(tmp_path_factory):
+    """A run of ALI, too short to be any good."""
+    run_dir = tmp_path_factory.mktemp("ali") / "short"
+    flags = ["--hidden-dim", "8", "--steps", "4", "--seed", "3"]
+    train.main(["ali", "--data", "bundled", *flags, "--run-dir", str(run_dir)])
+    return run_dir
+
+
+def test_a_run_is_measured_as_it_stands(ali_run, judge, judge_path, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = state(ali_run)
+    arguments = ["ali", "--run", ali_run, "--judge", judge_path]
+    status, printed, err = command(evaluate.main, *arguments)
+    assert (status, err) == (0, "")
+    assert state(ali_run) == before
+    out = tmp_path / "runs" / "evaluate-short"
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["step"] == 4
+    assert summary["judge"] == {"accuracy": judge.accuracy, "seed": 0}
+    model = ali.build(ali.Config(hidden_dim=8, steps=4, seed=3))
+    assert run.restore(model, ali_run)[0] == 4
+    images = judge.held_out_images
+    expected = np.mean(np.linalg.norm(images - model(images), axis=(1, 2)))
+    assert summary["reconstruction_error"] == pytest.approx(expected, rel=1e-5)
+    table = (out / "table.md").read_text()
+    assert f"| reconstruction_error | {expected:.4g} |" in table
+    assert table in printed
+    for name in ("knn_z", "knn_z_untrained", "knn_pixels", "frechet", "frechet_real", "class_9"):
+        assert isinstance(summary[name], float)
+    assert (out / "seeds.png").exists()
+
+
+def test_a_run_of_a_gan_is_measured_without_judge(command, tmp_path):
+    run_dir, out = tmp_path / "run", tmp_path / "out"
+    assert command(train.main, "gaussian_gan", "--steps", "20", "--run-dir", run_dir)[0] == 0
+    status, _, err = command(evaluate.main, "gaussian_gan", "--run", run_dir, "--out", out)
+    assert (status, err) == (0, "")
+    with (run_dir / "history.csv").open(newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["w1"] == pytest.approx(float(last["w1"]), rel=1e-5)
+    assert summary["diverged"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words", "expected"),
+    [
+        (["vae", "--run", "RUN"], ["short", "a run of ali"], 1),
+        (["ali", "--run", "nowhere"], ["nowhere", "no run directory"], 1),
+        (["ali", "--run", "RUN", "--data", "OTHER"], ["short", "other images", "--data"], 1),
+        (["ali", "--run", "RUN", "--judge", "JUNK"], ["junk.keras", "another"], 1),
+        (["ali", "--run", "RUN", "--steps", "9"], ["--run"], 2),
+        (["ali", "--run", "RUN", "--seeds", "2"], ["--run"], 2),
+        (["ali", "--run", "RUN", "--preset", "bigan"], ["--run"], 2),
+        (["gaussian_gan", "--judge", "x.keras"], ["--judge"], 2),
+    ],
+)
+def test_mistakes_with_runs_are_one_line(
+    ali_run, command, tmp_path, monkeypatch, arguments, words, expected
+):
+    monkeypatch.chdir(tmp_path)
+    junk, other = tmp_path / "junk.keras", tmp_path / "other"
+    junk.write_bytes(b"junk")
+    other.mkdir()
+    for part in ("train", "t10k"):
+        header = bytes([0, 0, 8, 3]) + np.array([1, 28, 28], ">i4").tobytes()
+        (other / f"{part}-images-idx3-ubyte").write_bytes(header + bytes(784))
+        header = bytes([0, 0, 8, 1]) + np.array([1], ">i4").tobytes()
+        (other / f"{part}-labels-idx1-ubyte").write_bytes(header + bytes(1))
+    names = {"RUN": ali_run, "OTHER": other, "JUNK": junk}
+    before = state(ali_run)
+    status, _, err = command(evaluate.main, *[names.get(word, word) for word in arguments])
+    assert status == expected
+    assert len(err.splitlines()) == 1
+    for word in words:
+        assert word in err
+    assert state(ali_run) == before
 
 
 # ---- The score of generated points ---------------------------------------------------------------
