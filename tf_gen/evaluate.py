@@ -58,11 +58,11 @@ def measure_run(arguments):
         judge = load_judge(source, arguments)
         print(f"measuring step {step} of {arguments.run}; results go to {out}")
         score = module.score(model, model_config, judge)
-        summary = {"step": step, **judged(judge)}
-        summary |= {name: value for name, value in plain(score).items()}
-        lines = [f"| {name} | {value:.4g} |" for name, value in plain(score).items()]
-        table = "\n".join([f"| {arguments.model}, step {step} | |", "|---|---|", *lines])
-        report(module, model_config, [score], summary, table, out)
+        figures = plain(score)
+        lines = [f"| {arguments.model}, step {step} | |", "|---|---|"]
+        for name, value in figures.items():
+            lines.append(f"| {name} | {value if isinstance(value, bool) else f'{value:.4g}'} |")
+        report(module, model_config, [score], {"step": step, **figures}, lines, judge, out)
 
 
 def measure_seeds(arguments, settings, argv):
@@ -91,7 +91,7 @@ def measure_seeds(arguments, settings, argv):
             print(f"stopped; to go on with the seeds that are left: {again}")
             raise
         summary = summarise(scores)
-        report(module, model_config, scores, {**judged(judge), **summary}, table_of(summary), out)
+        report(module, model_config, scores, summary, table_of(summary), judge, out)
         flags = train_flags(arguments, settings, module)
         run_dir = Path("runs", f"{out.name.removeprefix('evaluate-')}-0")
         print(
@@ -107,11 +107,6 @@ def load_judge(source, arguments):
 
     path = arguments.judge or Path("runs", f"judge-{source.sha256[:8]}.keras")
     return digits.Judge(source, path)
-
-
-def judged(judge):
-    """What the results say of the judge, if there is one."""
-    return {"judge": {"accuracy": judge.accuracy, "seed": judge.seed}} if judge else {}
 
 
 def warn(warnings):
@@ -292,7 +287,7 @@ def summarise(scores):
 
 
 def table_of(summary):
-    """The result of `summarise` as a table in Markdown."""
+    """The lines of a table in Markdown of what `summarise` returned."""
     lines = [f"| {summary['seeds']} seeds | {' | '.join(COLUMNS)} |"]
     lines.append("|---" * (len(COLUMNS) + 1) + "|")
     shares = []
@@ -302,11 +297,15 @@ def table_of(summary):
             lines.append(f"| {name} | {figures} |")
         elif name != "seeds":
             shares.append(f"{name} {value:.0%}")
-    return "\n".join([*lines, "", ", ".join(shares)])
+    return [*lines, "", ", ".join(shares)]
 
 
-def report(module, model_config, scores, summary, table, out):
-    """Print the table, write it, the numbers and the picture to `out`, and say where they are."""
+def report(module, model_config, scores, summary, lines, judge, out):
+    """Print a table, given its lines, write it, the numbers and the picture to `out`."""
+    if judge:
+        summary = {**summary, "judge": {"accuracy": judge.accuracy, "seed": judge.seed}}
+        lines = [*lines, f"judge: {judge.accuracy:.2%} of the held-out images, seed {judge.seed}"]
+    table = "\n".join(lines)
     print(table)
     rows = [{"seed": seed, **plain(score)} for seed, score in enumerate(scores)]
     with files.beside(out / "table.md") as temporary:
