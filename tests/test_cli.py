@@ -278,7 +278,7 @@ def test_tensorboard_is_asked_for_before_training(command, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["gaussian_gan", "--steps", "40", "--log-every", "10"],
+        ["gaussian_gan", "--steps", "60", "--log-every", "1"],
         ["ali", "--data", "bundled", "--hidden-dim", "8", "--steps", "4", "--log-every", "1"],
     ],
 )
@@ -313,7 +313,8 @@ def test_tensorboard_gets_graph_log_and_samples(command, tmp_path, arguments):
         if name != "step"
     }
     assert scalars == pytest.approx(expected, rel=1e-5)
-    assert images.keys() == {int(row["step"]) for row in rows}
+    every = 3 if arguments[0] == "gaussian_gan" else 1  # twenty pictures a run at most
+    assert images.keys() == {int(row["step"]) for row in rows if int(row["step"]) % every == 0}
     assert all(np.ptp(image) > 100 for image in images.values())
 
 

@@ -34,11 +34,11 @@ class Oracle:
         return self.change(images)
 
 
-LAYERS = {"z": lambda model, images: np.reshape(images, [len(images), -1])}
-
-
 def score_of(model, judge):
-    return digits.score(model, model, LAYERS, judge)
+    """With an untrained model whose z tells nothing of the image."""
+    untrained = Oracle(judge.images, np.zeros_like)
+    layers = {"z": lambda model, images: np.reshape(model(images), [len(images), -1])}
+    return digits.score(model, untrained, layers, judge)
 
 
 # ---- Figures -------------------------------------------------------------------------------------
@@ -95,11 +95,11 @@ def test_a_model_that_copies_training_images_is_as_good_as_real(judge):
     assert not score["diverged"]
     assert score["frechet"] == pytest.approx(score["frechet_real"], abs=0.5)
     assert score["inception_score"] == pytest.approx(score["inception_score_real"], rel=0.03)
-    assert score["nearest"] == pytest.approx(score["nearest_real"], rel=0.03)
+    assert score["nearest"] == pytest.approx(score["nearest_real"], rel=0.06)  # some come twice
     assert score["same_digit"] == score["same_digit_real"] == judge.accuracy
     assert score["reconstruction_error"] == score["reconstruction_relative"] == 0
-    assert score["knn_z"] == score["knn_z_untrained"] == score["knn_pixels"]
-    assert score["knn_pixels"] > 0.85
+    assert score["knn_z"] == score["knn_pixels"] > 0.85
+    assert score["knn_z_untrained"] == pytest.approx(0.1)  # a single label for all
     for label in range(10):
         assert score[f"class_{label}_real"] == pytest.approx(0.1, abs=0.03)
         assert score[f"class_{label}"] == pytest.approx(score[f"class_{label}_real"], abs=0.02)
@@ -156,6 +156,8 @@ def test_judge_is_read_again_and_tested_on_held_out_images(judge, bundled, tmp_p
     again = digits.Judge(bundled, path)
     assert path.stat().st_mtime_ns == before
     assert again.accuracy == judge.accuracy
+    assert again.seed == digits.JUDGE_SEED
+    assert again.sha256 == judge.sha256
     np.testing.assert_allclose(again.look(judge.held_out_images)[0], features, rtol=1e-5)
 
 
@@ -177,11 +179,31 @@ def test_what_is_no_classifier_is_refused(judge, bundled, tmp_path):
     damaged.write_bytes(damaged.read_bytes()[:1000])
     other = tmp_path / "other.keras"
     vae.build(vae.Config(hidden_dim=3)).save(other)
-    for path in (damaged, other):
+    of_other_images = tmp_path / "of-other-images.keras"
+    fewer = dataclasses.replace(bundled, images=bundled.images[:50], labels=bundled.labels[:50])
+    digits.Judge(fewer, of_other_images, epochs=1)
+    for path in (damaged, other, of_other_images):
         before = path.read_bytes()
         with pytest.raises(UserError, match=path.name):
             digits.Judge(bundled, path)
         assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("part", ["images", "held_out_images"])
+def test_a_single_image_is_refused_before_anything_is_trained(bundled, tmp_path, part):
+    labels = part.replace("images", "labels")
+    changes = {part: getattr(bundled, part)[:1], labels: getattr(bundled, labels)[:1]}
+    with pytest.raises(UserError, match="at least 2"):
+        digits.Judge(dataclasses.replace(bundled, **changes), tmp_path / "judge.keras")
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_images_are_enough(bundled, tmp_path):
+    two = {name: getattr(bundled, name)[:2] for name in ("images", "labels")}
+    two |= {f"held_out_{name}": getattr(bundled, f"held_out_{name}")[:2] for name in two}
+    judge = digits.Judge(dataclasses.replace(bundled, **two), tmp_path / "j.keras", epochs=1)
+    score = score_of(Oracle(judge.images, lambda images: images / 2), judge)
+    assert all(np.all(np.isfinite(value)) for value in score.values())
 
 
 # ---- The bound on log p(x) -----------------------------------------------------------------------

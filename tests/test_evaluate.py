@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from tf_gen import config, evaluate, gaussian, run, train
+from tf_gen import config, digits, evaluate, gaussian, run, train
 from tf_gen.models import ali, gaussian_gan, load
 
 SMALL = ["gaussian_gan", "--steps", "40"]
@@ -326,7 +326,8 @@ def test_a_run_is_measured_as_it_stands(ali_run, judge, judge_path, command, tmp
     status, printed, err = command(evaluate.main, *arguments)
     assert (status, err) == (0, "")
     assert state(ali_run) == before
-    out = tmp_path / "runs" / "evaluate-short"
+    out = tmp_path / "runs" / "evaluate-short-step-4"
+    assert [row["seed"] for row in scores(out)] == [3]
     summary = json.loads((out / "summary.json").read_text())
     assert summary["step"] == 4
     assert summary["judge"] == {"accuracy": judge.accuracy, "seed": 0}
@@ -341,6 +342,18 @@ def test_a_run_is_measured_as_it_stands(ali_run, judge, judge_path, command, tmp
     for name in ("knn_z", "knn_z_untrained", "knn_pixels", "frechet", "frechet_real", "class_9"):
         assert isinstance(summary[name], float)
     assert (out / "seeds.png").exists()
+
+
+def test_seeds_are_of_one_judge(ali_run, bundled, judge_path, command, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["ali", "--data", "bundled", "--hidden-dim", "8", "--steps", "2", "--out", out]
+    assert command(evaluate.main, *arguments, "--judge", judge_path)[0] == 0
+    before = state(out)
+    digits.Judge(bundled, tmp_path / "other.keras", epochs=1)
+    status, _, err = command(evaluate.main, *arguments, "--judge", tmp_path / "other.keras")
+    assert status == 1
+    assert "judge" in err
+    assert state(out) == before
 
 
 def test_a_run_of_a_gan_is_measured_without_judge(command, tmp_path):
@@ -363,7 +376,9 @@ def test_a_run_of_a_gan_is_measured_without_judge(command, tmp_path):
         (["ali", "--run", "RUN", "--data", "OTHER"], ["short", "other images", "--data"], 1),
         (["ali", "--run", "RUN", "--judge", "JUNK"], ["junk.keras", "another"], 1),
         (["ali", "--run", "RUN", "--steps", "9"], ["--run"], 2),
-        (["ali", "--run", "RUN", "--seeds", "2"], ["--run"], 2),
+        (["ali", "--run", "RUN", "--seeds", "0"], ["--run"], 2),
+        (["ali", "--run", "TORN"], ["config.json", "does not describe"], 1),
+        (["ali", "--judge", "judge.h5"], ["--judge", ".keras"], 2),
         (["ali", "--run", "RUN", "--preset", "bigan"], ["--run"], 2),
         (["gaussian_gan", "--judge", "x.keras"], ["--judge"], 2),
     ],
@@ -380,7 +395,10 @@ def test_mistakes_with_runs_are_one_line(
         (other / f"{part}-images-idx3-ubyte").write_bytes(header + bytes(784))
         header = bytes([0, 0, 8, 1]) + np.array([1], ">i4").tobytes()
         (other / f"{part}-labels-idx1-ubyte").write_bytes(header + bytes(1))
-    names = {"RUN": ali_run, "OTHER": other, "JUNK": junk}
+    torn = tmp_path / "torn"
+    torn.mkdir()
+    (torn / "config.json").write_text('{"model": "ali", "config": {}, "data": null}')
+    names = {"RUN": ali_run, "OTHER": other, "JUNK": junk, "TORN": torn}
     before = state(ali_run)
     status, _, err = command(evaluate.main, *[names.get(word, word) for word in arguments])
     assert status == expected

@@ -62,8 +62,8 @@ class Generative(keras.Model):
 class Adversarial(Generative):
     """A model whose discriminator and generator learn against each other, each by an optimiser.
 
-    A subclass has a `discriminator` and a `generator`; its `update` applies `d_optimizer` to
-    `d_variables` and `g_optimizer` to `g_variables`.
+    A subclass has a `discriminator`, and a `generator` or its own `g_variables`; its `update`
+    applies `d_optimizer` to `d_variables` and `g_optimizer` to `g_variables`.
     """
 
     @property

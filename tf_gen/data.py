@@ -127,6 +127,11 @@ def examples_at(step, batch_size, count, seed):
     )
 
 
+def evenly(images, count):
+    """At most `count` of `images`, from everywhere, since a source may be sorted by label."""
+    return images[np.linspace(0, len(images) - 1, min(count, len(images)), dtype=int)]
+
+
 def noise_seed(step, seed):
     """The seed, int64 [2], of all noise of update number `step`."""
     # Folding in a constant keeps the noise apart from the draws of the initial weights.

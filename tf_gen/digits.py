@@ -4,6 +4,7 @@ A figure means something only beside its baseline, so most come with one: the sa
 images, of raw pixels or of the untrained model.
 """
 
+import hashlib
 from functools import cached_property
 
 import keras
@@ -13,12 +14,13 @@ import scipy.special
 import scipy.stats
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from tf_gen import files
+from tf_gen import data, files
 from tf_gen.cli import UserError
 
 SAMPLES = 10_000  # of the model, and at most so many real images where they take their place
 JUDGE_SEED = 0
 JUDGE_EPOCHS = 8
+GOOD_JUDGE = 0.985  # accuracy below which its figures should not be trusted
 
 
 class Judge:
@@ -27,38 +29,42 @@ class Judge:
     Args:
         source: a `data.Source`.
         path: path of a .keras file: the classifier is read from there, or trained on the source's
-            images and written there. It should be used with the source that it was trained on.
+            images and written there.
         epochs: Python int, how often training goes through the images.
 
     Attributes:
         source: the `data.Source`.
-        classifier: a `keras.Sequential`, images float32 [n, 28, 28] to logits [n, classes].
         images, held_out_images: float32 [n, 28, 28] in [0, 1].
+        classifier: a `keras.Sequential`, images float32 [n, 28, 28] to logits [n, classes].
         accuracy: its share of right answers on the held-out images.
         seed: of its training.
 
     Raises:
-        UserError: `path` holds something else.
+        UserError: `path` holds something else, or a classifier trained on other images; or there
+            are too few images.
     """
 
     def __init__(self, source, path, epochs=JUDGE_EPOCHS):
+        if min(len(source.images), len(source.held_out_images)) < 2:
+            raise UserError(f"data {source.name}: at least 2 images to train and 2 held out needed")
         self.source = source
-        self.seed = JUDGE_SEED
         self.images = np.float32(source.images) / 255
         self.held_out_images = np.float32(source.held_out_images) / 255
         if path.exists():
-            self.classifier = _read_classifier(path)
+            self.classifier = _read_classifier(path, source)
         else:
             print(f"training the judge, a classifier, for {epochs} epochs")
-            self.classifier = _train_classifier(self.images, source.labels, epochs)
+            self.classifier = _train_classifier(self.images, source, epochs)
             path.parent.mkdir(parents=True, exist_ok=True)
             with files.beside(path) as temporary:
                 self.classifier.save(temporary)
+        self.seed = int(self.classifier.name.rpartition("_")[2])
         features, logits = self.classifier.layers[-2:]
         self._look = keras.Model(self.classifier.inputs, [features.output, logits.output])
         right = self.look(self.held_out_images)[1].argmax(axis=1) == source.held_out_labels
         self.accuracy = float(np.mean(right))
-        print(f"judge: {path}, right on {self.accuracy:.2%} of the held-out images")
+        doubt = "" if self.accuracy >= GOOD_JUDGE else "; too few to rely on what it says of digits"
+        print(f"judge: {path}, right on {self.accuracy:.2%} of the held-out images{doubt}")
 
     def look(self, images):
         """What it sees in float32 images [n, 28, 28]: features [n, 64], probabilities [n, classes].
@@ -69,10 +75,17 @@ class Judge:
         return features, scipy.special.softmax(np.float64(logits), axis=1)
 
     @cached_property
+    def sha256(self):
+        """Hex digest over its weights."""
+        digest = hashlib.sha256()
+        for weight in self.classifier.get_weights():
+            digest.update(np.ascontiguousarray(weight))
+        return digest.hexdigest()
+
+    @cached_property
     def real(self):
         """Baselines of figures of samples, with real training images in the place of samples."""
-        images = self.images[_evenly(len(self.images), SAMPLES)]
-        return _score_samples(images, self)
+        return _score_samples(data.evenly(self.images, SAMPLES), self)
 
     @cached_property
     def features(self):
@@ -90,7 +103,12 @@ class Judge:
         )
 
 
-def _train_classifier(images, labels, epochs):
+def _name(source, seed):
+    """The classifier's name, which tells, and travels in its file, what it was trained on."""
+    return f"judge_{source.sha256[:16]}_{seed}"
+
+
+def _train_classifier(images, source, epochs):
     keras.utils.set_random_seed(JUDGE_SEED)
     layers = keras.layers
     classifier = keras.Sequential(
@@ -102,24 +120,26 @@ def _train_classifier(images, labels, epochs):
             layers.Flatten(),
             layers.Dropout(0.25),
             layers.Dense(64, activation="relu"),
-            layers.Dense(int(labels.max()) + 1),
-        ]
+            layers.Dense(int(source.labels.max()) + 1),
+        ],
+        name=_name(source, JUDGE_SEED),
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    classifier.compile("adam", loss, jit_compile=False)  # XLA's convolutions are slow on CPUs
-    classifier.fit(images, labels, batch_size=100, epochs=epochs, verbose=2)
+    # Not through XLA, whose convolutions took five times as long on a CPU.
+    classifier.compile("adam", loss, jit_compile=False)
+    classifier.fit(images, source.labels, batch_size=100, epochs=epochs, verbose=2)
     return classifier
 
 
-def _read_classifier(path):
+def _read_classifier(path, source):
     try:
         classifier = keras.models.load_model(path)
     except Exception as error:  # damage can look like anything to zipfile and Keras
         raise UserError(
             f"{path}: cannot be read as a classifier; move it away to train another"
         ) from error
-    if not isinstance(classifier, keras.Sequential):
-        raise UserError(f"{path}: no classifier of 28x28 images")
+    if not classifier.name.startswith(_name(source, "")):
+        raise UserError(f"{path}: no judge trained on these images; move it away to train one")
     return classifier
 
 
@@ -178,18 +198,21 @@ def score(model, untrained, layers, judge):
         judge: a `Judge`.
 
     Returns:
-        dict of floats, `diverged`, and the array `samples`, uint8 [10, 28, 28]:
+        dict of `diverged`, the array `samples`, uint8 [10, 28, 28], and, unless it has, floats:
         `knn_LAYER`: 1-nearest-neighbour accuracy of the held-out images in each layer, with
         `knn_LAYER_untrained` and `knn_pixels` as baselines.
         `reconstruction_error`: mean Euclidean distance of held-out images from their
-        reconstructions; `reconstruction_relative`: the same in units of the distance of random
-        other images from these reconstructions; `reconstruction_mse`: mean squared error a pixel.
+        reconstructions; `reconstruction_relative`: the same in units of the mean distance of random
+        other images from these reconstructions, as the BiGAN authors' code has it, so that
+        reconstructions that tell nothing of the image have 1, however blurred they are;
+        `reconstruction_mse`: mean squared error a pixel.
         `same_digit`: share of held-out images whose reconstruction the judge gives their label;
         `same_digit_real`: of the images themselves, the judge's accuracy.
-        Of 10,000 samples, each with the same of real images as `..._real`: `frechet`, the Fréchet
-        distance to the held-out images in the judge's features; `inception_score` by the judge;
-        `nearest`, the mean distance of a held-out image to the nearest sample; `class_0` and so on,
-        the share of each class.
+        Of 10,000 samples, each with the same of real images, on which the judge was trained, as
+        `..._real`: `frechet`, the Fréchet distance to the held-out images in the judge's features;
+        `inception_score` by the judge; `nearest`, the mean distance of a held-out image to the
+        nearest of as many samples as there are real images; `class_0` and so on, the share of each
+        class.
     """
     samples = _in_parts(model.decode, model.prior(SAMPLES, [0, 0]))
     reconstructions = _in_parts(model, judge.held_out_images)
@@ -208,6 +231,7 @@ def score(model, untrained, layers, judge):
 
 
 def _knn(model, layer, judge):
+    """1-nearest-neighbour accuracy in a layer, one of `layers` of `score`."""
     features = _in_parts(lambda images: layer(model, images), judge.images)
     held_out = _in_parts(lambda images: layer(model, images), judge.held_out_images)
     labels, held_out_labels = judge.source.labels, judge.source.held_out_labels
@@ -215,6 +239,7 @@ def _knn(model, layer, judge):
 
 
 def _score_reconstructions(reconstructions, judge):
+    """Figures of what became of the held-out images, float32 [n, 28, 28]: see `score`."""
     images = judge.held_out_images
     # Each image's other one is the next of a random order, so that none is its own.
     order = np.random.default_rng(0).permutation(len(images))
@@ -233,14 +258,16 @@ def _score_reconstructions(reconstructions, judge):
 
 
 def _score_samples(images, judge):
+    """Figures of images in [0, 1], float32 [n, 28, 28]: see `score`."""
     features, probabilities = judge.look(images)
     classes = probabilities.shape[1]
     shares = np.bincount(probabilities.argmax(axis=1), minlength=classes) / len(images)
     held_out = judge.held_out_images.reshape(len(judge.held_out_images), -1)
+    as_many = images[: len(judge.images)].reshape(-1, held_out.shape[1])
     return {
         "frechet": frechet_distance(features, judge.features),
         "inception_score": inception_score(probabilities),
-        "nearest": float(np.mean(nearest_distances(held_out, images.reshape(len(images), -1)))),
+        "nearest": float(np.mean(nearest_distances(held_out, as_many))),
         **{f"class_{label}": float(share) for label, share in enumerate(shares)},
     }
 
@@ -249,8 +276,3 @@ def _in_parts(function, inputs):
     """`function` of all `inputs`, a thousand at a time."""
     starts = range(0, len(inputs), 1000)
     return np.concatenate([np.asarray(function(inputs[i : i + 1000])) for i in starts])
-
-
-def _evenly(n, count):
-    """`count` indices below n, from everywhere, since a source may be sorted by label."""
-    return np.linspace(0, n - 1, min(n, count), dtype=int)

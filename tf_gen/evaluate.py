@@ -2,7 +2,8 @@
 
 One run of a GAN says nothing; the distribution over seeds does. All runs go through one compiled
 program, whose variables are set anew for each seed, so that a hundred small runs take a minute.
-With `--run DIR` a run of `tf_gen.train` is measured instead.
+With `--run DIR` a run of `tf_gen.train` is measured instead, which unlike the runs made here can be
+stopped on its way.
 """
 
 import csv
@@ -52,17 +53,19 @@ def measure_run(arguments):
     step, _, damaged = run.restore(model, arguments.run)
     for directory in damaged:
         print(f"warning: checkpoint {directory} is damaged and left out", file=sys.stderr)
-    out = arguments.out or Path("runs", f"evaluate-{arguments.run.resolve().name}")
-    with run.RunDirectory(out, {**settings, "evaluation": True, "step": step}) as directory:
+    out = arguments.out or Path("runs", f"evaluate-{arguments.run.resolve().name}-step-{step}")
+    judge = load_judge(source, arguments)
+    described = {**settings, "evaluation": True, "step": step, **of_judge(judge)}
+    with run.RunDirectory(out, described) as directory:
         warn(directory.warnings)
-        judge = load_judge(source, arguments)
         print(f"measuring step {step} of {arguments.run}; results go to {out}")
         score = module.score(model, model_config, judge)
         figures = plain(score)
         lines = [f"| {arguments.model}, step {step} | |", "|---|---|"]
         for name, value in figures.items():
             lines.append(f"| {name} | {value if isinstance(value, bool) else f'{value:.4g}'} |")
-        report(module, model_config, [score], {"step": step, **figures}, lines, judge, out)
+        summary = {"step": step, **figures}
+        report(module, model_config, {model_config.seed: score}, summary, lines, judge, out)
 
 
 def measure_seeds(arguments, settings, argv):
@@ -76,11 +79,12 @@ def measure_seeds(arguments, settings, argv):
         source = data.load(arguments.data)
         print(source)
     settings.pop("seed")
-    described = {**run.settings(arguments.model, settings, source), "evaluation": True}
+    judge = load_judge(source, arguments)
+    described = run.settings(arguments.model, settings, source)
+    described |= {"evaluation": True, **of_judge(judge)}
     out = arguments.out or Path("runs", f"evaluate-{arguments.model}-{arguments.preset}")
     with run.RunDirectory(out, described) as directory:
         warn(directory.warnings)
-        judge = load_judge(source, arguments)
         print(f"training {arguments.seeds} seeds of {arguments.model}; results go to {out}")
         try:
             scores = train_seeds(
@@ -91,7 +95,8 @@ def measure_seeds(arguments, settings, argv):
             print(f"stopped; to go on with the seeds that are left: {again}")
             raise
         summary = summarise(scores)
-        report(module, model_config, scores, summary, table_of(summary), judge, out)
+        by_seed = dict(enumerate(scores))
+        report(module, model_config, by_seed, summary, table_of(summary), judge, out)
         flags = train_flags(arguments, settings, module)
         run_dir = Path("runs", f"{out.name.removeprefix('evaluate-')}-0")
         print(
@@ -107,6 +112,11 @@ def load_judge(source, arguments):
 
     path = arguments.judge or Path("runs", f"judge-{source.sha256[:8]}.keras")
     return digits.Judge(source, path)
+
+
+def of_judge(judge):
+    """What the settings of an evaluation say of its judge, if it has one."""
+    return {"judge": judge.sha256} if judge else {}
 
 
 def warn(warnings):
@@ -132,7 +142,9 @@ def train_flags(arguments, settings, module):
 
 def parse(argv):
     """Parse the command line without TensorFlow; return the arguments and the Config as a dict."""
-    parser = cli.Parser(prog="tf_gen.evaluate", description="Train a model from many seeds.")
+    parser = cli.Parser(
+        prog="tf_gen.evaluate", description="Measure a model, over many seeds or of a run."
+    )
     subparsers = parser.add_subparsers(dest="model", metavar="MODEL", required=True)
     sources = {name: config.read(name) for name in NAMES}
     for name, source in sources.items():
@@ -141,7 +153,8 @@ def parse(argv):
             "--run",
             type=Path,
             metavar="DIR",
-            help="measure the newest checkpoint of this run of tf_gen.train, and train nothing",
+            help="measure the newest checkpoint of this run of tf_gen.train, and train nothing: "
+            "for runs that take long, of which nothing is kept here before they are done",
         )
         flags.add_argument(
             "--seeds",
@@ -164,19 +177,21 @@ def parse(argv):
             type=Path,
             metavar="DIR",
             help=f"where to keep the results (default: runs/evaluate-{name}-PRESET, or "
-            "runs/evaluate-RUN); what is there of the same settings is not computed again",
+            "runs/evaluate-RUN-step-STEP); seeds of the same settings there are not trained again",
         )
     arguments = parser.parse_args(argv)
     flags, source = subparsers.choices[arguments.model], sources[arguments.model]
     settings = config.chosen(flags, source, arguments)
     if arguments.run:
         changed = [name for name in settings if name in arguments]
-        if changed or arguments.seeds or arguments.preset != "article":
+        if changed or arguments.seeds is not None or arguments.preset != "article":
             flags.error("argument --run: has its settings already; give no others")
     elif arguments.seeds is None:
         arguments.seeds = 1 if source.needs_images else 10
     elif not 1 <= arguments.seeds < 2**31:
         flags.error(f"argument --seeds: must be at least 1, not {arguments.seeds}")
+    if source.needs_images and arguments.judge and arguments.judge.suffix != ".keras":
+        flags.error(f"argument --judge: must end in .keras, not {arguments.judge.name!r}")
     return arguments, settings
 
 
@@ -234,6 +249,8 @@ def read_score(path):
 
 def train_seed(module, model_config, source, judge, model, program):
     """Train `model` anew with `program`, its compiled `train_step`; return its score."""
+    from tqdm import tqdm
+
     from tf_gen import train
 
     for variable, initial in zip(model.state, module.build(model_config).state, strict=True):
@@ -242,15 +259,24 @@ def train_seed(module, model_config, source, judge, model, program):
     limits = module.stop_at(model_config)
     # Without limits nothing is measured on the way, and the calls are as large as they may be.
     schedule = model_config if limits else dataclasses.replace(model_config, log_every=10**9)
-    step = 0
+    step, total = 0, model_config.steps
+    begin = told = time.monotonic()
+    bar = tqdm(total=total, unit="update", leave=False, delay=10, disable=None)
     for size, stack in train.calls(module, schedule, source, start=0):
         losses = program(stack)
         finite = finite and all(math.isfinite(float(value)) for value in losses.values())
         step += size
+        bar.update(size)
+        now = time.monotonic()
+        if bar.disable and now - told >= 10:
+            left = tqdm.format_interval((now - begin) / step * (total - step))
+            print(f"seed {model_config.seed}: {step} of {total} updates, {left} left")
+            told = now
         if not limits or step % model_config.log_every:
             continue
         if train.close_enough(module.measure(model, model_config, source), limits):
             break
+    bar.close()
     score = module.score(model, model_config, judge)
     score["diverged"] = score["diverged"] or not finite
     return {**score, "steps": step} if limits else score
@@ -301,13 +327,26 @@ def table_of(summary):
 
 
 def report(module, model_config, scores, summary, lines, judge, out):
-    """Print a table, given its lines, write it, the numbers and the picture to `out`."""
+    """Print a table, write it, the numbers and a picture to `out`, and say where they are.
+
+    Args:
+        module, model_config: a model file, a `Config` of it.
+        scores: dict of seeds to their `score`.
+        summary: dict, for summary.json.
+        lines: list of strings, of the table.
+        judge: a `digits.Judge`, or None.
+        out: path of a directory.
+    """
     if judge:
         summary = {**summary, "judge": {"accuracy": judge.accuracy, "seed": judge.seed}}
-        lines = [*lines, f"judge: {judge.accuracy:.2%} of the held-out images, seed {judge.seed}"]
+        lines = [
+            *lines,
+            "",
+            f"judge: {judge.accuracy:.2%} of the held-out images, seed {judge.seed}",
+        ]
     table = "\n".join(lines)
     print(table)
-    rows = [{"seed": seed, **plain(score)} for seed, score in enumerate(scores)]
+    rows = [{"seed": seed, **plain(score)} for seed, score in scores.items()]
     with files.beside(out / "table.md") as temporary:
         temporary.write_text(table + "\n")
     with files.beside(out / "summary.json") as temporary:
@@ -316,7 +355,7 @@ def report(module, model_config, scores, summary, lines, judge, out):
         writer = csv.DictWriter(file, dict.fromkeys(name for row in rows for name in row))
         writer.writeheader()
         writer.writerows(rows)
-    module.draw_scores(scores, model_config, out / "seeds.png")
+    module.draw_scores(list(scores.values()), model_config, out / "seeds.png")
     print(f"table:    {out / 'table.md'}")
     print(f"numbers:  {out / 'scores.csv'}, {out / 'summary.json'}")
     print(f"picture:  {out / 'seeds.png'}")

@@ -199,6 +199,8 @@ def described(path):
     settings = read_config(path)
     try:
         module = models.load(settings["model"])
+        if module.NEEDS_IMAGES:
+            settings["data"]["sha256"]
         return settings, module, module.Config(**settings["config"])
     except (ImportError, KeyError, TypeError, ValueError) as error:
         raise UserError(
@@ -278,7 +280,8 @@ def _compare(path, old, new):
 
 
 def _checkpoint(model, step):
-    # The variables one by one: of a model, TensorFlow would not find those of layers in lists.
+    # The variables one by one: of a model, TensorFlow would not find those of layers in lists. And
+    # by position, since Keras numbers the names of layers by what was built before in the process.
     state = [variable.value for variable in model.state]
     return tf.train.Checkpoint(state=state, step=step)
 

@@ -28,15 +28,17 @@ today to make ALI reconstruct, each remedy a field of `Config`:
 - `cycle`: the squared error of P(Q(x)). Matched joint distributions make Q and P inverse, but D's
   gradient says little of a single x; ALICE adds such a term (Li et al., arXiv:1709.01215).
 - `bounded`: Q ends in tanh. Else D tells a pair by a z outside of the prior's cube, whatever its x.
-- `latent_dim` 20: what Q makes of the images fills a cube of 20 dimensions better than one of 64,
-  so that P meets fewer z of which the cycle has taught it nothing.
-- `batch_norm` in Q and P: no unit of theirs dies or saturates while what D wants of them changes.
+- `latent_dim` 20: the fewer dimensions the cube of the prior has, the less of it is empty of codes
+  of images, where the cycle teaches P nothing.
+- `batch_norm` in Q and P keeps the scale of what their second layer sees while D changes what it
+  wants of them.
 - `leak`: Q and P learn through D's gradient, which relu cuts off wherever a unit of D is off.
 - `r1`: a penalty on D's slope at the data takes away what drives the networks around the
   equilibrium (Mescheder et al., arXiv:1801.04406).
 - `beta_1` 0.5 spares Adam the memory of where the other networks were (Radford et al.,
   arXiv:1511.06434), and `final_rate` 0.01 lets what is left of the circling die out.
-- `hidden_dim` 512 in two `hidden_layers`, `batch_size` 64: what 2 cores train in half an hour.
+- `hidden_dim` 512 in two `hidden_layers`, `batch_size` 64: what two cores train within half an
+  hour (README).
 
 Changes from the original:
 - The article's listings are lost. Its function names, numbers and pictures match a well-known
@@ -45,6 +47,8 @@ Changes from the original:
   optimiser of today's TensorFlow into (1 + 1e-8) - D, where 1 + 1e-8 is 1 in float32: the loss
   becomes infinite after some hundred iterations and all weights NaN.
 - Q(x) and P(z) are computed once for both steps of an iteration; D's step does not change them.
+- With batch normalisation, the averages that a network keeps for inference move whenever it sees a
+  batch in training, D's therefore in both steps; what is trained moves in its own step alone.
 - The log's losses are means over the last call of up to 100 updates.
 - `bigan` starts from the article's initial weights; D normalises both kinds of pairs as one batch.
 """
@@ -71,7 +75,7 @@ class Config:
     z_layer: int = 1  # the hidden layer of D that z enters
     bounded: bool = False  # let Q end in tanh, so that its z are as bounded as the prior's
     cycle: float = 0.0  # weight of the squared error of P(Q(x)), summed over the pixels
-    r1: float = 0.0  # weight of the penalty on D's slope at (x, Q(x))
+    r1: float = 0.0  # weight of half the squared slope of D's logit at (x, Q(x))
     l2: float = 0.0  # weight of half the squared kernels in all losses
     learning_rate: float = 0.001  # of both Adams
     beta_1: float = 0.9  # of Adam's mean of gradients
@@ -90,6 +94,12 @@ class Config:
             raise ValueError(f"z_layer must be at most hidden_layers, not {self.z_layer}")
         if self.batch_norm not in ("none", "qp", "qpd"):
             raise ValueError("batch_norm must be one of none, qp, qpd")
+        if self.batch_norm != "none" and self.hidden_layers < 2:
+            raise ValueError("batch_norm is of the second hidden layer on; there is only one")
+        if self.batch_norm != "none" and self.batch_size < 2:
+            raise ValueError("batch_size must be at least 2 with batch_norm, not 1")
+        if self.batch_norm == "qpd" and self.r1:  # one image's slope would depend on the others
+            raise ValueError("r1 must be 0 with batch_norm qpd")
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
         for name in ("cycle", "r1", "l2"):
@@ -181,7 +191,7 @@ class Hidden(keras.layers.Layer):
         h = self.dense(inputs)
         if self.norm:
             h = self.norm(h, training=training)
-        return keras.ops.leaky_relu(h, self.leak) if self.leak else tf.nn.relu(h)
+        return tf.nn.leaky_relu(h, self.leak) if self.leak else tf.nn.relu(h)
 
 
 class Encoder(keras.layers.Layer):
@@ -330,7 +340,9 @@ class ALI(Adversarial):
             with tape.stop_recording():
                 loss_d = self.update_d(x, z_enc, x_gen, z)
             loss_g = generator_loss(*self.tell_apart(x, z_enc, x_gen, z))
-            loss = loss_g + self.l2 / 2 * squares(self.g_variables)
+            loss = loss_g
+            if self.l2:
+                loss += self.l2 / 2 * squares(self.g_variables)
             if self.cycle:
                 error = tf.reduce_sum((x - x_cycle) ** 2, axis=[1, 2])
                 loss += self.cycle * tf.reduce_mean(error)
@@ -338,7 +350,10 @@ class ALI(Adversarial):
         return {"loss": loss_d + loss_g, "loss_d": loss_d, "loss_g": loss_g}
 
     def generate(self, x, z):
-        """P(z) and Q(x) as in training, and P(Q(x)) if there is a cycle term, else None."""
+        """P(z), Q(x) and P(Q(x)) as in training; the last is None without a cycle term.
+
+        float32 [batch, 28, 28], [batch, latent], [batch, 28, 28] from the first and the second.
+        """
         z_enc = self.encoder(x, training=True)
         if not self.cycle:
             return tf.sigmoid(self.decoder(z, training=True)), z_enc, None
@@ -353,10 +368,12 @@ class ALI(Adversarial):
         return tf.split(self.discriminator(images, codes, training=True), 2)
 
     def update_d(self, x, z_enc, x_gen, z):
-        """D learns to tell (x, Q(x)) from (P(z), z); Q and P stay as they are."""
+        """D learns to tell (x, Q(x)) from (P(z), z); Q and P stay as they are. Returns loss_d."""
         with tf.GradientTape() as tape:
             loss_d = discriminator_loss(*self.tell_apart(x, z_enc, x_gen, z))
-            loss = loss_d + self.l2 / 2 * squares(self.d_variables)
+            loss = loss_d
+            if self.l2:
+                loss += self.l2 / 2 * squares(self.d_variables)
             if self.r1:
                 loss += self.r1 / 2 * self.squared_slope(x, z_enc)
         self.d_optimizer.apply(tape.gradient(loss, self.d_variables), self.d_variables)
@@ -504,16 +521,13 @@ def batches(config, source, start=0):
 
 def some_held_out(source, count):
     """At most `count` held-out images, float32 [n, 28, 28] in [0, 1]."""
-    images = source.held_out_images
-    # From everywhere, since a source may be sorted by label.
-    rows = np.linspace(0, len(images) - 1, min(count, len(images)), dtype=int)
-    return tf.constant(images[rows], tf.float32) / 255
+    return tf.constant(data.evenly(source.held_out_images, count), tf.float32) / 255
 
 
 def measure(model, config, source):
     """Means of D(x, Q(x)) and D(P(z), z), and the error of P(Q(x)), on 1,000 held-out images.
 
-    The error is that of a pixel, squared and averaged. All is drawn anew at each step.
+    The error is that of a pixel, squared and averaged. z is drawn anew at each step.
     """
     x = some_held_out(source, 1000)
     root = tf.constant([config.seed, -1], tf.int64)  # apart from the seeds of `batches`
@@ -580,7 +594,9 @@ def draw_report(model, config, source, directory, history):
     }
     for name, picture in pictures.items():
         plots.save(picture, directory / name)
-    grids = sorted(directory.glob("samples-*.png"))
+    grids = sorted(directory.glob("samples-*.png"), key=lambda path: (len(path.name), path.name))
+    if not grids:  # someone has tidied up
+        return list(pictures)
     plots.animation((plots.read(path) for path in grids), directory / "samples.gif", fps=5)
     return [*pictures, "samples.gif"]
 

@@ -310,7 +310,8 @@ def stop_at(config):
 def score(model, config, judge):
     """The losses on all held-out images, a tighter bound, and the figures of `digits.score`: dict.
 
-    `importance_bound` is of the images' mean log p(x), in nats, with 100 draws of z for each.
+    `held_out_loss` is a bound on the images' mean -log p(x), in nats, and so is
+    `importance_loss_100`, with 100 draws of z for each image: see `importance_bound`.
     """
     losses = measure(model, config, judge.source)
     images = judge.held_out_images
@@ -320,7 +321,7 @@ def score(model, config, judge):
     }
     figures = digits.score(model, build(config), layers, judge)
     figures["diverged"] = figures["diverged"] or not math.isfinite(losses["held_out_loss"])
-    return {**losses, "importance_bound": importance_bound(model, images, 100), **figures}
+    return {**losses, "importance_loss_100": -importance_bound(model, images, 100), **figures}
 
 
 def importance_bound(model, images, k, seed=(0, 0)):
@@ -392,8 +393,7 @@ def draw_report(model, config, source, directory, history):
     names = ("loss", "held_out_loss")
     curves = {name: [float(row[name]) for row in history] for name in names}
     images = tf.constant(source.held_out_images, tf.float32) / 255
-    # Some from everywhere, since a source may be sorted by label.
-    some = tf.gather(images, np.linspace(0, len(images) - 1, min(50, len(images)), dtype=int))
+    some = tf.constant(data.evenly(source.held_out_images, 50), tf.float32) / 255
     pictures = {
         "loss.png": plots.curves(steps, curves, "nats an image"),
         "reconstructions.png": plots.pairs(some, model(some)),
