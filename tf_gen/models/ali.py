@@ -145,6 +145,7 @@ PRESETS = {
         beta_1=0.5,
         final_rate=0.01,
         batch_size=64,
+        steps=60_000,
     ),
 }
 NEEDS_IMAGES = True
