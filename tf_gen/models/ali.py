@@ -95,7 +95,7 @@ class Config:
         if self.batch_norm not in ("none", "qp", "qpd"):
             raise ValueError("batch_norm must be one of none, qp, qpd")
         if self.batch_norm != "none" and self.hidden_layers < 2:
-            raise ValueError("batch_norm is of the second hidden layer on; there is only one")
+            raise ValueError("batch_norm needs a second hidden layer; hidden_layers is 1")
         if self.batch_norm != "none" and self.batch_size < 2:
             raise ValueError("batch_size must be at least 2 with batch_norm, not 1")
         if self.batch_norm == "qpd" and self.r1:  # one image's slope would depend on the others
