@@ -422,8 +422,22 @@ def test_what_is_measured(bundled):
         np.mean(model.discriminate(images, model.encode(images))), rel=1e-5
     )
     z = model.prior(500, [4, 5])
-    outputs = np.array(model.discriminate(model.decode(z), z))
-    assert abs(row["d_decoder"] - outputs.mean()) < 5 * outputs.std() * np.sqrt(2 / 500)
+    model.prior = lambda count, seed: z[:count]
+    row = ali.measure(model, config, bundled)
+    expected = np.mean(model.discriminate(model.decode(z), z))
+    assert row["d_decoder"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_z_is_drawn_anew_for_each_line_of_the_log(bundled):
+    config = ali.Config()
+    model = ali.build(config)
+    seeds, prior = [], model.prior
+    model.prior = lambda count, seed: seeds.append(tuple(np.array(seed))) or prior(count, seed)
+    ali.measure(model, config, bundled)
+    ali.measure(model, config, bundled)
+    model.update(next(iter(ali.batches(config, bundled))))
+    ali.measure(model, config, bundled)
+    assert seeds[0] == seeds[1] != seeds[2]
 
 
 def test_nearest_neighbours_are_looked_for_in_z_and_in_the_hidden_layer(judge, monkeypatch):

@@ -55,8 +55,7 @@ def measure_run(arguments):
         print(f"warning: checkpoint {directory} is damaged and left out", file=sys.stderr)
     out = arguments.out or Path("runs", f"evaluate-{arguments.run.resolve().name}-step-{step}")
     judge = load_judge(source, arguments)
-    described = {**settings, "evaluation": True, "step": step, **of_judge(judge)}
-    with run.RunDirectory(out, described) as directory:
+    with run.RunDirectory(out, {**settings, "evaluation": True, "step": step}) as directory:
         warn(directory.warnings)
         print(f"measuring step {step} of {arguments.run}; results go to {out}")
         score = module.score(model, model_config, judge)
@@ -81,7 +80,9 @@ def measure_seeds(arguments, settings, argv):
     settings.pop("seed")
     judge = load_judge(source, arguments)
     described = run.settings(arguments.model, settings, source)
-    described |= {"evaluation": True, **of_judge(judge)}
+    described["evaluation"] = True
+    if judge:
+        described["judge"] = judge.sha256  # scores that are kept must be of the same one
     out = arguments.out or Path("runs", f"evaluate-{arguments.model}-{arguments.preset}")
     with run.RunDirectory(out, described) as directory:
         warn(directory.warnings)
@@ -112,11 +113,6 @@ def load_judge(source, arguments):
 
     path = arguments.judge or Path("runs", f"judge-{source.sha256[:8]}.keras")
     return digits.Judge(source, path)
-
-
-def of_judge(judge):
-    """What the settings of an evaluation say of its judge, if it has one."""
-    return {"judge": judge.sha256} if judge else {}
 
 
 def warn(warnings):
