@@ -240,6 +240,7 @@ def test_directory_that_only_resembles_a_run_is_left_alone(command, tmp_path, na
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.slow  # half a minute
 def test_model_that_does_not_fit_into_memory(process, tmp_path):
     arguments = ["vae", "--data", "bundled", "--hidden-dim", "1000000000000"]
     result = process("-m", "tf_gen.train", *arguments)

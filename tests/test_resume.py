@@ -169,13 +169,12 @@ def test_pieces_of_a_gan_are_the_whole_to_the_bit(command, tmp_path, name):
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"
     steps = int(OTHERS[name][OTHERS[name].index("--steps") + 1])
     assert command(train.main, *OTHERS[name], "--run-dir", whole)[0] == 0
-    for step, signum, status in [(200, signal.SIGKILL, -9), (500, signal.SIGTERM, 143)]:
-        process = start(pieces, arguments=OTHERS[name])
-        assert stop_at(process, pieces, step, signum)[0] == status
-        assert not (pieces / "saved_model").exists()
+    process = start(pieces, arguments=OTHERS[name])
+    assert stop_at(process, pieces, 400, signal.SIGKILL)[0] == -signal.SIGKILL
+    assert not (pieces / "saved_model").exists()
     status, out, _ = command(train.main, *OTHERS[name], "--run-dir", pieces)
     assert status == 0
-    assert int(out.partition("continuing at step ")[2].split()[0]) >= 500
+    assert 300 <= int(out.partition("continuing at step ")[2].split()[0]) < steps
     assert fingerprint(pieces, steps) == fingerprint(whole, steps)
     assert history(pieces) == history(whole)
     for picture in (whole / "pictures").iterdir():
