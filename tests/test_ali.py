@@ -153,11 +153,14 @@ class Original:
                 new = 0.99 * mean + 0.01 * cache["mean"], 0.99 * variance + 0.01 * cache["variance"]
                 self.moving[network, number] = new
 
-    def tell_apart(self, images, codes):
-        config = self.config
-        logits, seen = forward(self.d, images, config.leak, codes, config.z_layer)
+    def discriminate(self, x, z):
+        """D's logits of one kind of pairs, [batch, 1], and what `backward` needs."""
+        logits, seen = forward(self.d, x, self.config.leak, z, self.config.z_layer)
         self.remember("discriminator", seen)
-        return logits[: len(images) // 2, 0], logits[len(images) // 2 :, 0], seen
+        return logits, seen
+
+    def back_through_d(self, seen, d):
+        return backward(self.d, seen, d, self.config.z_layer, self.config.latent_dim)
 
     def iterate(self, x, z):
         config, n = self.config, len(x)
@@ -168,22 +171,24 @@ class Original:
         generated = sigmoid(p_out)
         self.remember("encoder", q_seen)
         self.remember("decoder", p_seen)
-        images, codes = np.concatenate([x, generated[:n]]), np.concatenate([z_enc, z])
 
-        enc, gen, seen = self.tell_apart(images, codes)
+        enc, enc_seen = self.discriminate(x, z_enc)
+        gen, gen_seen = self.discriminate(generated[:n], z)
         loss_d = -np.mean(np.log(sigmoid(enc) + EPSILON) + np.log(sigmoid(-gen) + EPSILON))
-        d = np.concatenate([-log_slope(enc), log_slope(-gen)])[:, None] / n
-        gradients, _, _ = backward(self.d, seen, d, config.z_layer, config.latent_dim)
+        gradients, _, _ = self.back_through_d(enc_seen, -log_slope(enc) / n)
+        others, _, _ = self.back_through_d(gen_seen, log_slope(-gen) / n)
+        for layer, other in zip(gradients, others, strict=True):
+            for name in layer:
+                layer[name] = layer[name] + other[name]
         if config.r1:
-            _, seen = forward(self.d, x, config.leak, z_enc, config.z_layer)
-            add_slope_penalty(gradients, self.d, seen, config)
+            add_slope_penalty(gradients, self.d, enc_seen, config)
         self.d_adam.apply([self.d], [gradients])
 
-        enc, gen, seen = self.tell_apart(images, codes)
+        enc, enc_seen = self.discriminate(x, z_enc)
+        gen, gen_seen = self.discriminate(generated[:n], z)
         loss_g = -np.mean(np.log(sigmoid(gen) + EPSILON) + np.log(sigmoid(-enc) + EPSILON))
-        d = np.concatenate([log_slope(-enc), -log_slope(gen)])[:, None] / n
-        _, d_images, d_codes = backward(self.d, seen, d, config.z_layer, config.latent_dim)
-        d_generated, d_z_enc = d_images[n:], d_codes[:n]
+        _, _, d_z_enc = self.back_through_d(enc_seen, log_slope(-enc) / n)
+        _, d_generated, _ = self.back_through_d(gen_seen, -log_slope(gen) / n)
         if config.cycle:
             d_cycle = 2 * config.cycle * (generated[n:] - x) / n
             d_generated = np.concatenate([d_generated, d_cycle])

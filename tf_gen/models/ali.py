@@ -21,9 +21,9 @@ One iteration: D learns from x and z, then Q and P, together, from the same x an
 
 Three presets. `article` has the constants above. `bigan` has the larger networks of the BiGAN
 paper's permutation-invariant MNIST: two hidden layers of 1,024, leaky in Q and D; z enters D at
-the second; batch normalisation there; Adam 2e-4 with beta_1 0.5, L2 2.5e-5 on kernels, a rate that
-decays to 1 % over the second half, 400 epochs of batches of 128. `stable` is our own, what is known
-today to make ALI reconstruct, each remedy a field of `Config`:
+the second; batch normalisation there; Q bounded as the prior is; Adam 2e-4 with beta_1 0.5, L2
+2.5e-5 on kernels, a rate that decays to 1 % over the second half, 400 epochs of batches of 128.
+`stable` is our own, what is known today to make ALI reconstruct, each remedy a field of `Config`:
 
 - `cycle`: the squared error of P(Q(x)). Matched joint distributions make Q and P inverse, but D's
   gradient says little of a single x; ALICE adds such a term (Li et al., arXiv:1709.01215).
@@ -50,7 +50,8 @@ Changes from the original:
 - With batch normalisation, the averages that a network keeps for inference move whenever it sees a
   batch in training, D's therefore in both steps; what is trained moves in its own step alone.
 - The log's losses are means over the last call of up to 100 updates.
-- `bigan` starts from the article's initial weights; D normalises both kinds of pairs as one batch.
+- `bigan` starts from the article's initial weights. Its authors' code bounds Q by a sigmoid,
+  stretched to (-1, 1); here it is tanh. Unbounded, what Q gave grew to ten thousands.
 """
 
 import math
@@ -125,6 +126,7 @@ PRESETS = {
         leak=0.2,
         batch_norm="qpd",
         z_layer=2,
+        bounded=True,
         l2=2.5e-5,
         learning_rate=0.0002,
         beta_1=0.5,
@@ -365,6 +367,9 @@ class ALI(Adversarial):
 
     def tell_apart(self, x, z_enc, x_gen, z):
         """D's logits of the pairs (x, Q(x)) and (P(z), z), float32 [batch] both."""
+        if self.batch_norm == "qpd":  # each kind is a batch of its own
+            enc_logits = self.discriminator(x, z_enc, training=True)
+            return enc_logits, self.discriminator(x_gen, z, training=True)
         images, codes = tf.concat([x, x_gen], axis=0), tf.concat([z_enc, z], axis=0)
         return tf.split(self.discriminator(images, codes, training=True), 2)
 
