@@ -328,6 +328,7 @@ def test_a_run_is_measured_as_it_stands(ali_run, judge, judge_path, command, tmp
     assert state(ali_run) == before
     out = tmp_path / "runs" / "evaluate-short-step-4"
     assert [row["seed"] for row in scores(out)] == [3]
+    assert printed.splitlines()[-1].startswith(f"next: python -m tf_gen.sample {ali_run} --count")
     summary = json.loads((out / "summary.json").read_text())
     assert summary["step"] == 4
     assert summary["judge"] == {"accuracy": judge.accuracy, "seed": 0}

@@ -65,6 +65,9 @@ def measure_run(arguments):
             lines.append(f"| {name} | {value if isinstance(value, bool) else f'{value:.4g}'} |")
         summary = {"step": step, **figures}
         report(module, model_config, {model_config.seed: score}, summary, lines, judge, out)
+        if (arguments.run / "saved_model").exists():
+            flags = module.sample_flags(model_config)
+            print(f"next: python -m tf_gen.sample {shlex.quote(str(arguments.run))} {flags}")
 
 
 def measure_seeds(arguments, settings, argv):
