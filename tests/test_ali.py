@@ -17,7 +17,7 @@ CONFIGS = {
     "bigan": dataclasses.replace(ali.PRESETS["bigan"], hidden_dim=24, batch_size=16, steps=12),
     "stable": dataclasses.replace(ali.PRESETS["stable"], hidden_dim=24, batch_size=16, steps=12),
     "three layers": ali.Config(
-        hidden_dim=16, hidden_layers=3, latent_dim=5, z_layer=2, leak=0.1, r1=2.0, cycle=0.3, l2=0.1
+        hidden_dim=16, hidden_layers=3, latent_dim=5, z_layer=2, leak=0.1, cycle=0.3, l2=0.1
     ),
 }
 rng = np.random.default_rng(0)
@@ -35,16 +35,21 @@ def log_slope(logits):
     return sigmoid(logits) * sigmoid(-logits) / (sigmoid(logits) + EPSILON)
 
 
-def layers_of(network):
-    """Of each layer a dict of float64 arrays; the last layer is the linear one."""
+def variables_of(network):
+    """Of each layer a dict of its trained variables; the last layer is the linear one."""
     last = [getattr(network, name) for name in ("z", "logits", "logit") if hasattr(network, name)]
     layers = []
     for layer in (*network.hidden, *last):
         dense, norm = getattr(layer, "dense", layer), getattr(layer, "norm", None)
-        values = {"kernel": dense.kernel}
-        values |= {"gamma": norm.gamma, "beta": norm.beta} if norm else {"bias": dense.bias}
-        layers.append({name: np.float64(value) for name, value in values.items()})
+        variables = {"kernel": dense.kernel}
+        variables |= {"gamma": norm.gamma, "beta": norm.beta} if norm else {"bias": dense.bias}
+        layers.append(variables)
     return layers
+
+
+def layers_of(network):
+    """The values of `variables_of` in float64."""
+    return [{k: np.float64(v) for k, v in layer.items()} for layer in variables_of(network)]
 
 
 def forward(layers, h, leak, z=None, z_layer=0):
@@ -87,31 +92,6 @@ def backward(layers, seen, d, z_layer=0, latent_dim=0):
         if number == z_layer:
             d, d_z = d[:, :-latent_dim], d[:, -latent_dim:]
     return gradients, d, d_z
-
-
-def add_slope_penalty(gradients, layers, seen, config):
-    """Add the gradient of r1 / 2 * mean |dD/d(x, z)|^2, without batch normalisation in D.
-
-    The slopes of the units are constant almost everywhere, so the gradient of the logit is a
-    product of matrices; `up` holds its factors, and `d` goes through them in the other direction.
-    """
-    n = len(seen[0]["input"])
-    up = [np.tile(layers[-1]["kernel"].T, [n, 1])]  # gradients of the outputs of the layers
-    after = []  # of what enters their activations
-    for layer, cache in zip(layers[-2::-1], seen[-2::-1], strict=True):
-        after.insert(0, up[0] * cache["slope"])
-        inputs = after[0] @ layer["kernel"].T
-        if len(layers) - len(after) == config.z_layer:
-            inputs, slope_z = np.split(inputs, [-config.latent_dim], axis=1)
-        up.insert(0, inputs)
-    d = config.r1 / n * up[0]
-    for number, (layer, cache) in enumerate(zip(layers[:-1], seen[:-1], strict=True), 1):
-        if number == config.z_layer:
-            d = np.concatenate([d, config.r1 / n * slope_z], axis=1)
-        gradients[number - 1]["kernel"] += d.T @ after[number - 1]
-        d = d @ layer["kernel"] * cache["slope"]
-    gradients[-1]["kernel"] += d.sum(axis=0)[:, None]
-    return config.r1 / 2 * np.mean(np.sum(up[0] ** 2, 1) + np.sum(slope_z**2, 1))
 
 
 class Adam:
@@ -180,8 +160,6 @@ class Original:
         for layer, other in zip(gradients, others, strict=True):
             for name in layer:
                 layer[name] = layer[name] + other[name]
-        if config.r1:
-            add_slope_penalty(gradients, self.d, enc_seen, config)
         self.d_adam.apply([self.d], [gradients])
 
         enc, enc_seen = self.discriminate(x, z_enc)
@@ -234,22 +212,29 @@ def test_ten_updates_are_the_originals(bundled, config, compiled):
         ours = [[row["loss_d"], row["loss_g"]] for row in losses]
         np.testing.assert_allclose(ours, expected, rtol=2e-4)
         np.testing.assert_allclose([row["loss"] for row in losses], np.sum(ours, 1), rtol=1e-6)
-    for network, theirs in (
-        (model.encoder, original.q),
-        (model.decoder, original.p),
-        (model.discriminator, original.d),
+    for i, network, theirs, optimizer, adam in (
+        (0, model.encoder, original.q, model.g_optimizer, original.g_adam),
+        (1, model.decoder, original.p, model.g_optimizer, original.g_adam),
+        (0, model.discriminator, original.d, model.d_optimizer, original.d_adam),
     ):
-        for a, b in zip(layers_of(network), theirs, strict=True):
+        for j, (a, b) in enumerate(zip(variables_of(network), theirs, strict=True)):
             assert a.keys() == b.keys()
             for name in a:
-                # Adam's steps depend on the ratio of small gradients: the tolerance is in steps.
-                np.testing.assert_allclose(a[name], b[name], atol=0.1 * config.learning_rate)
-                assert np.mean(np.abs(a[name] - b[name])) < 5e-3 * config.learning_rate
+                # In steps of Adam, which where terms of a gradient cancel makes full ones of what
+                # float32 leaves of them; ten steps of the wrong sign would be 20.
+                error = np.abs(a[name] - b[name]) / config.learning_rate
+                assert np.mean(error) < 0.03
+                assert np.max(error) < 2
+                index = optimizer._get_variable_index(a[name])
+                m, v = adam.m[i, j, name], adam.v[i, j, name]
+                ours = optimizer._momentums[index], optimizer._velocities[index]
+                np.testing.assert_allclose(ours[0], m, rtol=0.01, atol=0.01 * np.max(np.abs(m)))
+                np.testing.assert_allclose(ours[1], v, rtol=0.01, atol=0.01 * np.max(v))
     for (network, number), (mean, variance) in original.moving.items():
         norm = getattr(model, network).hidden[number].norm
-        np.testing.assert_allclose(norm.moving_mean, mean, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(norm.moving_mean, mean, rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(norm.moving_variance, variance, rtol=1e-3)
-    assert len(original.moving) == {"none": 0, "qp": 2, "qpd": 3}[config.batch_norm]
+    assert len(original.moving) == 3 * config.batch_norm
     assert model.d_optimizer.iterations == model.g_optimizer.iterations == 10
 
 
@@ -272,23 +257,6 @@ def test_each_step_leaves_the_other_networks_alone(bundled, preset):
                 if name != frozen:
                     changed = zip(bits(network), old, strict=True)
                     assert not any(np.array_equal(new, previous) for new, previous in changed)
-
-
-def test_slope_penalty_is_the_slope_of_the_logit():
-    config = CONFIGS["three layers"]
-    model = ali.build(config)
-    x, z = rng.uniform(size=[3, 784]), rng.uniform(-1, 1, [3, 5])
-    layers = layers_of(model.discriminator)
-    slopes = []
-    for i in range(784 + 5):
-        step = 1e-6 * (np.arange(784 + 5) == i)
-        up, down = (
-            forward(layers, x + s * step[:784], 0.1, z + s * step[784:], 2)[0] for s in (1, -1)
-        )
-        slopes.append((up - down)[:, 0] / 2e-6)
-    images = tf.constant(x.reshape(3, 28, 28), tf.float32)
-    ours = model.squared_slope(images, tf.constant(z, tf.float32))
-    np.testing.assert_allclose(ours, np.mean(np.sum(np.square(slopes), axis=0)), rtol=1e-4)
 
 
 # ---- Losses --------------------------------------------------------------------------------------
@@ -504,15 +472,13 @@ def test_gif_shows_each_grid_of_the_log(bundled, tmp_path):
     ("settings", "words"),
     [
         ({"z_layer": 2}, "z_layer"),
-        ({"batch_norm": "all"}, "batch_norm"),
         ({"cycle": -1.0}, "cycle"),
-        ({"r1": float("nan")}, "r1"),
+        ({"l2": float("nan")}, "l2"),
         ({"final_rate": 0.0}, "final_rate"),
         ({"leak": 1.0}, "leak"),
         ({"hidden_layers": 0}, "hidden_layers"),
-        ({"batch_norm": "qp"}, "batch_norm"),
-        ({"batch_norm": "qp", "hidden_layers": 2, "batch_size": 1}, "batch_size"),
-        ({"batch_norm": "qpd", "hidden_layers": 2, "r1": 0.1}, "r1"),
+        ({"batch_norm": True}, "batch_norm"),
+        ({"batch_norm": True, "hidden_layers": 2, "batch_size": 1}, "batch_size"),
     ],
 )
 def test_bad_settings_are_refused(settings, words):

@@ -24,7 +24,7 @@ GANS = {
 ALIS = {
     "ali, article": ali.Config(),
     "ali, batch norm": ali.Config(
-        hidden_dim=9, hidden_layers=2, z_layer=2, latent_dim=5, batch_norm="qpd", bounded=True
+        hidden_dim=9, hidden_layers=2, z_layer=2, latent_dim=5, batch_norm=True, bounded=True
     ),
 }
 ANY_BATCH = {name: not name.endswith("squares") for name in GANS}  # of what `discriminate` takes

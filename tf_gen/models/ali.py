@@ -27,14 +27,14 @@ the second; batch normalisation there; Q bounded as the prior is; Adam 2e-4 with
 
 - `cycle`: the squared error of P(Q(x)). Matched joint distributions make Q and P inverse, but D's
   gradient says little of a single x; ALICE adds such a term (Li et al., arXiv:1709.01215).
-- `bounded`: Q ends in tanh. Else D tells a pair by a z outside of the prior's cube, whatever its x.
 - `latent_dim` 20: the fewer dimensions the cube of the prior has, the less of it is empty of codes
   of images, where the cycle teaches P nothing.
-- `batch_norm` in Q and P keeps the scale of what their second layer sees while D changes what it
-  wants of them.
+- `bounded`: Q ends in tanh. Else D tells a pair by a z outside of the cube, whatever its x, or Q
+  drowns the x in D's batch normalisation by enormous z.
+- `batch_norm` in all three networks: D sees a batch of one kind of pairs as a whole, and P cannot
+  collapse without being seen.
 - `leak`: Q and P learn through D's gradient, which relu cuts off wherever a unit of D is off.
-- `r1`: a penalty on D's slope at the data takes away what drives the networks around the
-  equilibrium (Mescheder et al., arXiv:1801.04406).
+- `z_layer` 2 and `l2` are those of `bigan`.
 - `beta_1` 0.5 spares Adam the memory of where the other networks were (Radford et al.,
   arXiv:1511.06434), and `final_rate` 0.01 lets what is left of the circling die out.
 - `hidden_dim` 512 in two `hidden_layers`, `batch_size` 64: what two cores train within half an
@@ -72,11 +72,10 @@ class Config:
     hidden_layers: int = 1  # hidden layers of each network
     latent_dim: int = 64  # length of z
     leak: float = 0.0  # slope of the units of Q and D below 0; 0 for relu, as in P
-    batch_norm: str = "none"  # of all hidden layers but the first: none, qp (of Q and P) or qpd
+    batch_norm: bool = False  # normalise each batch in all hidden layers but the first
     z_layer: int = 1  # the hidden layer of D that z enters
     bounded: bool = False  # let Q end in tanh, so that its z are as bounded as the prior's
     cycle: float = 0.0  # weight of the squared error of P(Q(x)), summed over the pixels
-    r1: float = 0.0  # weight of half the squared slope of D's logit at (x, Q(x))
     l2: float = 0.0  # weight of half the squared kernels in all losses
     learning_rate: float = 0.001  # of both Adams
     beta_1: float = 0.9  # of Adam's mean of gradients
@@ -93,17 +92,13 @@ class Config:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.z_layer > self.hidden_layers:
             raise ValueError(f"z_layer must be at most hidden_layers, not {self.z_layer}")
-        if self.batch_norm not in ("none", "qp", "qpd"):
-            raise ValueError("batch_norm must be one of none, qp, qpd")
-        if self.batch_norm != "none" and self.hidden_layers < 2:
+        if self.batch_norm and self.hidden_layers < 2:
             raise ValueError("batch_norm needs a second hidden layer; hidden_layers is 1")
-        if self.batch_norm != "none" and self.batch_size < 2:
+        if self.batch_norm and self.batch_size < 2:
             raise ValueError("batch_size must be at least 2 with batch_norm, not 1")
-        if self.batch_norm == "qpd" and self.r1:  # one image's slope would depend on the others
-            raise ValueError("r1 must be 0 with batch_norm qpd")
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
-        for name in ("cycle", "r1", "l2"):
+        for name in ("cycle", "l2"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
         for name in ("leak", "beta_1"):
@@ -124,7 +119,7 @@ PRESETS = {
         hidden_layers=2,
         latent_dim=50,
         leak=0.2,
-        batch_norm="qpd",
+        batch_norm=True,
         z_layer=2,
         bounded=True,
         l2=2.5e-5,
@@ -139,15 +134,16 @@ PRESETS = {
         hidden_layers=2,
         latent_dim=20,
         leak=0.2,
-        batch_norm="qp",
+        batch_norm=True,
+        z_layer=2,
         bounded=True,
         cycle=0.02,
-        r1=0.3,
+        l2=2.5e-5,
         learning_rate=0.0005,
         beta_1=0.5,
         final_rate=0.01,
         batch_size=64,
-        steps=60_000,
+        steps=90_000,
     ),
 }
 NEEDS_IMAGES = True
@@ -272,11 +268,10 @@ class ALI(Adversarial):
         hidden_layers=1,
         latent_dim=64,
         leak=0.0,
-        batch_norm="none",
+        batch_norm=False,
         z_layer=1,
         bounded=False,
         cycle=0.0,
-        r1=0.0,
         l2=0.0,
         seed=0,
         **kwargs,
@@ -290,15 +285,13 @@ class ALI(Adversarial):
         self.z_layer = z_layer
         self.bounded = bounded
         self.cycle = cycle
-        self.r1 = r1
         self.l2 = l2
         self.seed = seed
         draws = keras.random.SeedGenerator(seed)  # one, so that no two variables are alike
-        qp, d = batch_norm != "none", batch_norm == "qpd"
         sizes = hidden_dim, hidden_layers
-        self.encoder = Encoder(*sizes, latent_dim, leak, qp, bounded, draws)
-        self.decoder = Decoder(*sizes, qp, draws)
-        self.discriminator = Discriminator(*sizes, leak, d, z_layer, draws)
+        self.encoder = Encoder(*sizes, latent_dim, leak, batch_norm, bounded, draws)
+        self.decoder = Decoder(*sizes, batch_norm, draws)
+        self.discriminator = Discriminator(*sizes, leak, batch_norm, z_layer, draws)
         images, z = tf.zeros([1, 28, 28]), tf.zeros([1, latent_dim])
         self.discriminator(images, z)  # creates the variables
         self(images)
@@ -367,7 +360,7 @@ class ALI(Adversarial):
 
     def tell_apart(self, x, z_enc, x_gen, z):
         """D's logits of the pairs (x, Q(x)) and (P(z), z), float32 [batch] both."""
-        if self.batch_norm == "qpd":  # each kind is a batch of its own
+        if self.batch_norm:  # each kind is a batch of its own
             enc_logits = self.discriminator(x, z_enc, training=True)
             return enc_logits, self.discriminator(x_gen, z, training=True)
         images, codes = tf.concat([x, x_gen], axis=0), tf.concat([z_enc, z], axis=0)
@@ -380,19 +373,8 @@ class ALI(Adversarial):
             loss = loss_d
             if self.l2:
                 loss += self.l2 / 2 * squares(self.d_variables)
-            if self.r1:
-                loss += self.r1 / 2 * self.squared_slope(x, z_enc)
         self.d_optimizer.apply(tape.gradient(loss, self.d_variables), self.d_variables)
         return loss_d
-
-    def squared_slope(self, x, z):
-        """Mean over the batch of the squared gradient of D's logit with respect to x and z: []."""
-        with tf.GradientTape() as tape:
-            tape.watch([x, z])
-            logits = self.discriminator(x, z, training=True)
-        slope_x, slope_z = tape.gradient(logits, [x, z])
-        squared = tf.reduce_sum(slope_x**2, axis=[1, 2]) + tf.reduce_sum(slope_z**2, axis=1)
-        return tf.reduce_mean(squared)
 
     def signatures(self):
         """What the SavedModel offers: name -> (function, its inputs); the first is the default."""
@@ -435,7 +417,6 @@ class ALI(Adversarial):
             "z_layer": self.z_layer,
             "bounded": self.bounded,
             "cycle": self.cycle,
-            "r1": self.r1,
             "l2": self.l2,
             "seed": self.seed,
         }
@@ -479,7 +460,6 @@ def build(config):
         config.z_layer,
         config.bounded,
         config.cycle,
-        config.r1,
         config.l2,
         config.seed,
     )
