@@ -519,7 +519,8 @@ def test_export_refuses_what_is_there(command, tmp_path):
         ({"model": "no-such-model", "config": {}}, "config.json"),
         ({"model": "vae", "config": {"no_such_field": 1}}, "config.json"),
         ({"model": "vae", "config": {"hidden_dim": 0}}, "config.json"),
-        ({"model": "vae", "config": {"hidden_dim": 8}}, "no usable checkpoint"),
+        ({"model": "vae", "config": {"hidden_dim": 8}, "data": None}, "config.json"),
+        ({"model": "vae", "config": {}, "data": {"sha256": ""}}, "no usable checkpoint"),
     ],
 )
 def test_export_of_what_is_no_run(command, tmp_path, settings, words):
