@@ -242,7 +242,6 @@ def test_usage_errors_are_one_line_and_status_2(command, tmp_path, monkeypatch, 
     ("arguments", "figure"),
     [
         (["tiny_gan", "--batch-size", "4"], "w1"),
-        (["vae", "--data", "bundled", "--hidden-dim", "8"], "held_out_loss"),
         (["ali", "--data", "bundled", "--hidden-dim", "8"], "reconstruction_relative"),
     ],
 )
