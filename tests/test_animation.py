@@ -289,6 +289,7 @@ def test_animation_asked_for_after_the_last_step(command, tmp_path, monkeypatch)
     assert "Traceback" not in err
 
 
+@pytest.mark.slow  # a dozen programs to compile
 def test_odd_intervals_say_nothing_on_stderr(process):
     arguments = ["--steps", "28", "--log-every", "10", "--anim-every", "7", "--anim-path", "a.gif"]
     result = process("-m", "tf_gen.train", "gaussian_gan", *arguments)
