@@ -63,7 +63,7 @@ class Judge:
         self._look = keras.Model(self.classifier.inputs, [features.output, logits.output])
         right = self.look(self.held_out_images)[1].argmax(axis=1) == source.held_out_labels
         self.accuracy = float(np.mean(right))
-        doubt = "" if self.accuracy >= GOOD_JUDGE else "; too few to rely on what it says of digits"
+        doubt = "" if self.accuracy >= GOOD_JUDGE else "; too few to rely on what it says"
         print(f"judge: {path}, right on {self.accuracy:.2%} of the held-out images{doubt}")
 
     def look(self, images):

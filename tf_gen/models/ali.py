@@ -327,7 +327,7 @@ class ALI(Adversarial):
             batch: see `batches`.
 
         Returns:
-            float32 [] each: `loss_d` and `loss_g`, without penalties and cycle term, before each
+            float32 [] each: `loss_d` and `loss_g`, without L2 and cycle term, before each
             network's step, and `loss`, their sum.
         """
         x, z = tf.cast(batch["images"], tf.float32) / 255, batch["z"]
