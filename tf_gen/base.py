@@ -53,6 +53,35 @@ class Generative(keras.Model):
             mean.update_state(losses[mean.name], sample_weight=count)
         return losses
 
+    def train_lines(self, batches, lines):
+        """The updates before each of some lines of the log: what `tf_gen.train` compiles.
+
+        Where a line comes every few updates, it would take longer to come back to Python for each
+        of them than to train.
+
+        Args:
+            batches: structure of tensors [lines * K, ...], K batches for each line.
+            lines: Python int.
+
+        Returns:
+            dict of float32 [lines], the means over the K updates before each line; and float32
+            [lines, ...], what `observe` gave at each line.
+        """
+
+        def line(part):
+            losses, _ = repeat(self.update, part, self.losses_reported)
+            return losses, self.observe()
+
+        parts = tf.nest.map_structure(
+            lambda stack: tf.reshape(stack, [lines, -1, *stack.shape[1:]]), batches
+        )
+        signature = dict.fromkeys(self.losses_reported, tf.float32), tf.float32
+        return tf.map_fn(line, parts, fn_output_signature=signature)
+
+    def observe(self):
+        """What a line of the log needs of the model as it is then; float32, any shape."""
+        return tf.zeros([])
+
     @property
     def state(self):
         """All variables that training changes: the weights, then the optimisers' variables."""

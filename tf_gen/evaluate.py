@@ -217,7 +217,7 @@ def train_seeds(module, model_config, source, judge, directory, seeds):
     missing = [seed for seed, score in enumerate(scores) if score is None]
     if missing:
         model = module.build(model_config)
-        program = tf.function(model.train_step, jit_compile=True)
+        program = tf.function(model.train_lines, jit_compile=True)
     begin = told = time.monotonic()
     for done, seed in enumerate(tqdm(missing, unit="seed", disable=None)):
         seed_config = dataclasses.replace(model_config, seed=seed)
@@ -247,7 +247,7 @@ def read_score(path):
 
 
 def train_seed(module, model_config, source, judge, model, program):
-    """Train `model` anew with `program`, its compiled `train_step`; return its score."""
+    """Train `model` anew with `program`, its compiled `train_lines`; return its score."""
     from tqdm import tqdm
 
     from tf_gen import train
@@ -261,11 +261,11 @@ def train_seed(module, model_config, source, judge, model, program):
     step, total = 0, model_config.steps
     begin = told = time.monotonic()
     bar = tqdm(total=total, unit="update", leave=False, delay=10, disable=None)
-    for size, stack in train.calls(module, schedule, source, start=0):
-        losses = program(stack)
-        finite = finite and all(math.isfinite(float(value)) for value in losses.values())
-        step += size
-        bar.update(size)
+    for lines, size, stack in train.calls(module, schedule, source, start=0):
+        losses, seen = program(stack, lines)
+        finite = finite and all(math.isfinite(float(value[-1])) for value in losses.values())
+        step += lines * size
+        bar.update(lines * size)
         now = time.monotonic()
         if bar.disable and now - told >= 10:
             left = tqdm.format_interval((now - begin) / step * (total - step))
@@ -273,7 +273,8 @@ def train_seed(module, model_config, source, judge, model, program):
             told = now
         if not limits or step % model_config.log_every:
             continue
-        if train.close_enough(module.measure(model, model_config, source), limits):
+        measured = module.measure(model, model_config, source, seen[-1].numpy())
+        if train.close_enough(measured, limits):
             break
     bar.close()
     score = module.score(model, model_config, judge)

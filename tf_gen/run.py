@@ -136,9 +136,9 @@ class RunDirectory:
             self.history.unlink(missing_ok=True)
         return step, snapshots, warnings
 
-    def log(self, row):
-        """Append the dict `row` to history.csv."""
-        _write_rows(self.history, [row], header=not self.history.exists())
+    def log(self, rows):
+        """Append dicts to history.csv."""
+        _write_rows(self.history, rows, header=not self.history.exists())
 
     def read_history(self):
         """All whole rows of history.csv, each a dict of strings."""

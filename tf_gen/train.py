@@ -17,7 +17,10 @@ from pathlib import Path
 from tf_gen import cli, config
 from tf_gen.models import NAMES, load
 
-UPDATES_PER_CALL = 100  # at most; one call from Python into TensorFlow serves them all
+# At most, in one call from Python into TensorFlow. With images (True) an update takes a millisecond
+# or more, else some microseconds, a twentieth of what a call costs.
+UPDATES_PER_CALL = {False: 1000, True: 100}
+SECONDS_BETWEEN_CHECKPOINTS = 1.0  # at least, unless asked for more
 ANIMATIONS = (".gif", ".webp", ".mp4")
 SAMPLES_IN_TENSORBOARD = 20  # pictures a run, as to draw one takes longer than to write a number
 
@@ -112,10 +115,9 @@ def parse(argv):
         flags.add_argument(
             "--checkpoint-every",
             type=int,
-            default=1000,
             metavar="INT",
-            help="updates between two checkpoints (default: 1000); they are written at the end "
-            f"of a call of up to {UPDATES_PER_CALL} updates",
+            help="updates between two checkpoints (default: 1000, but a second apart at least); "
+            f"they are written at the end of a call of up to {UPDATES_PER_CALL[source.needs_images]} updates",
         )
         flags.add_argument(
             "--anim-path",
@@ -186,55 +188,70 @@ def train(model, module, model_config, source, directory, start, snapshots, argu
     history = directory.read_history()
     if history and int(history[-1]["step"]) == start and close_enough(history[-1], limits):
         return
-    program = tf.function(model.train_step, jit_compile=True)
+    program = tf.function(model.train_lines, jit_compile=True)
     total, log_every = model_config.steps, model_config.log_every
     anim_every = (arguments.anim_every or log_every) if arguments.anim_path else None
     writer = None
     if arguments.tensorboard:
         writer = tf.summary.create_file_writer(str(arguments.tensorboard))
+    checkpoint_every = arguments.checkpoint_every or 1000
+    pause = 0.0 if arguments.checkpoint_every else SECONDS_BETWEEN_CHECKPOINTS
     step = saved = drawn = start
+    saved_at = time.monotonic()
     rare = max(log_every, total // SAMPLES_IN_TENSORBOARD)
     began = told = None  # time and step of the first line of the log; time of the last estimate
     updates, seconds = 0, 0.0  # since the last line of the log
     stop, done = StopRequest(), False
     bar = tqdm(total=total, initial=start, unit="update", disable=not sys.stderr.isatty())
     with stop, bar:
-        for size, stack in calls(module, model_config, source, start, anim_every):
+        for lines, size, stack in calls(module, model_config, source, start, anim_every):
             if writer and step == start:
                 with writer.as_default():
-                    tf.summary.graph(program.get_concrete_function(stack).graph)
+                    tf.summary.graph(program.get_concrete_function(stack, lines).graph)
             before = time.monotonic()
-            losses = {name: float(value) for name, value in program(stack).items()}
+            losses, seen = tf.nest.map_structure(lambda t: t.numpy(), program(stack, lines))
             seconds += time.monotonic() - before
-            step, updates = step + size, updates + size
-            bar.update(size)
-            check_finite(losses, step, directory)
-            if step % log_every == 0 or step == total:
-                row = {"step": step, **losses, **module.measure(model, model_config, source)}
-                check_finite(row, step, directory)
-                row["updates_per_second"] = round(updates / seconds, 1)
+            updates += lines * size
+            rows = []
+            try:
+                for line in range(lines):
+                    step += size
+                    row = {name: float(values[line]) for name, values in losses.items()}
+                    check_finite(row, step, directory)
+                    if step % log_every == 0 or step == total:
+                        measured = module.measure(model, model_config, source, seen[line])
+                        row = {"step": step, **row, **measured}
+                        check_finite(row, step, directory)
+                        row["updates_per_second"] = round(updates / seconds, 1)
+                        rows.append(row)
+            finally:
+                if rows:
+                    directory.log(rows)
+                    bar.write("\n".join(module.LOG_LINE.format(**row) for row in rows))
+            bar.update(lines * size)
+            if rows:
                 updates, seconds = 0, 0.0
-                directory.log(row)
                 done = close_enough(row, limits)
                 if writer:
-                    write_scalars(writer, row)
+                    for row in rows:
+                        write_scalars(writer, row)
                     if step // rare > drawn // rare or step == total or done:
                         write_samples(writer, module, model, model_config, step)
                         drawn = step
-                bar.write(module.LOG_LINE.format(**row))
                 module.draw_progress(model, directory.pictures, step)
             if anim_every and (step % anim_every == 0 or step == total or done):
                 snapshots.append({**module.snapshot(model, model_config), "step": step})
-            every = arguments.checkpoint_every
-            if step // every > saved // every or step == total or done or stop.requested:
+            due = step // checkpoint_every > saved // checkpoint_every
+            due = due and time.monotonic() - saved_at >= pause
+            if due or step == total or done or stop.requested:
                 weights = {v.path: float(tf.reduce_sum(v)) for v in model.trainable_variables}
                 check_finite(weights, step, directory)
                 directory.save(model, step, snapshots)
-                saved = step
+                saved, saved_at = step, time.monotonic()
             if stop.requested:
                 raise stop.requested
             now = time.monotonic()
-            if step % log_every == 0 and began is None:  # all is compiled now
+            if rows and began is None:  # all is compiled now
                 began, told = (now, step), now
             elif bar.disable and began and now - told >= 10:
                 left = (now - began[0]) / (step - began[1]) * (total - step)
@@ -252,31 +269,53 @@ def close_enough(row, limits):
 
 
 def calls(module, model_config, source, start, anim_every=None):
-    """Yield, from step `start` to the last: how many updates to do now, their stacked batches."""
-    total = model_config.steps
-    intervals = [model_config.log_every, anim_every or model_config.log_every]
+    """What to do in each call from step `start` to the last.
+
+    Where several lines of the log fit into a call, and nothing but `observe` looks at the model on
+    the way, they do.
+
+    Yields:
+        How many lines of the log, how many updates before each, and their batches, stacked.
+    """
+    total, log_every = model_config.steps, model_config.log_every
+    intervals = [log_every, anim_every or log_every]
+    at_most = UPDATES_PER_CALL[module.NEEDS_IMAGES]
+    several = 1
+    if not (module.NEEDS_IMAGES or anim_every or module.stop_at(model_config)):
+        several = max(1, even(total // log_every, at_most // log_every))
 
     def sizes():
         step = start
         while step < total:
+            if several > 1 and step % log_every == 0 and total - step >= log_every:
+                lines = min(several, (total - step) // log_every)
+                yield lines, log_every
+                step += lines * log_every
+                continue
             # A function of the step alone, so that a resumed run makes the same calls; and few
             # different sizes, since XLA compiles the program anew for each: even ones, or powers of
             # two where the two intervals make gaps of many lengths.
             begin = max(step - step % interval for interval in intervals)
             end = min(total, *(step - step % interval + interval for interval in intervals))
-            size = math.ceil((end - begin) / math.ceil((end - begin) / UPDATES_PER_CALL))
-            size = min(size, end - step)
+            size = min(even(end - begin, at_most), end - step)
             if max(intervals) % min(intervals):
-                size = 1 << (min(size, UPDATES_PER_CALL).bit_length() - 1)
-            yield size
+                size = 1 << (min(size, at_most).bit_length() - 1)
+            yield 1, size
             step += size
 
     all_sizes, step = sizes(), start
     while some := list(itertools.islice(all_sizes, 10_000)):  # not all: a run may be very long
-        batches = module.batches(model_config, source, start=step).batch(max(some))
-        stacks = batches.rebatch(some).take(len(some)).prefetch(1)
-        yield from zip(some, stacks, strict=True)
-        step += sum(some)
+        counts = [lines * size for lines, size in some]
+        batches = module.batches(model_config, source, start=step).batch(max(counts))
+        stacks = batches.rebatch(counts).take(len(counts)).prefetch(1)
+        for (lines, size), stack in zip(some, stacks, strict=True):
+            yield lines, size, stack
+        step += sum(counts)
+
+
+def even(count, at_most):
+    """The size of the largest of the fewest parts, as equal as can be, of at most `at_most`."""
+    return math.ceil(count / max(1, math.ceil(count / max(1, at_most))))
 
 
 def check_finite(values, step, directory):

@@ -10,8 +10,10 @@ A model file is the whole recipe of one article. It defines
     batches(config, source, start=0)
                           endless tf.data.Dataset; element k holds all, data and noise, that
                           update start + k consumes, as a function of (config.seed, start + k)
-    measure(model, config, source)
-                          dict of floats for each line of the log
+    measure(model, config, source, seen)
+                          dict of floats for each line of the log; `seen` is what `model.observe`
+                          gave at that line, as an array. The model itself is as it was at that line
+                          only if NEEDS_IMAGES
     stop_at(config)       dict of columns of the log to values at or below which a run may end early
     score(model, config, judge)
                           what `tf_gen.evaluate` tells of a trained model: dict of floats, bools

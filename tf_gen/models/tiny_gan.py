@@ -31,8 +31,8 @@ Changes from the original:
 - PyTorch's Adam adds epsilon after the correction of the bias, Keras before. With 1e-8 the steps
   are the same but where gradients are as small as 1e-6.
 - The original's log shows the statistics of the last batches; here they are those of 10,000 real
-  and 10,000 generated points drawn at each line, which jump less, and the losses are means over the
-  last call of up to 100 epochs.
+  points, the same ones at each line, and of G at 1,000 evenly spaced z, which jump less, and the
+  losses are means over up to 1,000 epochs before the line.
 - A standard deviation among the moments is at least 1e-6; below, the original's gradient is NaN.
 """
 
@@ -238,6 +238,10 @@ class TinyGAN(Adversarial):
         """I: draw z ~ U(0, 1), float32 [count, 1] from int32 [] and int32 [2]."""
         return tf.random.stateless_uniform([count, 1], seed, alg="philox")
 
+    def observe(self):
+        """G at 1,000 evenly spaced z, which stand for U(0, 1) without its noise: float32 [1000]."""
+        return self.generate((tf.range(1000, dtype=tf.float32) + 0.5) / 1000)
+
     def update(self, batch):
         """One epoch of the article: `d_steps` updates of D, then `g_steps` of G.
 
@@ -354,8 +358,9 @@ def batches(config, source=None, start=0):
         start: Python int, the epoch to begin with.
     """
 
-    def block(index):
-        seeds = tf.random.split(data.noise_seed(index, config.seed), 3, alg="philox")
+    def block(steps):
+        seed = data.noise_seed(steps[0] // data.BLOCK, config.seed)
+        seeds = tf.random.split(seed, 3, alg="philox")
         d_shape = [data.BLOCK, config.d_steps, config.batch_size]
         g_shape = [data.BLOCK, config.g_steps, config.batch_size]
         return {
@@ -377,17 +382,10 @@ def generate(model):
     return model.decode(model.prior(gaussian.POINTS, [0, 0])).numpy()[:, 0]
 
 
-def measure(model, config, source=None):
-    """Four moments of 10,000 generated and 10,000 real points, drawn anew at each step."""
-    root = tf.constant([config.seed, -1], tf.int64)  # apart from the seeds of `batches`
-    seed = tf.random.fold_in(root, model.g_optimizer.iterations, alg="philox")
-    z_seed, x_seed = tf.random.split(seed, 2, alg="philox")
-    x = tf.random.stateless_normal(
-        [gaussian.POINTS], x_seed, config.data_mean, config.data_std, alg="philox"
-    )
-    real = {f"real_{name}": value for name, value in gaussian.moments(x).items()}
-    generated = model.decode(model.prior(gaussian.POINTS, z_seed))
-    return {**gaussian.moments(generated[:, 0]), **real}
+def measure(model, config, source, seen):
+    """Four moments of what `observe` gave, and of 10,000 real points, the same ones each time."""
+    real = gaussian.real_moments(config)
+    return {**gaussian.moments(seen), **{f"real_{name}": value for name, value in real.items()}}
 
 
 def stop_at(config):

@@ -1,0 +1,87 @@
+"""What is compared: four systems with the articles' sizes, from the same weights and batches."""
+
+import contextlib
+import dataclasses
+import io
+import pickle
+
+from tf_gen import cli, train
+
+CHECKED = 10  # updates whose losses must agree before time is taken
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One system.
+
+    Attributes:
+        title: in the table.
+        arguments: of `tf_gen.train`, the model's name first.
+        losses: those that all implementations return, in this order.
+        batches: how many lie in memory for the others; a run of theirs uses each once.
+        steps: updates of the `train` command that is timed; the first tenth is not.
+    """
+
+    title: str
+    arguments: tuple
+    losses: tuple
+    batches: int
+    steps: int
+
+    @property
+    def name(self):
+        return self.arguments[0]
+
+
+CASES = [
+    Case(
+        "gaussian_gan, listing with minibatch discrimination",
+        ("gaussian_gan", "--preset", "listing", "--minibatch"),
+        ("loss_d", "loss_g"),
+        batches=5_000,
+        steps=20_000,
+    ),
+    Case("tiny_gan", ("tiny_gan",), ("loss_d", "loss_g"), batches=5_000, steps=20_000),
+    Case("ali", ("ali",), ("loss_d", "loss_g"), batches=500, steps=10_000),
+    Case("vae", ("vae",), ("loss",), batches=250, steps=5_000),
+]
+
+
+def prepare(case, data_spec, path):
+    """Write to `path` what the others start from, a dict:
+
+    `weights`, a list of float32 arrays, kernel before bias, for each optimiser: `d` and `g`, or
+    `w`; `batches`, a dict of float32 arrays [case.batches, ...], in which images are flat and
+    pixels from 0 to 1; `losses`, floats [CHECKED, losses], those of `update` in tf_gen.
+    """
+    _, settings = train.parse(list(case.arguments))
+    cli.import_tensorflow()
+    import numpy as np
+
+    from tf_gen import data
+    from tf_gen.models import load
+
+    module = load(case.name)
+    config = module.Config(**settings)
+    source = None
+    if module.NEEDS_IMAGES:
+        with contextlib.redirect_stdout(io.StringIO()):
+            source = data.load(data_spec)
+    model = module.build(config)
+    batches = module.batches(config, source)
+    stack = next(batches.batch(case.batches).as_numpy_iterator())
+    if module.NEEDS_IMAGES:
+        images = stack["images"].reshape(case.batches, config.batch_size, -1)
+        stack["images"] = np.float32(images) / 255
+    groups = {"d": "d_variables", "g": "g_variables"}
+    if not hasattr(model, "d_variables"):
+        groups = {"w": "trainable_variables"}
+    weights = {key: [v.numpy() for v in getattr(model, name)] for key, name in groups.items()}
+    losses = []
+    for batch in batches.take(CHECKED):
+        found = model.update(batch)
+        if "loss_d_real" in found:
+            found["loss_d"] = found["loss_d_real"] + found["loss_d_generated"]
+        losses.append([float(found[name]) for name in case.losses])
+    with open(path, "wb") as file:
+        pickle.dump({"weights": weights, "batches": stack, "losses": losses}, file)
