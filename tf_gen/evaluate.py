@@ -217,7 +217,7 @@ def train_seeds(module, model_config, source, judge, directory, seeds):
     missing = [seed for seed, score in enumerate(scores) if score is None]
     if missing:
         model = module.build(model_config)
-        program = tf.function(model.train_lines, jit_compile=True)
+        program = tf.function(model.train_lines, jit_compile=True, autograph=False)
     begin = told = time.monotonic()
     for done, seed in enumerate(tqdm(missing, unit="seed", disable=None)):
         seed_config = dataclasses.replace(model_config, seed=seed)

@@ -20,7 +20,7 @@ from tf_gen.models import NAMES, load
 # At most, in one call from Python into TensorFlow. With images (True) an update takes a millisecond
 # or more, else some microseconds, a twentieth of what a call costs.
 UPDATES_PER_CALL = {False: 1000, True: 100}
-SECONDS_BETWEEN_CHECKPOINTS = 1.0  # at least, unless asked for more
+SECONDS_BETWEEN_CHECKPOINTS = 5.0  # at least, unless asked for more
 ANIMATIONS = (".gif", ".webp", ".mp4")
 SAMPLES_IN_TENSORBOARD = 20  # pictures a run, as to draw one takes longer than to write a number
 
@@ -116,8 +116,8 @@ def parse(argv):
             "--checkpoint-every",
             type=int,
             metavar="INT",
-            help="updates between two checkpoints (default: 1000, but a second apart at least); "
-            f"they are written at the end of a call of up to {UPDATES_PER_CALL[source.needs_images]} updates",
+            help="updates between two checkpoints (default: 1000, but 5 seconds apart "
+            f"at least); they are written at the end of a call of up to {UPDATES_PER_CALL[source.needs_images]} updates",
         )
         flags.add_argument(
             "--anim-path",
@@ -188,7 +188,8 @@ def train(model, module, model_config, source, directory, start, snapshots, argu
     history = directory.read_history()
     if history and int(history[-1]["step"]) == start and close_enough(history[-1], limits):
         return
-    program = tf.function(model.train_lines, jit_compile=True)
+    # Nothing in it needs AutoGraph, which would take a second.
+    program = tf.function(model.train_lines, jit_compile=True, autograph=False)
     total, log_every = model_config.steps, model_config.log_every
     anim_every = (arguments.anim_every or log_every) if arguments.anim_path else None
     writer = None

@@ -507,7 +507,7 @@ def batches(config, source, start=0):
 
     def block(steps):
         rows = data.examples_at(steps, config.batch_size, len(images), config.seed)
-        z = tf.map_fn(noise, steps, fn_output_signature=tf.float32)
+        z = tf.map_fn(noise, steps, fn_output_signature=tf.float32, parallel_iterations=1)
         return {"images": tf.gather(images, rows), "z": z}
 
     return data.in_blocks(block, start)

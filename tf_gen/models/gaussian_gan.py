@@ -329,8 +329,9 @@ class GaussianGAN(Adversarial):
         return self.discriminate(x)
 
     def observe(self):
-        """G at 1,000 points from -8 to 8, which stand for the article's 10,000: float32 [1000]."""
-        return self.decode(tf.linspace(-NOISE_RANGE, NOISE_RANGE, 1000)[:, None])[:, 0]
+        """G in the middle of 500 parts of [-8, 8], for the article's 10,000 points: float32 [500]."""
+        middles = (tf.range(500, dtype=tf.float32) + 0.5) / 500
+        return self.decode(NOISE_RANGE * (2 * middles - 1)[:, None])[:, 0]
 
     def prior(self, count, seed):
         """The article's noise, float32 [count, 1] from int32 [] and int32 [2].

@@ -1,0 +1,41 @@
+"""Runs one implementation of one system in a process of its own; started by `__main__`.
+
+It prints a line `@ready DEVIATION`, the largest relative one of its first losses from tf_gen's.
+Then, for each line `go SECONDS` that it reads, it trains for about so long and prints `@time` and
+the microseconds of an update.
+"""
+
+import importlib
+import pickle
+import sys
+import time
+
+import numpy as np
+
+TOLERANCE = 1e-3  # relative, of the losses of the first updates
+
+
+def main(module, variant, name, path):
+    with open(path, "rb") as file:
+        content = pickle.load(file)
+    make = getattr(importlib.import_module(f"tests.benchmarks.{module}"), name)
+    arguments = {"compiled": variant == "compiled"} if module == "pytorch" else {}
+    run = make(content["weights"], content["batches"], **arguments)
+    found = np.array([run(k, 1) for k in range(len(content["losses"]))])
+    deviation = np.max(np.abs(found / content["losses"] - 1))
+    if not deviation <= TOLERANCE:
+        sys.exit(f"{module} {name}: losses {found.tolist()} instead of {content['losses']}")
+    count = len(next(iter(content["batches"].values())))
+    run(0, count)
+    print(f"@ready {deviation:.1e}", flush=True)
+    for line in sys.stdin:
+        seconds = float(line.split()[1])
+        updates, begin = 0, time.perf_counter()
+        while time.perf_counter() - begin < seconds:
+            run(0, count)
+            updates += count
+        print(f"@time {(time.perf_counter() - begin) / updates * 1e6}", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
