@@ -132,6 +132,22 @@ def test_many_updates_in_one_program_are_single_ones_to_the_bit(model_file, sour
 
 
 @pytest.mark.parametrize("model_file", [(name, "article") for name in NAMES], indirect=True)
+def test_lines_of_the_log_in_one_program_change_no_bit(model_file, source):
+    module, settings = model_file
+    a, b = module.build(settings), module.build(settings)
+    stack = stacked(module, settings, source, 6)
+    losses, seen = tf.function(a.train_lines, jit_compile=True, autograph=False)(stack, 3)
+    assert all(values.shape == (3,) for values in losses.values())
+    program = tf.function(b.train_step, jit_compile=True)
+    for line in range(3):
+        part = {key: value[2 * line : 2 * line + 2] for key, value in stack.items()}
+        for name, value in program(part).items():
+            np.testing.assert_allclose(losses[name][line], value, rtol=1e-5)
+        np.testing.assert_allclose(seen[line], b.observe(), rtol=1e-5, atol=1e-6)
+    assert same(state(a), state(b))
+
+
+@pytest.mark.parametrize("model_file", [(name, "article") for name in NAMES], indirect=True)
 def test_fit_makes_the_same_updates(model_file, source):
     module, settings = model_file
     a, b = module.build(settings), module.build(settings)
@@ -193,7 +209,8 @@ def test_what_is_logged_and_drawn(model_file, source, tmp_path):
     module, settings = model_file
     model = module.build(settings)
     losses = dict.fromkeys(model.losses_reported, 1.5)
-    row = {"step": 1000, **losses, **module.measure(model, settings, source)}
+    seen = model.observe().numpy()
+    row = {"step": 1000, **losses, **module.measure(model, settings, source, seen)}
     assert all(isinstance(value, float | int) for value in row.values())
     row["updates_per_second"] = 1.5
     assert set(module.stop_at(settings)) <= set(row)

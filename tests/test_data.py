@@ -50,6 +50,24 @@ def test_orders_are_uncorrelated(count):
             assert correlation(order, other) < 5
 
 
+def test_many_updates_at_once_use_the_same_examples():
+    steps = tf.range(40, 60, dtype=tf.int64)
+    block = data.examples_at(steps, 7, 50, 3)
+    assert block.shape == (20, 7)
+    np.testing.assert_array_equal(np.ravel(block), stream(7, 50, 3, range(40, 60)))
+
+
+def test_blocks_begin_anywhere():
+    def block(steps):
+        assert steps.shape == (data.BLOCK,)
+        return {"step": steps, "square": steps**2}
+
+    for start in (0, 1, 99, 100, 250):
+        rows = list(data.in_blocks(block, start).take(120).as_numpy_iterator())
+        assert [row["step"] for row in rows] == list(range(start, start + 120))
+        assert all(row["square"] == row["step"] ** 2 for row in rows)
+
+
 def test_noise_seeds_differ():
     seeds = {
         tuple(data.noise_seed(tf.constant(step, tf.int64), seed).numpy())

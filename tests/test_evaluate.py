@@ -427,6 +427,17 @@ def test_real_points_are_draws_of_the_data():
     assert gaussian.wasserstein_1(real, CONFIG) == 0
 
 
+@pytest.mark.parametrize("n", [500, 10_000])
+def test_wasserstein_distance_is_scipys(n):
+    real = gaussian.real_points(CONFIG)
+    for mean, std in [(-3, 0.7), (-3, 0), (-2.9, 0.6), (-3.5, 2), (40, 0.01)]:
+        x = np.random.default_rng(n).normal(mean, std, n)
+        exact = stats.wasserstein_distance(x, real)
+        error = 0.7e-3 if n == 500 else 1e-9
+        assert gaussian.wasserstein_1(x, CONFIG) == pytest.approx(exact, abs=error)
+    assert gaussian.real_moments(CONFIG) == gaussian.moments(real)
+
+
 def test_score_of_the_exact_distribution():
     score = gaussian.score(np.float32(EXACT), CONFIG)
     assert score["ks"] == pytest.approx(0.5 / gaussian.POINTS, rel=0.01)

@@ -300,38 +300,54 @@ def test_odd_intervals_make_every_step_once(command, tmp_path):
 
 def test_calls_are_even_and_a_function_of_the_step():
     class Module:
+        NEEDS_IMAGES = True
+
         @staticmethod
         def batches(config, source, start):
             return tf.data.Dataset.counter(start)
 
+        @staticmethod
+        def stop_at(config):
+            return {}
+
     def calls(steps, log_every, anim_every=None, start=0):
         config = train.load("vae").Config(steps=steps, log_every=log_every)
-        return [
-            (size, stack.numpy().tolist())
-            for size, stack in train.calls(Module, config, None, start, anim_every)
-        ]
+        whole = []
+        for lines, size, stack in train.calls(Module, config, None, start, anim_every):
+            assert len(stack) == lines * size
+            assert lines == 1 or not (Module.NEEDS_IMAGES or anim_every)
+            whole.append((lines, size, stack.numpy().tolist()))
+        return whole
 
-    for steps, log_every, anim_every in [
-        (1000, 1000, None),
-        (2345, 1000, None),
-        (600, 150, None),
-        (7, 3, None),
-        (1997, 997, None),
-        (1000, 250, 50),
-        (1000, 100, 1000),
-        (700, 100, 40),
-        (50, 10, 7),
-        (9, 100, 100),
+    for images, steps, log_every, anim_every in [
+        (True, 1000, 1000, None),
+        (True, 2345, 1000, None),
+        (True, 600, 150, None),
+        (True, 7, 3, None),
+        (True, 1997, 997, None),
+        (True, 1000, 250, 50),
+        (True, 1000, 100, 1000),
+        (True, 700, 100, 40),
+        (True, 50, 10, 7),
+        (True, 9, 100, 100),
+        (False, 5000, 10, None),
+        (False, 1205, 10, None),
+        (False, 7001, 1000, None),
+        (False, 4000, 600, None),
+        (False, 1000, 100, 40),
+        (False, 3, 10, None),
     ]:
+        Module.NEEDS_IMAGES = images
         whole = calls(steps, log_every, anim_every)
-        assert [k for _, stack in whole for k in stack] == list(range(steps))
-        assert all(size == len(stack) for size, stack in whole)
-        ends = [stack[-1] + 1 for _, stack in whole]
-        for interval in (log_every, anim_every or log_every):
-            assert set(range(interval, steps, interval)) | {steps} <= set(ends)
-        assert max(size for size, _ in whole) <= train.UPDATES_PER_CALL
+        assert [k for *_, stack in whole for k in stack] == list(range(steps))
+        ends = [stack[-1] + 1 for *_, stack in whole]
+        lines = [stack[k] + 1 for _, n, stack in whole for k in range(n - 1, len(stack), n)]
+        assert set(range(log_every, steps, log_every)) | {steps} <= set(lines)
+        assert set(range(anim_every or steps, steps, anim_every or steps)) | {steps} <= set(ends)
+        assert max(len(stack) for *_, stack in whole) <= train.UPDATES_PER_CALL[images]
         if not anim_every:
-            assert len({size for size, _ in whole}) <= 4
+            assert len({(lines, size) for lines, size, _ in whole}) <= 4
+            assert len(whole) <= 4 + steps / train.UPDATES_PER_CALL[images] * 2
         for i in range(0, len(ends), 3):
             assert calls(steps, log_every, anim_every, start=ends[i]) == whole[i + 1 :]
 

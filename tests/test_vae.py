@@ -262,10 +262,10 @@ def test_evaluate_draws_epsilon(bundled):
 def test_evaluate_weighs_a_short_last_batch_by_its_size(bundled):
     config = vae.Config()
     model = vae.build(config)
-    rows = np.r_[0:500, 0:20]
+    rows = np.r_[0:500, 0:500, 0:20]
     longer = dataclasses.replace(bundled, held_out_images=bundled.held_out_images[rows])
     batches = list(vae.held_out_batches(config, longer))
-    assert [len(batch["images"]) for batch in batches] == [500, 20]
+    assert [len(batch["images"]) for batch in batches] == [1000, 20]
     losses = np.concatenate([np.add(*model.loss_terms(batch)) for batch in batches])
     measured = vae.measure(model, config, longer)
     assert measured["held_out_loss"] == pytest.approx(losses.mean(), rel=1e-5)

@@ -116,8 +116,8 @@ def parse(argv):
             "--checkpoint-every",
             type=int,
             metavar="INT",
-            help="updates between two checkpoints (default: 1000, but 5 seconds apart "
-            f"at least); they are written at the end of a call of up to {UPDATES_PER_CALL[source.needs_images]} updates",
+            help="updates between two checkpoints (default: 1000, but 5 seconds at least), each "
+            f"at the end of a call of up to {UPDATES_PER_CALL[source.needs_images]} updates",
         )
         flags.add_argument(
             "--anim-path",

@@ -4,8 +4,9 @@ import contextlib
 import dataclasses
 import io
 import pickle
+from pathlib import Path
 
-from tf_gen import cli, train
+from tf_gen import cli, config, train
 
 CHECKED = 10  # updates whose losses must agree before time is taken
 
@@ -19,7 +20,7 @@ class Case:
         arguments: of `tf_gen.train`, the model's name first.
         losses: those that all implementations return, in this order.
         batches: how many lie in memory for the others; a run of theirs uses each once.
-        steps: updates of the `train` command that is timed; the first tenth is not.
+        steps: updates of the `train` command that is timed; the first fifth is not.
     """
 
     title: str
@@ -31,6 +32,10 @@ class Case:
     @property
     def name(self):
         return self.arguments[0]
+
+    @property
+    def images(self):
+        return config.read(self.name).needs_images
 
 
 CASES = [
@@ -47,13 +52,14 @@ CASES = [
 ]
 
 
-def prepare(case, data_spec, path):
-    """Write to `path` what the others start from, a dict:
+def prepare(name, data_spec, path):
+    """Write to `path` what the others start from in the case called `name`, a dict:
 
     `weights`, a list of float32 arrays, kernel before bias, for each optimiser: `d` and `g`, or
     `w`; `batches`, a dict of float32 arrays [case.batches, ...], in which images are flat and
     pixels from 0 to 1; `losses`, floats [CHECKED, losses], those of `update` in tf_gen.
     """
+    (case,) = (case for case in CASES if case.name == name)
     _, settings = train.parse(list(case.arguments))
     cli.import_tensorflow()
     import numpy as np
@@ -62,16 +68,16 @@ def prepare(case, data_spec, path):
     from tf_gen.models import load
 
     module = load(case.name)
-    config = module.Config(**settings)
+    model_config = module.Config(**settings)
     source = None
     if module.NEEDS_IMAGES:
         with contextlib.redirect_stdout(io.StringIO()):
             source = data.load(data_spec)
-    model = module.build(config)
-    batches = module.batches(config, source)
+    model = module.build(model_config)
+    batches = module.batches(model_config, source)
     stack = next(batches.batch(case.batches).as_numpy_iterator())
     if module.NEEDS_IMAGES:
-        images = stack["images"].reshape(case.batches, config.batch_size, -1)
+        images = stack["images"].reshape(case.batches, model_config.batch_size, -1)
         stack["images"] = np.float32(images) / 255
     groups = {"d": "d_variables", "g": "g_variables"}
     if not hasattr(model, "d_variables"):
@@ -83,5 +89,5 @@ def prepare(case, data_spec, path):
         if "loss_d_real" in found:
             found["loss_d"] = found["loss_d_real"] + found["loss_d_generated"]
         losses.append([float(found[name]) for name in case.losses])
-    with open(path, "wb") as file:
-        pickle.dump({"weights": weights, "batches": stack, "losses": losses}, file)
+    content = {"weights": weights, "batches": stack, "losses": losses}
+    Path(path).write_bytes(pickle.dumps(content))

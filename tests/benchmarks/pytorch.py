@@ -1,6 +1,6 @@
 """The four systems in PyTorch. The interface is that of `jax_scan`.
 
-With `compiled`, the losses go through `torch.compile`, and with them their gradients.
+With the variant `compiled` the losses go through `torch.compile`, and with them their gradients.
 """
 
 import math
@@ -23,10 +23,10 @@ def in_memory(batches):
     return {name: torch.from_numpy(array.copy()) for name, array in batches.items()}
 
 
-def adversarial(loss_d, loss_g, d, g, rate, compiled, arguments):
+def adversarial(loss_d, loss_g, d, g, rate, variant, arguments):
     """`run` from two losses and `arguments(k)`, what they take of batch number k."""
     optimizers = [torch.optim.Adam(weights, rate, fused=True) for weights in (d, g)]
-    if compiled:
+    if variant == "compiled":
         loss_d, loss_g = torch.compile(loss_d), torch.compile(loss_g)
     steps = list(zip((loss_d, loss_g), (d, g), optimizers, strict=True))
 
@@ -44,7 +44,7 @@ def adversarial(loss_d, loss_g, d, g, rate, compiled, arguments):
     return run
 
 
-def gaussian_gan(weights, batches, compiled):
+def gaussian_gan(weights, batches, variant):
     d, g, batches = parameters(weights["d"]), parameters(weights["g"]), in_memory(batches)
     floor = math.log(1e-5)
 
@@ -73,10 +73,10 @@ def gaussian_gan(weights, batches, compiled):
     def arguments(k):
         return (batches["x"][k], batches["z_d"][k]), (batches["z_g"][k],)
 
-    return adversarial(loss_d, loss_g, d, g, 0.001, compiled, arguments)
+    return adversarial(loss_d, loss_g, d, g, 0.001, variant, arguments)
 
 
-def tiny_gan(weights, batches, compiled):
+def tiny_gan(weights, batches, variant):
     d, g, batches = parameters(weights["d"]), parameters(weights["g"]), in_memory(batches)
 
     def generate(z):
@@ -100,14 +100,14 @@ def tiny_gan(weights, batches, compiled):
     def arguments(k):
         return (batches["x"][k, 0], batches["z_d"][k, 0]), (batches["z_g"][k, 0],)
 
-    return adversarial(loss_d, loss_g, d, g, 0.0002, compiled, arguments)
+    return adversarial(loss_d, loss_g, d, g, 0.0002, variant, arguments)
 
 
 def log_sigmoid(logits, epsilon):
     return torch.log(torch.sigmoid(logits) + epsilon)
 
 
-def ali(weights, batches, compiled):
+def ali(weights, batches, variant):
     d, g, batches = parameters(weights["d"]), parameters(weights["g"]), in_memory(batches)
 
     def infer(x, z):
@@ -138,10 +138,10 @@ def ali(weights, batches, compiled):
         pair = batches["images"][k], batches["z"][k]
         return pair, pair
 
-    return adversarial(loss_d, loss_g, d, g, 0.001, compiled, arguments)
+    return adversarial(loss_d, loss_g, d, g, 0.001, variant, arguments)
 
 
-def vae(weights, batches, compiled):
+def vae(weights, batches, variant):
     w, batches = parameters(weights["w"]), in_memory(batches)
     squares = [torch.ones_like(v) for v in w]
 
@@ -155,7 +155,7 @@ def vae(weights, batches, compiled):
         kl = -0.5 * (1 + log_var - mean**2 - log_var.exp()).sum(1)
         return (reconstruction + kl).mean()
 
-    if compiled:
+    if variant == "compiled":
         loss = torch.compile(loss)
 
     @torch.no_grad()

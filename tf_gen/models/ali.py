@@ -360,7 +360,7 @@ class ALI(Adversarial):
 
     def tell_apart(self, x, z_enc, x_gen, z):
         """D's logits of the pairs (x, Q(x)) and (P(z), z), float32 [batch] both."""
-        # Each kind by itself: batch normalisation needs it, and it is faster than both as one batch.
+        # Each kind by itself: batch normalisation needs it, and it is faster than both at once.
         enc_logits = self.discriminator(x, z_enc, training=True)
         return enc_logits, self.discriminator(x_gen, z, training=True)
 

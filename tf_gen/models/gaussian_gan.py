@@ -212,13 +212,10 @@ class MinibatchDiscrimination(keras.layers.Layer):
         m = tf.reshape(inputs, [-1, inputs.shape[-1]]) @ self.kernel + self.bias
         shape = tf.concat([tf.shape(inputs)[:-1], [self.num_kernels, self.kernel_dim]], axis=0)
         m = tf.reshape(m, shape)  # [..., batch, num_kernels, kernel_dim]
-        # The batch on two axes, [..., i, j, num_kernels]; the few coordinates one by one, since sums
-        # over an axis of 3 take longer than all the rest.
+        # The batch on two axes, [..., i, j, num_kernels]; coordinate by coordinate, since sums over
+        # an axis of 3 are slow.
         distances = tf.add_n(
-            [
-                tf.abs(tf.expand_dims(v, -2) - tf.expand_dims(v, -3))
-                for v in tf.unstack(m, axis=-1)
-            ]
+            [tf.abs(tf.expand_dims(v, -2) - tf.expand_dims(v, -3)) for v in tf.unstack(m, axis=-1)]
         )
         features = tf.reduce_sum(tf.exp(-distances), axis=-2)  # [..., i, num_kernels]
         return tf.concat([inputs, features], axis=-1)
@@ -329,7 +326,7 @@ class GaussianGAN(Adversarial):
         return self.discriminate(x)
 
     def observe(self):
-        """G in the middle of 500 parts of [-8, 8], for the article's 10,000 points: float32 [500]."""
+        """G in the middle of 500 parts of [-8, 8], for the article's 10,000 points: [500]."""
         middles = (tf.range(500, dtype=tf.float32) + 0.5) / 500
         return self.decode(NOISE_RANGE * (2 * middles - 1)[:, None])[:, 0]
 

@@ -23,7 +23,7 @@ Changes from the original:
 - The article read images through a queue of shuffled file names. Here each epoch is a permutation
   that is a function of (seed, step), so that a run can stop and go on anywhere.
 - The article printed the loss of one batch of 64. `train` prints the mean over the last call
-  (up to 100 updates), which is less noisy, and the loss on all held-out images.
+  of up to 100 updates, which is less noisy, and the loss on all held-out images.
 - The article saved the reconstruction alone, so its decoder had to be rebuilt by hand from ten raw
   variables. The export has a signature for the decoder.
 """

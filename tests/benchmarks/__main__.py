@@ -1,0 +1,198 @@
+"""How fast the updates are, side by side: `python -m tests.benchmarks`.
+
+Trains each of the four systems, with the sizes of its article, in tf_gen and in other ways, all in
+one run, each in a process of its own, taking turns, so that what slows the machine down for a while
+slows down all of them. Prints the median time of an update and how many times as long as tf_gen's
+each other takes. Needs `pip install -e '.[test,benchmarks]'`; what is missing is left out.
+
+tf_gen is timed as the whole command `python -m tf_gen.train`, with its input pipeline, log,
+checkpoints and pictures, from the end of the first fifth of its steps to the last line of its log.
+The others get their batches, noise and all, as float32 in memory, log nothing and keep nothing;
+their first ten losses must agree with tf_gen's before time is taken.
+"""
+
+import argparse
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.benchmarks import cases
+
+OTHERS = (  # title, module, variant, what it needs
+    ("TensorFlow 1: Session, feed_dict", "v1_session", "", "tensorflow"),
+    ("Keras: fit, a batch a step", "keras_fit", "", "keras"),
+    ("PyTorch, eager", "pytorch", "eager", "torch"),
+    ("PyTorch, torch.compile", "pytorch", "compiled", "torch"),
+    ("JAX: lax.scan", "jax_scan", "", "jax"),
+    ("limit: the loop alone", "limits", "loop", "tensorflow"),
+    ("limit: matrix products, TensorFlow", "limits", "tensorflow", "tensorflow"),
+    ("limit: matrix products, NumPy", "limits", "numpy", "numpy"),
+    ("limit: matrix products, PyTorch", "limits", "pytorch", "torch"),
+    ("limit: matrix products, JAX", "limits", "jax", "jax"),
+)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tests.benchmarks", description=__doc__.splitlines()[0])
+    parser.add_argument("--model", action="append", help="only this one; may be given again")
+    parser.add_argument("--data", default="auto", help="as for tf_gen.train (default: auto)")
+    parser.add_argument("--turns", type=int, default=5, help="of each process (default: 5)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of a turn (default: 2)")
+    arguments = parser.parse_args()
+    chosen = [case for case in cases.CASES if not arguments.model or case.name in arguments.model]
+    print(f"{machine()}, {time.strftime('%Y-%m-%d')}, {versions()}")
+    with tempfile.TemporaryDirectory() as directory:
+        for case in chosen:
+            compare(case, arguments, Path(directory))
+
+
+def compare(case, arguments, directory):
+    """Time one system in all ways, and print its table."""
+    path = directory / f"{case.name}.pickle"
+    # In a process of its own: TensorFlow would keep its threads here.
+    code = "import sys; from tests.benchmarks import cases; cases.prepare(*sys.argv[1:])"
+    subprocess.run([sys.executable, "-c", code, case.name, arguments.data, path], check=True)
+    workers, notes = {}, []
+    for title, module, variant, needed in OTHERS:
+        if module == "limits" and (variant == "loop") == case.images:
+            continue
+        if not importlib.util.find_spec(needed):
+            notes.append(f"{title}: left out, {needed} is not installed")
+            continue
+        say(f"{case.title}: preparing {title}")
+        worker = Worker(module, variant, case.name, path)
+        if worker.error:
+            notes.append(f"{title}: left out, {worker.error}")
+        else:
+            workers[title] = worker
+    times, runs = {title: [] for title in workers}, []
+    for turn in range(arguments.turns):
+        say(f"{case.title}: turn {turn + 1} of {arguments.turns}")
+        runs.append(train(case, arguments.data, directory))
+        for title, worker in workers.items():
+            times[title].append(worker.turn(arguments.seconds))
+    for worker in workers.values():
+        worker.close()
+    say("")
+    ours = statistics.median(run["update"] for run in runs)
+    print(f"\n{case.title}\n")
+    print("| | median, µs an update | fastest to slowest turn | times tf_gen's | losses agree to |")
+    print("|---|---|---|---|---|")
+    print(
+        f"| **tf_gen.train** | **{ours:.1f}** | {spread([run['update'] for run in runs])} | 1 | |"
+    )
+    for title, values in times.items():
+        median, deviation = statistics.median(values), workers[title].deviation
+        agree = "" if title.startswith("limit") else f"{deviation:.0e}"
+        ratio = f"{median / ours:.2f}"
+        print(f"| {title} | {median:.1f} | {spread(values)} | {ratio} | {agree} |")
+    command = " ".join(["python -m tf_gen.train", *case.arguments, "--steps", str(case.steps)])
+    first = statistics.median(run["first_line"] for run in runs)
+    print(f"\n`{command}`: first line of the log after {first:.1f} s,")
+    whole = statistics.median(run["whole"] for run in runs)
+    memory = statistics.median(run["memory"] for run in runs)
+    print(f"all of it {whole:.1f} s, at most {memory:.2f} GB of memory.")
+    for note in notes:
+        print(note)
+    sys.stdout.flush()
+
+
+def spread(values):
+    return f"{min(values):.1f} to {max(values):.1f}"
+
+
+def say(text):
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+class Worker:
+    """A process of `tests.benchmarks.worker`, ready to be timed or with an `error`."""
+
+    def __init__(self, module, variant, name, path):
+        command = [sys.executable, "-m", "tests.benchmarks.worker", module, variant, name, path]
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            env=environment,
+        )
+        answer = self.read("@ready")
+        self.deviation = float(answer) if answer else None
+        self.error = None
+        if answer is None:
+            self.process.wait()
+            self.log.seek(0)
+            self.error = (self.log.read().strip().splitlines() or ["it ended"])[-1]
+
+    def read(self, mark):
+        for line in self.process.stdout:
+            if line.startswith(mark):
+                return line.split()[1]
+        return None
+
+    def turn(self, seconds):
+        print(f"go {seconds}", file=self.process.stdin, flush=True)
+        return float(self.read("@time"))
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def train(case, data, directory):
+    """Run the command and take its times from the lines of its log."""
+    run_dir = directory / "run"
+    shutil.rmtree(run_dir, ignore_errors=True)
+    command = [sys.executable, "-m", "tf_gen.train", *case.arguments, "--run-dir", run_dir]
+    command += ["--steps", str(case.steps)] + (["--data", data] if case.images else [])
+    begin = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    lines = []  # time and step
+    for line in process.stdout:
+        if match := re.match(r"(?:step |Epoch |Iter: )?(\d+)(?: ,|:|;)", line):
+            lines.append((time.perf_counter() - begin, int(match[1])))
+    _, status, usage = os.wait4(process.pid, 0)
+    whole = time.perf_counter() - begin
+    if status or lines[-1][1] != case.steps:
+        sys.exit(f"{' '.join(map(str, command))}: failed")
+    early = [line for line in lines if line[1] <= case.steps // 5][-1]
+    update = (lines[-1][0] - early[0]) / (lines[-1][1] - early[1]) * 1e6
+    memory = usage.ru_maxrss / 1e6  # kB on Linux
+    return {"update": update, "first_line": lines[0][0], "whole": whole, "memory": memory}
+
+
+def machine():
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":")[1].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        pass
+    return f"{os.cpu_count()} cores, {model}"
+
+
+def versions():
+    from importlib import metadata
+
+    found = []
+    for name in ("tensorflow", "keras", "torch", "jax", "numpy"):
+        if importlib.util.find_spec(name):
+            found.append(f"{name} {metadata.version(name)}")
+    return ", ".join(found)
+
+
+if __name__ == "__main__":
+    main()
