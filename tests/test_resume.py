@@ -310,11 +310,14 @@ def test_calls_are_even_and_a_function_of_the_step():
         def stop_at(config):
             return {}
 
-    def calls(steps, log_every, anim_every=None, start=0):
+    def calls(steps, log_every, anim_every=None, start=0, lines_per_call=None):
         config = train.load("vae").Config(steps=steps, log_every=log_every)
         whole = []
-        for lines, size, stack in train.calls(Module, config, None, start, anim_every):
+        for lines, size, stack in train.calls(
+            Module, config, None, start, anim_every, lines_per_call
+        ):
             assert len(stack) == lines * size
+            assert lines <= (lines_per_call or lines)
             assert lines == 1 or not (Module.NEEDS_IMAGES or anim_every)
             whole.append((lines, size, stack.numpy().tolist()))
         return whole
@@ -344,12 +347,23 @@ def test_calls_are_even_and_a_function_of_the_step():
         lines = [stack[k] + 1 for _, n, stack in whole for k in range(n - 1, len(stack), n)]
         assert set(range(log_every, steps, log_every)) | {steps} <= set(lines)
         assert set(range(anim_every or steps, steps, anim_every or steps)) | {steps} <= set(ends)
-        assert max(len(stack) for *_, stack in whole) <= train.UPDATES_PER_CALL[images]
+        at_most = train.UPDATES_PER_CALL_WITH_IMAGES if images else train.UPDATES_PER_CALL
+        assert max(len(stack) for *_, stack in whole) <= at_most
         if not anim_every:
             assert len({(lines, size) for lines, size, _ in whole}) <= 4
-            assert len(whole) <= 4 + steps / train.UPDATES_PER_CALL[images] * 2
+            assert len(whole) <= 4 + 2 * steps / min(at_most, max(log_every, at_most / 2))
         for i in range(0, len(ends), 3):
             assert calls(steps, log_every, anim_every, start=ends[i]) == whole[i + 1 :]
+        if not images and not anim_every and log_every == 10 and steps > 1000:
+            limited = calls(steps, log_every, lines_per_call=7)
+            assert max(lines for lines, *_ in limited) > 3
+
+
+def test_large_batches_make_short_calls():
+    config = train.load("tiny_gan").PRESETS["moments"]
+    _, size, stack = next(iter(train.calls(train.load("tiny_gan"), config, None, 0)))
+    assert sum(array.numpy().nbytes for array in stack.values()) <= train.BYTES_PER_CALL
+    assert size == config.log_every
 
 
 def test_auto_means_the_data_that_the_run_began_with(uninterrupted, tmp_path, command, monkeypatch):

@@ -37,7 +37,7 @@ class Generative(keras.Model):
         raise NotImplementedError
 
     def train_step(self, batches):
-        """K updates in one program: `fit` and `tf_gen.train` compile this through `tf.function`.
+        """K updates in one program: what `fit` compiles through `tf.function`.
 
         An update of these small models takes less time than a call from Python into TensorFlow,
         so a call does K of them. K = 1 is the ordinary Keras step with a leading axis of 1.
@@ -79,7 +79,10 @@ class Generative(keras.Model):
         return tf.map_fn(line, parts, fn_output_signature=signature)
 
     def observe(self):
-        """What a line of the log needs of the model as it is then; float32, any shape."""
+        """What a line of the log needs of the model as it is then; float32, any shape.
+
+        For a subclass to define if lines may share a call; here nothing, float32 [].
+        """
         return tf.zeros([])
 
     @property

@@ -1,8 +1,8 @@
 """MNIST from wherever it can be had, and the order in which training sees it.
 
-`load(spec)` returns a `Source`; `examples_at(...)` says which of its examples the update number
-`step` uses, as a pure function of (seed, step), so that training can start at any step at no cost.
-Models that draw their data, as the one-dimensional ones do, use `noise_seed` and `in_blocks` alone.
+`load(spec)` returns a `Source`; `examples_at(...)` says which of its examples each update uses, as
+a pure function of (seed, step), so that training can start at any step at no cost. Models that draw
+their data, as the one-dimensional ones do, use `noise_seed` and `in_blocks` alone.
 """
 
 import dataclasses
@@ -135,32 +135,36 @@ def evenly(images, count):
 
 
 def noise_seed(step, seed):
-    """The seed, int64 [2], of all noise of update number `step`."""
+    """The seed, int64 [2], of all noise of update number `step`, int64 []; or of a block's."""
     # Folding in a constant keeps the noise apart from the draws of the initial weights.
     root = tf.random.fold_in(tf.constant([seed, 0], tf.int64), 1, alg="philox")
     return tf.random.fold_in(root, step, alg="philox")
 
 
-def in_blocks(block, start):
-    """Endless dataset whose element k belongs to update start + k; made 100 at a time.
+def in_blocks(block, start, size=BLOCK):
+    """Endless dataset whose element k belongs to update start + k; made `size` at a time.
 
-    A hundred batches made at once take a third to a tenth of the time of a hundred made one by one,
-    most of which goes into calls.
+    One by one they would take three to ten times as long, for the calls.
 
     Args:
-        block: function of int64 [100], the updates from a multiple of 100 on, to a structure of
-            tensors [100, ...], without other state.
-        start: Python int.
+        block: function of int64 [size], the updates from a multiple of `size` on, to a structure of
+            tensors [size, ...], without other state.
+        start, size: Python ints.
 
     Returns:
         `tf.data.Dataset` of such structures without the leading axis.
     """
 
     def number(index):
-        return block(index * BLOCK + tf.range(BLOCK, dtype=tf.int64))
+        return block(index * size + tf.range(size, dtype=tf.int64))
 
-    dataset = tf.data.Dataset.counter(start // BLOCK).map(number).unbatch()
-    return dataset.skip(start % BLOCK).prefetch(BLOCK)
+    dataset = tf.data.Dataset.counter(start // size).map(number).unbatch()
+    return dataset.skip(start % size).prefetch(size)
+
+
+def batches_at_once(batch_size):
+    """How many batches of images to make at once: up to 100, fewer where they are large."""
+    return max(1, min(BLOCK, 10_000 // batch_size))
 
 
 # ---- Where the images come from -----------------------------------------------------------------

@@ -10,7 +10,6 @@ import csv
 import dataclasses
 import io
 import json
-import math
 import shlex
 import sys
 import time
@@ -248,6 +247,7 @@ def read_score(path):
 
 def train_seed(module, model_config, source, judge, model, program):
     """Train `model` anew with `program`, its compiled `train_lines`; return its score."""
+    import numpy as np
     from tqdm import tqdm
 
     from tf_gen import train
@@ -263,7 +263,7 @@ def train_seed(module, model_config, source, judge, model, program):
     bar = tqdm(total=total, unit="update", leave=False, delay=10, disable=None)
     for lines, size, stack in train.calls(module, schedule, source, start=0):
         losses, seen = program(stack, lines)
-        finite = finite and all(math.isfinite(float(value[-1])) for value in losses.values())
+        finite = finite and all(np.isfinite(values).all() for values in losses.values())
         step += lines * size
         bar.update(lines * size)
         now = time.monotonic()

@@ -8,7 +8,7 @@ import functools
 import numpy as np
 from scipy import stats
 
-POINTS = 10_000  # real ones and generated ones, of which everything here speaks
+POINTS = 10_000  # real ones, and generated ones where a trained model is measured
 
 
 @functools.lru_cache(maxsize=1)
@@ -53,7 +53,7 @@ def moments(x):
 
 @functools.lru_cache(maxsize=1)
 def real_moments(config):
-    """`moments` of `real_points`."""
+    """`moments` of `real_points`, the same dict each time: not to be changed."""
     return moments(real_points(config))
 
 
@@ -61,8 +61,8 @@ def wasserstein_1(x, config):
     """Wasserstein-1 distance between x, float [n], and `real_points`: a float, 0 for the same.
 
     n must divide the number of real points. If it is smaller, each x is compared with the mean of
-    the real points that it stands for, which takes a tenth of the time; the error is below a
-    thousandth of the data's standard deviation for n = 500.
+    the real points that it stands for, which takes a tenth of the time. The result is then too
+    small, for n = 500 by at most 0.004 standard deviations of the data.
     """
     # In one dimension the best transport keeps the order.
     return float(np.abs(np.sort(x) - _real_means(config, len(x))).mean())

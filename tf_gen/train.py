@@ -17,9 +17,10 @@ from pathlib import Path
 from tf_gen import cli, config
 from tf_gen.models import NAMES, load
 
-# At most, in one call from Python into TensorFlow. With images (True) an update takes a millisecond
-# or more, else some microseconds, a twentieth of what a call costs.
-UPDATES_PER_CALL = {False: 1000, True: 100}
+# At most so many are made in one call from Python into TensorFlow, fewer if batches are large.
+# A call costs half a millisecond, as much as one update with images, or twenty without.
+UPDATES_PER_CALL, UPDATES_PER_CALL_WITH_IMAGES = 1000, 100
+BYTES_PER_CALL = 2**25
 SECONDS_BETWEEN_CHECKPOINTS = 5.0  # at least, unless asked for more
 ANIMATIONS = (".gif", ".webp", ".mp4")
 SAMPLES_IN_TENSORBOARD = 20  # pictures a run, as to draw one takes longer than to write a number
@@ -116,8 +117,8 @@ def parse(argv):
             "--checkpoint-every",
             type=int,
             metavar="INT",
-            help="updates between two checkpoints (default: 1000, but 5 seconds at least), each "
-            f"at the end of a call of up to {UPDATES_PER_CALL[source.needs_images]} updates",
+            help="updates between two checkpoints, each at the end of a call of up to 100 updates "
+            "or of log-every (default: 1000, and at least 5 seconds apart)",
         )
         flags.add_argument(
             "--anim-path",
@@ -205,7 +206,13 @@ def train(model, module, model_config, source, directory, start, snapshots, argu
     stop, done = StopRequest(), False
     bar = tqdm(total=total, initial=start, unit="update", disable=not sys.stderr.isatty())
     with stop, bar:
-        for lines, size, stack in calls(module, model_config, source, start, anim_every):
+        lines_wanted = [rare // log_every] if writer else []
+        if arguments.checkpoint_every:
+            lines_wanted.append(max(1, arguments.checkpoint_every // log_every))
+        schedule = calls(
+            module, model_config, source, start, anim_every, min(lines_wanted, default=None)
+        )
+        for lines, size, stack in schedule:
             if writer and step == start:
                 with writer.as_default():
                     tf.summary.graph(program.get_concrete_function(stack, lines).graph)
@@ -269,21 +276,36 @@ def close_enough(row, limits):
     return any(float(row[name]) <= limit for name, limit in limits.items())
 
 
-def calls(module, model_config, source, start, anim_every=None):
+def calls(module, model_config, source, start, anim_every=None, lines_per_call=None):
     """What to do in each call from step `start` to the last.
 
     Where several lines of the log fit into a call, and nothing but `observe` looks at the model on
-    the way, they do.
+    the way, they share it.
+
+    Args:
+        module, model_config, source: a model file, its `Config`, on what to train.
+        start: Python int.
+        anim_every: updates between two frames of an animation, at which a call must end; or None.
+        lines_per_call: at most so many lines of the log share a call; None for no other limit.
 
     Yields:
         How many lines of the log, how many updates before each, and their batches, stacked.
     """
+    import tensorflow as tf
+
     total, log_every = model_config.steps, model_config.log_every
     intervals = [log_every, anim_every or log_every]
-    at_most = UPDATES_PER_CALL[module.NEEDS_IMAGES]
-    several = 1
-    if not (module.NEEDS_IMAGES or anim_every or module.stop_at(model_config)):
-        several = max(1, even(total // log_every, at_most // log_every))
+    batches = module.batches(model_config, source, start=start)
+    bytes_each = sum(
+        spec.shape.num_elements() * spec.dtype.size
+        for spec in tf.nest.flatten(batches.element_spec)
+    )
+    at_most = UPDATES_PER_CALL_WITH_IMAGES if module.NEEDS_IMAGES else UPDATES_PER_CALL
+    at_most = max(1, min(at_most, BYTES_PER_CALL // bytes_each))
+    several = min(at_most // log_every, lines_per_call or at_most)
+    if module.NEEDS_IMAGES or anim_every or module.stop_at(model_config):
+        several = 1
+    several = even(total // log_every, several)
 
     def sizes():
         step = start
@@ -307,16 +329,24 @@ def calls(module, model_config, source, start, anim_every=None):
     all_sizes, step = sizes(), start
     while some := list(itertools.islice(all_sizes, 10_000)):  # not all: a run may be very long
         counts = [lines * size for lines, size in some]
-        batches = module.batches(model_config, source, start=step).batch(max(counts))
-        stacks = batches.rebatch(counts).take(len(counts)).prefetch(1)
+        if step > start:
+            batches = module.batches(model_config, source, start=step)
+        stacks = batches.batch(max(counts)).rebatch(counts).take(len(counts)).prefetch(1)
         for (lines, size), stack in zip(some, stacks, strict=True):
             yield lines, size, stack
         step += sum(counts)
 
 
 def even(count, at_most):
-    """The size of the largest of the fewest parts, as equal as can be, of at most `at_most`."""
-    return math.ceil(count / max(1, math.ceil(count / max(1, at_most))))
+    """The size of equal parts of `count`, at most `at_most`, or that of all of them but the last.
+
+    XLA compiles a program for each size, so a few more parts are better than two sizes.
+    """
+    fewest = math.ceil(count / max(1, at_most))
+    for parts in range(max(1, fewest), 2 * fewest + 1):
+        if count % parts == 0:
+            return count // parts
+    return max(1, math.ceil(count / max(1, fewest)))
 
 
 def check_finite(values, step, directory):

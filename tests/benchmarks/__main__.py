@@ -3,10 +3,11 @@
 Trains each of the four systems, with the sizes of its article, in tf_gen and in other ways, all in
 one run, each in a process of its own, taking turns, so that what slows the machine down for a while
 slows down all of them. Prints the median time of an update and how many times as long as tf_gen's
-each other takes. Needs `pip install -e '.[test,benchmarks]'`; what is missing is left out.
+each other takes. Needs `pip install -e '.[benchmarks]'`; what is missing is left out.
 
 tf_gen is timed as the whole command `python -m tf_gen.train`, with its input pipeline, log,
-checkpoints and pictures, from the end of the first fifth of its steps to the last line of its log.
+checkpoints and pictures of the course, from the end of the first fifth of its steps to the last
+line of its log; start, compilation, the final pictures and the export lie outside.
 The others get their batches, noise and all, as float32 in memory, log nothing and keep nothing;
 their first ten losses must agree with tf_gen's before time is taken.
 """
@@ -25,6 +26,7 @@ import time
 from pathlib import Path
 
 from tests.benchmarks import cases
+from tests.benchmarks.worker import DISAGREES
 
 OTHERS = (  # title, module, variant, what it needs
     ("TensorFlow 1: Session, feed_dict", "v1_session", "", "tensorflow"),
@@ -42,11 +44,16 @@ OTHERS = (  # title, module, variant, what it needs
 
 def main():
     parser = argparse.ArgumentParser(prog="tests.benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("--model", action="append", help="only this one; may be given again")
+    names = [case.name for case in cases.CASES]
+    parser.add_argument(
+        "--model", action="append", choices=names, help="only this one; may be given again"
+    )
     parser.add_argument("--data", default="auto", help="as for tf_gen.train (default: auto)")
     parser.add_argument("--turns", type=int, default=5, help="of each process (default: 5)")
     parser.add_argument("--seconds", type=float, default=2.0, help="of a turn (default: 2)")
     arguments = parser.parse_args()
+    if arguments.turns < 1:
+        parser.error("argument --turns: must be at least 1")
     chosen = [case for case in cases.CASES if not arguments.model or case.name in arguments.model]
     print(f"{machine()}, {time.strftime('%Y-%m-%d')}, {versions()}")
     with tempfile.TemporaryDirectory() as directory:
@@ -69,6 +76,8 @@ def compare(case, arguments, directory):
             continue
         say(f"{case.title}: preparing {title}")
         worker = Worker(module, variant, case.name, path)
+        if worker.process.returncode == DISAGREES:
+            sys.exit(f"{title}: {case.name}: {worker.error}")
         if worker.error:
             notes.append(f"{title}: left out, {worker.error}")
         else:
@@ -94,9 +103,13 @@ def compare(case, arguments, directory):
         agree = "" if title.startswith("limit") else f"{deviation:.0e}"
         ratio = f"{median / ours:.2f}"
         print(f"| {title} | {median:.1f} | {spread(values)} | {ratio} | {agree} |")
+    limits = [statistics.median(times[title]) for title in times if title.startswith("limit")]
+    print(
+        f"\nThe fastest limit is {min(limits):.1f} µs: tf_gen.train is at {min(limits) / ours:.0%}."
+    )
     command = " ".join(["python -m tf_gen.train", *case.arguments, "--steps", str(case.steps)])
     first = statistics.median(run["first_line"] for run in runs)
-    print(f"\n`{command}`: first line of the log after {first:.1f} s,")
+    print(f"`{command}`: first line of the log after {first:.1f} s,")
     whole = statistics.median(run["whole"] for run in runs)
     memory = statistics.median(run["memory"] for run in runs)
     print(f"all of it {whole:.1f} s, at most {memory:.2f} GB of memory.")
@@ -133,9 +146,12 @@ class Worker:
         self.deviation = float(answer) if answer else None
         self.error = None
         if answer is None:
-            self.process.wait()
-            self.log.seek(0)
-            self.error = (self.log.read().strip().splitlines() or ["it ended"])[-1]
+            self.error = self.last_words()
+
+    def last_words(self):
+        self.process.wait()
+        self.log.seek(0)
+        return (self.log.read().strip().splitlines() or ["it ended"])[-1]
 
     def read(self, mark):
         for line in self.process.stdout:
@@ -145,7 +161,10 @@ class Worker:
 
     def turn(self, seconds):
         print(f"go {seconds}", file=self.process.stdin, flush=True)
-        return float(self.read("@time"))
+        answer = self.read("@time")
+        if answer is None:
+            sys.exit(self.last_words())
+        return float(answer)
 
     def close(self):
         self.process.stdin.close()
@@ -159,18 +178,21 @@ def train(case, data, directory):
     command = [sys.executable, "-m", "tf_gen.train", *case.arguments, "--run-dir", run_dir]
     command += ["--steps", str(case.steps)] + (["--data", data] if case.images else [])
     begin = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     lines = []  # time and step
-    for line in process.stdout:
-        if match := re.match(r"(?:step |Epoch |Iter: )?(\d+)(?: ,|:|;)", line):
-            lines.append((time.perf_counter() - begin, int(match[1])))
-    _, status, usage = os.wait4(process.pid, 0)
-    whole = time.perf_counter() - begin
-    if status or lines[-1][1] != case.steps:
-        sys.exit(f"{' '.join(map(str, command))}: failed")
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        for line in process.stdout:
+            if match := re.match(r"(?:step |Epoch |Iter: )?(\d+)(?: ,|:|;)", line):
+                lines.append((time.perf_counter() - begin, int(match[1])))
+        process.stdout.close()
+        _, process.returncode, usage = os.wait4(process.pid, 0)
+        whole = time.perf_counter() - begin
+        if process.returncode or lines[-1][1] != case.steps:
+            log.seek(0)
+            sys.exit(f"{' '.join(map(str, command))}: {log.read()}")
     early = [line for line in lines if line[1] <= case.steps // 5][-1]
     update = (lines[-1][0] - early[0]) / (lines[-1][1] - early[1]) * 1e6
-    memory = usage.ru_maxrss / 1e6  # kB on Linux
+    memory = usage.ru_maxrss * 1024 / 1e9  # in KiB on Linux
     return {"update": update, "first_line": lines[0][0], "whole": whole, "memory": memory}
 
 
@@ -181,7 +203,7 @@ def machine():
         model = next(line.split(":")[1].strip() for line in lines if "model name" in line)
     except (OSError, StopIteration):
         pass
-    return f"{os.cpu_count()} cores, {model}"
+    return f"{len(os.sched_getaffinity(0))} cores, {model}"
 
 
 def versions():

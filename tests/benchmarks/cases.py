@@ -44,11 +44,11 @@ CASES = [
         ("gaussian_gan", "--preset", "listing", "--minibatch"),
         ("loss_d", "loss_g"),
         batches=5_000,
-        steps=20_000,
+        steps=300_000,
     ),
-    Case("tiny_gan", ("tiny_gan",), ("loss_d", "loss_g"), batches=5_000, steps=20_000),
-    Case("ali", ("ali",), ("loss_d", "loss_g"), batches=500, steps=10_000),
-    Case("vae", ("vae",), ("loss",), batches=250, steps=5_000),
+    Case("tiny_gan", ("tiny_gan",), ("loss_d", "loss_g"), batches=5_000, steps=150_000),
+    Case("ali", ("ali",), ("loss_d", "loss_g"), batches=500, steps=15_000),
+    Case("vae", ("vae",), ("loss",), batches=250, steps=6_000),
 ]
 
 

@@ -1,6 +1,6 @@
-"""What no implementation can beat: of the models of images, the matrix products of an update alone;
-of the one-dimensional ones, whose products are too small to matter, tf_gen's compiled loop alone,
-on the same data again and again.
+"""What is left of an update without its surroundings: of the models of images its matrix products,
+one by one; of the one-dimensional ones, whose products are too small to matter, tf_gen's compiled
+loop, on the same data again and again.
 
 The interface is that of `jax_scan`, but that `run` returns no losses. `variant` is the library that
 multiplies, alone in its process, where no threads of another one disturb it.
@@ -8,8 +8,10 @@ multiplies, alone in its process, where no threads of another one disturb it.
 
 import numpy as np
 
+from tests.benchmarks import cases
+
 # (rows, inner, columns), and whether the left or the right one is transposed, as in the gradients
-# of a kernel and of its inputs.
+# of a kernel and of its inputs. The last layer of ALI's D, 128 to 1, is too small to matter.
 PRODUCTS = {
     "ali": [
         *[(32, 784, 128, ""), (32, 128, 64, "")],  # Q
@@ -103,32 +105,42 @@ def with_tensorflow(name):
     return run
 
 
-def loop(weights, batches, *arguments):
+def loop(case):
+    """tf_gen's own program, without pipeline, log and checkpoints."""
     from tf_gen import cli, train
     from tf_gen.models import load
 
     cli.import_tensorflow()
     import tensorflow as tf
 
-    module = load(arguments[0])
-    _, settings = train.parse(list(arguments))
-    model = module.build(module.Config(**settings))
+    module = load(case.name)
+    _, settings = train.parse(list(case.arguments))
+    model_config = module.Config(**settings)
+    model = module.build(model_config)
     program = tf.function(model.train_step, jit_compile=True, autograph=False)
-    stack = {key: tf.constant(values) for key, values in batches.items()}
+    stack = next(iter(module.batches(model_config).batch(case.batches)))
     return lambda first, count: program(stack)["loss"].numpy()
 
 
-def gaussian_gan(weights, batches, variant):
-    return loop(weights, batches, "gaussian_gan", "--preset", "listing", "--minibatch")
-
-
-def tiny_gan(weights, batches, variant):
-    return loop(weights, batches, "tiny_gan")
-
-
 def ali(weights, batches, variant):
-    return globals()[f"with_{variant}"]("ali")
+    return MULTIPLY[variant]("ali")
 
 
 def vae(weights, batches, variant):
-    return globals()[f"with_{variant}"]("vae")
+    return MULTIPLY[variant]("vae")
+
+
+def gaussian_gan(weights, batches, variant):
+    return loop(cases.CASES[0])
+
+
+def tiny_gan(weights, batches, variant):
+    return loop(cases.CASES[1])
+
+
+MULTIPLY = {
+    "numpy": with_numpy,
+    "pytorch": with_pytorch,
+    "jax": with_jax,
+    "tensorflow": with_tensorflow,
+}

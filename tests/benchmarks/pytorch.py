@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+torch.set_flush_denormal(True)  # as TensorFlow does
+
 
 def parameters(arrays):
     """As `torch.nn.Linear` lays them out, [outputs, inputs]."""
@@ -24,7 +26,7 @@ def in_memory(batches):
 
 
 def adversarial(loss_d, loss_g, d, g, rate, variant, arguments):
-    """`run` from two losses and `arguments(k)`, what they take of batch number k."""
+    """`run` from two losses and `arguments(k)`, what each of them takes of batch number k."""
     optimizers = [torch.optim.Adam(weights, rate, fused=True) for weights in (d, g)]
     if variant == "compiled":
         loss_d, loss_g = torch.compile(loss_d), torch.compile(loss_g)
@@ -113,7 +115,7 @@ def ali(weights, batches, variant):
     def infer(x, z):
         z_encoded = dense(g, 2, F.relu(dense(g, 0, x)))
         x_generated = torch.sigmoid(dense(g, 6, F.relu(dense(g, 4, z))))
-        return x, z_encoded, x_generated, z
+        return z_encoded, x_generated
 
     def discriminate(x, z):
         return dense(d, 2, F.relu(dense(d, 0, torch.cat([x, z], 1))))
@@ -124,19 +126,22 @@ def ali(weights, batches, variant):
     def loss(encoded, generated):
         return -(log_sigmoid(encoded, 1e-8) + log_sigmoid(-generated, 1e-8)).mean()
 
-    def loss_d(x, z):
-        with torch.no_grad():
-            pairs = infer(x, z)
+    if variant == "compiled":
+        infer = torch.compile(infer)
+
+    def loss_d(*pairs):
         encoded, generated = logits(*pairs)
         return loss(encoded, generated)
 
-    def loss_g(x, z):
-        encoded, generated = logits(*infer(x, z))
+    def loss_g(*pairs):
+        encoded, generated = logits(*pairs)
         return loss(generated, encoded)
 
     def arguments(k):
-        pair = batches["images"][k], batches["z"][k]
-        return pair, pair
+        x, z = batches["images"][k], batches["z"][k]
+        z_encoded, x_generated = infer(x, z)  # once for both: D's step does not change them
+        pairs = x, z_encoded, x_generated, z
+        return (x, z_encoded.detach(), x_generated.detach(), z), pairs
 
     return adversarial(loss_d, loss_g, d, g, 0.001, variant, arguments)
 
@@ -155,9 +160,6 @@ def vae(weights, batches, variant):
         kl = -0.5 * (1 + log_var - mean**2 - log_var.exp()).sum(1)
         return (reconstruction + kl).mean()
 
-    if variant == "compiled":
-        loss = torch.compile(loss)
-
     @torch.no_grad()
     def rmsprop(gradients):  # TensorFlow 1's: epsilon inside the root
         torch._foreach_mul_(squares, 0.9)
@@ -165,6 +167,9 @@ def vae(weights, batches, variant):
         roots = torch._foreach_add(squares, 1e-10)
         torch._foreach_sqrt_(roots)
         torch._foreach_addcdiv_(w, gradients, roots, -0.001)
+
+    if variant == "compiled":
+        loss, rmsprop = torch.compile(loss), torch.compile(rmsprop)
 
     def run(first, count):
         for k in range(first, first + count):

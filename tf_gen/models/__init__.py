@@ -12,8 +12,8 @@ A model file is the whole recipe of one article. It defines
                           update start + k consumes, as a function of (config.seed, start + k)
     measure(model, config, source, seen)
                           dict of floats for each line of the log; `seen` is what `model.observe`
-                          gave at that line, as an array. The model itself is as it was at that line
-                          only if NEEDS_IMAGES
+                          gave there, an array. Without images several lines may share a call, at
+                          whose end the model then is already
     stop_at(config)       dict of columns of the log to values at or below which a run may end early
     score(model, config, judge)
                           what `tf_gen.evaluate` tells of a trained model: dict of floats, bools
@@ -22,15 +22,16 @@ A model file is the whole recipe of one article. It defines
     draw_scores(scores, config, path)
                           a picture of the scores of many seeds
     draw_progress(model, directory, step), draw_report(model, config, source, directory, history)
-                          pictures for each line of the log, if any, and at the end
+                          pictures, if any, for each line of the log at the end of a call, and at
+                          the end of all
     snapshot(model, config), frames(snapshots, config)
                           what a frame of the animation shows, a dict of small arrays, and the
                           frames themselves, uint8 [height, width] or [height, width, 3]
     sample_flags(config)  what to try first with `python -m tf_gen.sample`
 
 and a subclass of `tf_gen.base.Generative` or `Adversarial` with `update(batch)`, one iteration of
-the article's loop; `decode`, `prior(count, seed)`, and `encode` or `discriminate` where it has such
-a network; and `signatures()`, what the SavedModel offers.
+the article's loop; `observe`, if `measure` wants it; `decode`, `prior(count, seed)`, and `encode`
+or `discriminate` where it has such a network; and `signatures()`, what the SavedModel offers.
 """
 
 import importlib

@@ -376,7 +376,7 @@ class ALI(Adversarial):
 
     @tf.function(jit_compile=True)
     def look(self, x, z):
-        """What `measure` tells of images x and codes z, as a compiled program: float32 [3]."""
+        """What `measure` tells of x [n, 28, 28] and z [n, latent], compiled: float32 [3]."""
         z_enc = self.encode(x)
         means = [
             self.discriminate(x, z_enc),
@@ -510,7 +510,7 @@ def batches(config, source, start=0):
         z = tf.map_fn(noise, steps, fn_output_signature=tf.float32, parallel_iterations=1)
         return {"images": tf.gather(images, rows), "z": z}
 
-    return data.in_blocks(block, start)
+    return data.in_blocks(block, start, data.batches_at_once(config.batch_size))
 
 
 # ---- What the log, the pictures and the evaluation show ------------------------------------------
@@ -524,7 +524,8 @@ def some_held_out(source, count):
 def measure(model, config, source, seen=None):
     """Means of D(x, Q(x)) and D(P(z), z), and the error of P(Q(x)), on 1,000 held-out images.
 
-    The error is that of a pixel, squared and averaged. z is drawn anew at each step.
+    The error is that of a pixel, squared and averaged. z is drawn anew at each step. `seen` is not
+    used.
     """
     x = some_held_out(source, 1000)
     root = tf.constant([config.seed, -1], tf.int64)  # apart from the seeds of `batches`

@@ -36,8 +36,8 @@ Changes from the original:
   exceeds 16.6; the listing's clamp is applied to the exact logarithm and has the same gradient, 0,
   below the floor.
 - The listing's loop makes num_steps + 1 updates. Here it is num_steps, and the line `10:` comes
-  after ten updates. It shows the mean over the updates since the line before, up to 1,000; the
-  original's line shows the losses of one batch.
+  after ten updates. It shows the mean over the updates since the line before, or the frame of the
+  animation, up to 1,000; the original's line shows the losses of one batch.
 - The article's TensorFlow needed two copies of D that share their weights, and a fixed batch size.
 - The bias of the minibatch projection is not trained, since it cancels out of the features.
 - The listing's decision boundary leaves out the points that do not fill a batch.
@@ -256,6 +256,7 @@ class Discriminator(keras.layers.Layer):
                 2 * hidden_size, activation=activation, kernel_initializer=initializer
             )
 
+        self.minibatch = minibatch
         self.hidden_1 = dense()
         self.hidden_2 = dense()
         # The article: without minibatch discrimination one more layer is needed, to have enough
@@ -266,7 +267,9 @@ class Discriminator(keras.layers.Layer):
     def call(self, x):
         # Dense layers get all examples in one list, which is faster than a stack of batches.
         h = self.hidden_2(self.hidden_1(tf.reshape(x, [-1, 1])))
-        h = self.hidden_3(tf.reshape(h, tf.concat([tf.shape(x)[:-1], [h.shape[-1]]], axis=0)))
+        if self.minibatch:
+            h = tf.reshape(h, tf.concat([tf.shape(x)[:-1], [h.shape[-1]]], axis=0))
+        h = self.hidden_3(h)
         return tf.reshape(self.logits(tf.reshape(h, [-1, h.shape[-1]])), tf.shape(x))
 
 
@@ -326,7 +329,7 @@ class GaussianGAN(Adversarial):
         return self.discriminate(x)
 
     def observe(self):
-        """G in the middle of 500 parts of [-8, 8], for the article's 10,000 points: [500]."""
+        """G at the midpoints of 500 equal parts of [-8, 8], for the log: float32 [500]."""
         middles = (tf.range(500, dtype=tf.float32) + 0.5) / 500
         return self.decode(NOISE_RANGE * (2 * middles - 1)[:, None])[:, 0]
 
@@ -522,7 +525,7 @@ def generate(model):
 
 
 def measure(model, config, source, seen):
-    """Mean, standard deviation and Wasserstein-1 distance to the data of what `observe` gave."""
+    """Mean, standard deviation and Wasserstein-1 distance to the data of `seen`, float32 [500]."""
     x = np.float64(seen)
     return {"mean": x.mean(), "std": x.std(), "w1": gaussian.wasserstein_1(x, config)}
 

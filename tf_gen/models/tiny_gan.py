@@ -32,7 +32,7 @@ Changes from the original:
   are the same but where gradients are as small as 1e-6.
 - The original's log shows the statistics of the last batches; here they are those of 10,000 real
   points, the same ones at each line, and of G at 1,000 evenly spaced z, which jump less, and the
-  losses are means over up to 1,000 epochs before the line.
+  losses are means over the epochs since the line before, or the frame of the animation.
 - A standard deviation among the moments is at least 1e-6; below, the original's gradient is NaN.
 """
 
@@ -383,7 +383,7 @@ def generate(model):
 
 
 def measure(model, config, source, seen):
-    """Four moments of what `observe` gave, and of 10,000 real points, the same ones each time."""
+    """Four moments of `seen`, float32 [1000], and of 10,000 real points, the same each time."""
     real = gaussian.real_moments(config)
     return {**gaussian.moments(seen), **{f"real_{name}": value for name, value in real.items()}}
 

@@ -194,7 +194,7 @@ class VAE(Generative):
 
     @tf.function(jit_compile=True)
     def look(self, batch):
-        """`loss_terms` as a compiled program: float32 [2, batch]. Each line of the log needs it."""
+        """`loss_terms` of a batch (see `batches`) as a compiled program: float32 [2, batch]."""
         return tf.stack(self.loss_terms(batch))
 
     def update(self, batch):
@@ -282,7 +282,7 @@ def batches(config, source, start=0):
         epsilon = tf.map_fn(noise, steps, fn_output_signature=tf.float32, parallel_iterations=1)
         return {"images": tf.gather(images, rows), "epsilon": epsilon}
 
-    return data.in_blocks(block, start)
+    return data.in_blocks(block, start, data.batches_at_once(config.batch_size))
 
 
 def held_out_batches(config, source):
@@ -299,7 +299,7 @@ def held_out_batches(config, source):
 
 
 def measure(model, config, source, seen=None):
-    """The losses on all held-out images: dict of floats."""
+    """The losses on all held-out images: dict of floats. `seen` is not used."""
     terms = [model.look(batch) for batch in held_out_batches(config, source)]
     reconstruction, kl = np.concatenate(terms, axis=1).mean(axis=1, dtype=np.float64).tolist()
     return {

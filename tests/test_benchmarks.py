@@ -1,0 +1,36 @@
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["gaussian_gan", "tiny_gan", "ali", "vae"])
+def test_benchmark_compares_like_with_like(model):
+    """Each opponent that is installed agrees on the losses, and is timed."""
+    flags = ["--model", model, "--data", "bundled", "--turns", "1", "--seconds", "0.1"]
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", *flags],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    rows = [line.split("|")[1:-1] for line in result.stdout.splitlines() if line.startswith("| ")]
+    titles = [row[0].strip() for row in rows[1:]]
+    expected = [
+        "**tf_gen.train**",
+        "TensorFlow 1: Session, feed_dict",
+        "Keras: fit, a batch a step",
+    ]
+    expected += ["PyTorch, eager"] if importlib.util.find_spec("torch") else []
+    expected += ["JAX: lax.scan"] if importlib.util.find_spec("jax") else []
+    assert set(expected) <= set(titles)
+    assert any(title.startswith("limit") for title in titles)
+    assert all(float(row[1].strip(" *")) > 0 for row in rows[1:])
