@@ -256,7 +256,6 @@ class Discriminator(keras.layers.Layer):
                 2 * hidden_size, activation=activation, kernel_initializer=initializer
             )
 
-        self.minibatch = minibatch
         self.hidden_1 = dense()
         self.hidden_2 = dense()
         # The article: without minibatch discrimination one more layer is needed, to have enough
@@ -265,11 +264,9 @@ class Discriminator(keras.layers.Layer):
         self.logits = keras.layers.Dense(1, kernel_initializer=initializer)
 
     def call(self, x):
-        # Dense layers get all examples in one list, which is faster than a stack of batches.
+        # All examples in one list are faster than a stack of batches; hidden_3 needs the stack.
         h = self.hidden_2(self.hidden_1(tf.reshape(x, [-1, 1])))
-        if self.minibatch:
-            h = tf.reshape(h, tf.concat([tf.shape(x)[:-1], [h.shape[-1]]], axis=0))
-        h = self.hidden_3(h)
+        h = self.hidden_3(tf.reshape(h, tf.concat([tf.shape(x)[:-1], [h.shape[-1]]], axis=0)))
         return tf.reshape(self.logits(tf.reshape(h, [-1, h.shape[-1]])), tf.shape(x))
 
 
