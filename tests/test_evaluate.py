@@ -143,10 +143,11 @@ def test_each_seed_is_what_train_makes_of_it(three, command, tmp_path):
     out, _ = three
     arguments = [*SMALL, "--seed", "1", "--run-dir", tmp_path / "run"]
     assert command(train.main, *arguments)[0] == 0
-    with (tmp_path / "run" / "history.csv").open(newline="") as file:
-        last = list(csv.DictReader(file))[-1]
+    measured = tmp_path / "measured"
+    flags = ["--run", tmp_path / "run", "--out", measured]
+    assert command(evaluate.main, "gaussian_gan", *flags)[0] == 0
     for name in ("mean", "std", "w1"):
-        assert float(last[name]) == pytest.approx(scores(out)[1][name], rel=1e-5)
+        assert scores(measured)[0][name] == pytest.approx(scores(out)[1][name], rel=1e-5)
 
 
 def test_more_seeds_are_added_to_the_first(three, copy, command):
@@ -364,7 +365,8 @@ def test_a_run_of_a_gan_is_measured_without_judge(command, tmp_path):
     with (run_dir / "history.csv").open(newline="") as file:
         last = list(csv.DictReader(file))[-1]
     summary = json.loads((out / "summary.json").read_text())
-    assert summary["w1"] == pytest.approx(float(last["w1"]), rel=1e-5)
+    # The log looks at fewer points.
+    assert summary["w1"] == pytest.approx(float(last["w1"]), abs=2e-3)
     assert summary["diverged"] is False
 
 
