@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -17,12 +18,15 @@ from tensorflow.core.util import event_pb2
 from tf_gen import config, export, sample, train
 from tf_gen.models import NAMES, gaussian_gan, load, vae
 
+LATENT_MAP = {"labels": {"3": [0.5, -1.0], "7": [1.0, 2.5]}, "axis": [-1.0, 0.0, 1.5]}
+
 
 @pytest.fixture(scope="module")
 def saved_model(tmp_path_factory):
-    """The export of an untrained VAE."""
+    """The export of an untrained VAE, with a map."""
     directory = tmp_path_factory.mktemp("export") / "vae"
-    export.export(vae.build(vae.Config(hidden_dim=8)), directory, {"model": "vae"})
+    model = vae.build(vae.Config(hidden_dim=8))
+    export.export(model, directory, {"model": "vae"}, LATENT_MAP)
     return directory
 
 
@@ -401,8 +405,83 @@ def test_sample_seed_makes_the_difference(command, saved_model, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "z"),
+    [
+        (["--digit", "7"], [[1, 2.5]]),
+        (["--digit", "7", "--digit", "3"], [[1, 2.5], [0.5, -1]]),
+        (["--interpolate", "-1,2", "1,-2", "--count", "3"], [[-1, 2], [0, 0], [1, -2]]),
+        (["--interpolate", "3", "7", "--count", "2"], [[0.5, -1], [1, 2.5]]),
+        (["--grid"], [[-1, 1.5], [0, 1.5], [1.5, 1.5], [-1, 0], [0, 0], [1.5, 0], [-1, -1],
+                      [0, -1], [1.5, -1]]),
+    ],
+)  # fmt: skip
+def test_sample_finds_its_way(command, saved_model, tmp_path, arguments, z):
+    out = tmp_path / "a.npy"
+    status, printed, err = command(sample.main, saved_model, *arguments, "--out", out)
+    assert (status, err) == (0, "")
+    model = vae.build(vae.Config(hidden_dim=8))
+    np.testing.assert_allclose(np.load(out), model.decode(np.float32(z)), atol=1e-6)
+    if "--digit" in arguments:
+        assert "digit 7: --z 1,2.5" in printed
+    assert command(sample.main, saved_model, *arguments, "--out", tmp_path / "a.png")[0] == 0
+    height, width = tf.io.decode_png((tmp_path / "a.png").read_bytes()).shape[:2]
+    if "--interpolate" in arguments:
+        assert (height, width) == (28 * 4, len(z) * 28 * 4)
+    if "--grid" in arguments:
+        assert height == width == 960  # a figure, with axes
+
+
+def test_sample_finds_models_in_the_box(command, saved_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(sample, "BOXES", [tmp_path / "none", saved_model.parent])
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert command(sample.main, "vae", "--out", "a.png")[0] == 0
+    status, _, err = command(sample.main, "vea", "--out", "a.png")
+    assert status == 1
+    assert one_line(err, "vea", "no SavedModel")
+    (tmp_path / "here" / "vae").mkdir()  # what is here comes first
+    (tmp_path / "here" / "vae" / "saved_model.pb").write_bytes(b"garbage")
+    assert command(sample.main, "vae", "--out", "a.png")[0] == 1
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_sample_of_a_damaged_map(command, saved_model, tmp_path, content):
+    directory = tmp_path / "copy"
+    shutil.copytree(saved_model, directory)
+    (directory / "latent_map.json").write_text(content)
+    status, _, err = command(sample.main, directory, "--digit", "7", "--out", tmp_path / "a.png")
+    assert status == 1
+    assert one_line(err, "latent_map.json", "damaged")
+
+
+@pytest.mark.parametrize("arguments", [["--digit", "7"], ["--grid"]])
+def test_sample_without_a_map(command, saved_gan, tmp_path, arguments):
+    status, _, err = command(sample.main, saved_gan, *arguments, "--out", tmp_path / "a.png")
+    assert status == 1
+    assert one_line(err, arguments[0], "latent_map.json")
+
+
+def test_sample_interpolates_between_points_of_a_line(command, saved_gan, tmp_path):
+    out = tmp_path / "a.npy"
+    arguments = ["--interpolate", "-8", "8", "--count", "5", "--out", out]
+    assert command(sample.main, saved_gan, *arguments)[0] == 0
+    model = gaussian_gan.build(gaussian_gan.Config())
+    z = np.float32([[-8], [-4], [0], [4], [8]])
+    np.testing.assert_allclose(np.load(out), model.decode(z), atol=1e-5)
+
+
+@pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
+        (["--digit", "4"], 1, ["--digit", "4", "3, 7"]),
+        (["--digit", "-1"], 1, ["--digit", "-1"]),
+        (["--digit", "x"], 2, ["--digit"]),
+        (["--digit", "7", "--z", "3,3"], 2, ["--z", "--digit"]),
+        (["--digit", "7", "--count", "2"], 2, ["--count"]),
+        (["--interpolate", "3,3"], 2, ["--interpolate"]),
+        (["--interpolate", "3,3", "9"], 1, ["--interpolate", "9"]),
+        (["--interpolate", "3,3", "1.5"], 1, ["--interpolate", "1 number", "2"]),
+        (["--interpolate", "3,3", "7", "--count", "1"], 2, ["--count", "2"]),
         (["--z", "3"], 1, ["--z", "2"]),
         (["--z", "3,3,3"], 1, ["--z", "3 numbers"]),
         (["--z", "3,x"], 2, ["--z", "3,x"]),

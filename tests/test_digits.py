@@ -1,6 +1,7 @@
 """The figures of models of digits, against closed forms, SciPy and plain loops."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import scipy.linalg
 import tensorflow as tf
 from scipy import special, stats
 
-from tf_gen import digits
+from tf_gen import digits, models
 from tf_gen.cli import UserError
 from tf_gen.models import vae
 
@@ -236,3 +237,48 @@ def test_importance_bound_rises_from_the_elbo_to_log_p(bundled):
     assert elbo < bounds[0] < bounds[1]
     assert bounds[1] == pytest.approx(np.mean(log_p), abs=0.1)
     assert elbo < np.mean(log_p) - 0.2
+
+
+# ---- Where each digit lies ----------------------------------------------------------------------
+
+
+def test_purest_points_are_in_the_regions_of_their_own():
+    # Label 5 lies mostly among the threes, as on MNIST, with a small region of its own.
+    rng = np.random.default_rng(0)
+    threes = rng.normal(0, 0.5, [500, 2])
+    fives = np.concatenate([rng.normal(0, 0.5, [300, 2]), rng.normal([4, 4], 0.2, [60, 2])])
+    z, labels = np.concatenate([threes, fives]), np.repeat([3, 5], [500, 360])
+    points = digits.purest_points(z, labels)
+    assert list(points) == [3, 5]
+    assert np.all(np.abs(points[5] - 4) < 1)
+    assert points[5] in fives
+    assert points[3] in threes
+
+
+def test_of_equally_pure_points_the_nearest_to_the_mean_is_taken():
+    z = np.float32([[0, 0], [1, 0], [2, 0], [90, 0], [100, 0]])
+    points = digits.purest_points(z, np.array([1, 1, 1, 4, 4]), neighbours=2)
+    np.testing.assert_array_equal(points[1], [1, 0])
+    assert len(digits.purest_points(z[:2], np.array([3, 3]))) == 1  # fewer points than neighbours
+
+
+@pytest.mark.parametrize("name", ["vae", "ali"])
+def test_latent_map_names_z_of_held_out_images(name, bundled):
+    module = models.load(name)
+    config = module.Config(hidden_dim=8, latent_dim=3)
+    model = module.build(config)
+    latent_map = json.loads(json.dumps(module.latent_map(model, config, bundled)))
+    assert latent_map.keys() == {"labels"}
+    assert list(latent_map["labels"]) == [str(digit) for digit in range(10)]
+    codes = model.encode(np.float32(bundled.held_out_images) / 255)
+    codes = np.asarray(codes[0] if name == "vae" else codes)
+    for label, z in latent_map["labels"].items():
+        distance = np.abs(codes - np.float32(z)).max(axis=1)
+        assert distance.min() < 1e-6
+        assert str(bundled.held_out_labels[distance.argmin()]) == label
+
+
+def test_a_latent_plane_has_an_axis_of_normal_quantiles(bundled):
+    config = vae.Config(hidden_dim=8)
+    axis = vae.latent_map(vae.build(config), config, bundled)["axis"]
+    np.testing.assert_allclose(stats.norm.cdf(axis), np.arange(1, 21) / 21, rtol=1e-9)

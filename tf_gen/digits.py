@@ -276,3 +276,28 @@ def _in_parts(function, inputs):
     """`function` of all `inputs`, a thousand at a time."""
     starts = range(0, len(inputs), 1000)
     return np.concatenate([np.asarray(function(inputs[i : i + 1000])) for i in starts])
+
+
+# ---- Where each digit lies ----------------------------------------------------------------------
+
+
+def purest_points(z, labels, neighbours=50):
+    """For each label one of its points: that with most of its own kind among its nearest ones.
+
+    Args:
+        z: float [n, d].
+        labels: int [n].
+        neighbours: Python int, how many to look at, fewer where n is smaller.
+
+    Returns:
+        dict of label to float [d]; of several equally good points the nearest to the label's mean.
+    """
+    search = NearestNeighbors(n_neighbors=min(neighbours, len(z))).fit(z)
+    nearest = search.kneighbors(z, return_distance=False)
+    purity = np.mean(labels[nearest] == labels[:, None], axis=1)
+    points = {}
+    for label in np.unique(labels):
+        (own,) = np.nonzero(labels == label)
+        distance = np.linalg.norm(z[own] - z[own].mean(axis=0), axis=1)
+        points[int(label)] = z[own[np.lexsort((distance, -purity[own]))[0]]]
+    return points

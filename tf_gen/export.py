@@ -12,8 +12,14 @@ from pathlib import Path
 from tf_gen import cli, files
 
 
-def export(model, directory, settings):
-    """Write `model` as a SavedModel to `directory`, with `settings` as its config.json.
+def export(model, directory, settings, latent_map=None):
+    """Write `model` as a SavedModel to `directory`.
+
+    Args:
+        model: has `signatures()`.
+        directory: path, which must not exist yet.
+        settings: dict, for config.json.
+        latent_map: dict, for latent_map.json, which `tf_gen.sample` reads; not written if empty.
 
     Raises:
         OSError: `directory` exists or cannot be written.
@@ -30,6 +36,8 @@ def export(model, directory, settings):
     with files.beside(directory) as temporary:
         archive.write_out(str(temporary), verbose=False)
         (temporary / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
+        if latent_map:
+            (temporary / "latent_map.json").write_text(json.dumps(latent_map, indent=2) + "\n")
 
 
 def main(argv=None):
@@ -51,7 +59,9 @@ def main(argv=None):
     step, _, damaged = run.restore(model, arguments.run_dir)
     for directory in damaged:
         print(f"warning: checkpoint {directory} is damaged and left out", file=sys.stderr)
-    export(model, arguments.out, settings)
+    # Made from the data, which may not be at hand now; there if the run is finished.
+    path = arguments.run_dir / "saved_model" / "latent_map.json"
+    export(model, arguments.out, settings, json.loads(path.read_text()) if path.exists() else None)
     print(f"step {step} of {arguments.run_dir} exported: {arguments.out}")
     print(f"next: python -m tf_gen.sample {arguments.out} {module.sample_flags(config)}")
 

@@ -44,27 +44,32 @@ def pairs(originals, reconstructions, columns=10):
     return mosaic(rows.reshape(-1, height, width), columns)
 
 
-def manifold(decode, n=20):
-    """The decoder's image at n x n points of the latent plane, on quantiles of N(0, 1).
+def plane(axis):
+    """Points of the latent plane in rows, read like text: float32 [n * n, 2] from a list of n.
+
+    The first row is at the top, where the second coordinate is largest.
+    """
+    return np.array([(z0, z1) for z1 in reversed(axis) for z0 in axis], np.float32)
+
+
+def manifold(images, axis):
+    """The decoder's image at each point of `plane(axis)`.
 
     Args:
-        decode: function of z float32 [batch, 2] to images [batch, height, width] in [0, 1].
-        n: points a side; they cut N(0, 1) into n + 1 parts of equal probability.
+        images: float [n * n, height, width] in [0, 1].
+        axis: list of n floats, ascending.
     """
-    normal = statistics.NormalDist()
-    axis = [normal.inv_cdf((i + 1) / (n + 1)) for i in range(n)]
-    # Read like text, the first row is at the top, where the second coordinate is largest.
-    z = np.array([(z0, z1) for z1 in reversed(axis) for z0 in axis], np.float32)
+    n = len(axis)
     figure = Figure(figsize=(8, 8), layout="constrained")
     axes = figure.add_subplot(title="The decoder's image at each z", xlabel="z[0]", ylabel="z[1]")
-    axes.imshow(mosaic(decode(z), n, scale=1), cmap="gray", extent=(0, n, 0, n))
+    axes.imshow(mosaic(images, n, scale=1), cmap="gray", extent=(0, n, 0, n))
     labels = [f"{value:.2f}" for value in axis]
     axes.set_xticks(np.arange(n) + 0.5, labels, rotation=90, fontsize=8)
     axes.set_yticks(np.arange(n) + 0.5, labels, fontsize=8)
     return figure
 
 
-def latent_map(decode, z_mean, labels):
+def latent_map(decode, z_mean, labels, purest):
     """Which z makes which digit: encoded images coloured by label, and z to type into `--z`.
 
     Beside the plane stand two points for each label with the decoder's image there: the centroid of
@@ -75,10 +80,11 @@ def latent_map(decode, z_mean, labels):
         decode: function of z float32 [batch, 2] to images [batch, height, width] in [0, 1].
         z_mean: float [n, 2].
         labels: int [n].
+        purest: dict of each label to float [2], as `digits.purest_points` returns it.
     """
     classes = np.unique(labels)
     centroids = np.stack([z_mean[labels == label].mean(axis=0) for label in classes])
-    purest = np.stack([purest_point(z_mean, labels, label) for label in classes])
+    purest = np.stack([purest[label] for label in classes])
     figure = Figure(figsize=(12, 7.5), layout="constrained")
     plane_spec, table_spec = figure.add_gridspec(1, 2, width_ratios=[2, 1])
     plane = figure.add_subplot(plane_spec, title="Where the encoder puts held-out images")
@@ -100,26 +106,6 @@ def latent_map(decode, z_mean, labels):
             text = f"{label}:\n{z[0]:.2f},{z[1]:.2f}"
             axes.text(1.1, 0.5, text, transform=axes.transAxes, va="center", color=f"C{row % 10}")
     return figure
-
-
-def purest_point(z_mean, labels, label, neighbours=50):
-    """The z_mean with this label that has most of its own kind among its nearest neighbours.
-
-    Args:
-        z_mean: float [n, 2].
-        labels: int [n].
-
-    Returns:
-        float [2]; of several equally good ones the nearest to the label's centroid.
-    """
-    same = labels == label
-    candidates = z_mean[same]
-    centroid = candidates.mean(axis=0)
-    candidates = candidates[:: -(-len(candidates) // 2000)]  # 2,000 at most, to spare memory
-    candidates = candidates[np.argsort(np.sum((candidates - centroid) ** 2, axis=1), kind="stable")]
-    distances = np.sum((candidates[:, None] - z_mean) ** 2, axis=2)
-    nearest = np.argpartition(distances, min(neighbours, len(z_mean) - 1), axis=1)[:, :neighbours]
-    return candidates[np.argmax(same[nearest].sum(axis=1))]
 
 
 def curves(steps, values, ylabel, level=None):

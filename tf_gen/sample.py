@@ -1,14 +1,19 @@
-"""Draw from a SavedModel: `python -m tf_gen.sample DIR --z 3,3 --out three.png`.
+"""Draw from a SavedModel: `python -m tf_gen.sample vae --z 3,3 --out three.png`.
 
 Needs TensorFlow and a SavedModel directory alone: no model code, no checkpoint, no data. What comes
 out are images, or points on a line, of which a picture is a histogram.
 """
 
+import json
 import math
+import re
 import sys
 from pathlib import Path
 
 from tf_gen import cli, files
+
+# Where the trained models are that come with this package: installed with it, or in its checkout.
+BOXES = [Path(__file__).parent / "saved_models", Path(__file__).parents[1] / "saved_models"]
 
 
 def main(argv=None):
@@ -17,52 +22,142 @@ def main(argv=None):
     import numpy as np
     import tensorflow as tf
 
-    model = _load(arguments.directory)
+    directory = find(arguments.model)
+    model = _load(directory)
     signatures = model.signatures  # does not keep the variables alive by itself
     if not {"decode", "sample"} <= set(signatures):
-        raise cli.UserError(f"{arguments.directory}: not a SavedModel of this package")
-    if arguments.z:
-        (spec,) = signatures["decode"].structured_input_signature[1].values()
-        latent_dim = spec.shape[1]
-        for z in arguments.z:
-            if len(z) != latent_dim:
-                raise cli.UserError(f"--z: {len(z)} numbers, but this model's z has {latent_dim}")
-        outputs = signatures["decode"](z=tf.constant(arguments.z))
-    else:
+        raise cli.UserError(f"{directory}: not a SavedModel of this package")
+    (spec,) = signatures["decode"].structured_input_signature[1].values()
+    latent_map = read_json(directory / "latent_map.json")
+    z = points(arguments, latent_map, latent_dim=spec.shape[1])
+    if z is None:
         count, seed = tf.constant(arguments.count), tf.constant([arguments.seed, 0])
         outputs = signatures["sample"](count=count, seed=seed)
-    kind, draw = ("images", draw_images) if "images" in outputs else ("x", draw_histogram)
+    else:
+        outputs = signatures["decode"](z=tf.constant(z))
+    kind = "images" if "images" in outputs else "x"
     values = outputs[kind].numpy()
     if arguments.out.suffix == ".npy":
         with files.beside(arguments.out) as temporary:
             np.save(temporary, values)
+    elif kind == "x":
+        draw_histogram(values, arguments.out, read_json(directory / "config.json"))
+    elif arguments.grid:
+        draw_grid(values, arguments.out, latent_map["axis"])
     else:
-        draw(values, arguments.out)
+        draw_images(values, arguments.out, in_a_row=bool(arguments.interpolate))
     print(f"{len(values)} {'image(s)' if kind == 'images' else 'point(s)'}: {arguments.out}")
+    if arguments.digit:
+        for label, point in zip(arguments.digit, z, strict=True):
+            print(f"digit {label}: --z {','.join(f'{number:.3g}' for number in point)}")
     if arguments.z and kind == "x":
-        for z, x in zip(arguments.z, values, strict=True):
-            print(f"z {z[0]:g}: x {x[0]:g}")
+        for point, x in zip(z, values, strict=True):
+            print(f"z {point[0]:g}: x {x[0]:g}")
     return 0
 
 
-def draw_images(images, path):
-    """Write float32 images [count, height, width] in [0, 1] as one PNG."""
+def points(arguments, latent_map, latent_dim):
+    """Which z the command line means: float32 [n, latent_dim], or None for draws of the prior.
+
+    Args:
+        arguments: of the command line.
+        latent_map: dict, the content of latent_map.json; empty if there is none.
+        latent_dim: Python int, the length of this model's z.
+
+    Raises:
+        UserError: it means none, or one that this model does not have.
+    """
+    import numpy as np
+
+    if arguments.z:
+        z = [checked(point, "--z", latent_dim) for point in arguments.z]
+    elif arguments.digit:
+        z = [digit(label, "--digit", latent_map) for label in arguments.digit]
+    elif arguments.interpolate:
+        ends = []
+        for point in arguments.interpolate:
+            if len(point) == 1 < latent_dim and float(point[0]).is_integer():
+                ends.append(digit(int(point[0]), "--interpolate", latent_map))
+            else:
+                ends.append(checked(point, "--interpolate", latent_dim))
+        z = np.linspace(*ends, arguments.count)
+    elif arguments.grid:
+        from tf_gen import plots
+
+        if "axis" not in latent_map:
+            raise cli.UserError(
+                f"--grid: needs a plane (axis in latent_map.json); this z has {latent_dim} "
+                "dimension(s)"
+            )
+        z = plots.plane(latent_map["axis"])
+    else:
+        return None
+    return np.array(z, np.float32)
+
+
+def checked(point, flag, latent_dim):
+    """The point, a list of floats, if it has the right length."""
+    if len(point) != latent_dim:
+        numbers = "1 number" if len(point) == 1 else f"{len(point)} numbers"
+        raise cli.UserError(f"{flag}: {numbers}, but this model's z has {latent_dim}")
+    return point
+
+
+def digit(label, flag, latent_map):
+    """A point where the digit `label` lies: list of floats."""
+    labels = latent_map.get("labels")
+    if labels is None:
+        raise cli.UserError(
+            f"{flag}: this model has no map of digits (latent_map.json, which training with images "
+            "writes at its end); give a z"
+        )
+    if str(label) not in labels:
+        raise cli.UserError(
+            f"{flag}: no {label} in this model's map, which has {', '.join(labels)}"
+        )
+    return labels[str(label)]
+
+
+def read_json(path):
+    """The dict in a file beside a SavedModel; empty if there is no such file."""
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise cli.UserError(f"{path}: damaged ({error})") from error
+    if not isinstance(content, dict):
+        raise cli.UserError(f"{path}: damaged (a JSON object is needed)")
+    return content
+
+
+def draw_images(images, path, in_a_row):
+    """Write float32 images [count, height, width] in [0, 1] as one PNG, in a row or a square."""
     from tf_gen.images import mosaic, write_png
 
-    columns = math.ceil(math.sqrt(len(images)))
+    columns = len(images) if in_a_row else math.ceil(math.sqrt(len(images)))
     with files.beside(path) as temporary:
         write_png(temporary, mosaic(images, columns, scale=4))
 
 
-def draw_histogram(x, path):
-    """Write a histogram of points, float32 [count, 1], as a PNG."""
+def draw_grid(images, path, axis):
+    """Write float32 images [n * n, height, width] of a latent plane, with its axes, as a PNG."""
+    from tf_gen import plots
+
+    plots.save(plots.manifold(images, axis), path)
+
+
+def draw_histogram(x, path, settings):
+    """Write a histogram of points, float32 [count, 1], over the density that they should have."""
     import numpy as np
 
     from tf_gen import plots
 
     if not np.all(np.isfinite(x)):
         raise cli.UserError("not all points are finite, so there is no histogram; ask for a .npy")
-    plots.save(plots.histogram(x[:, 0]), path)
+    config = settings.get("config", {})
+    mean, std = config.get("data_mean"), config.get("data_std")
+    plots.save(plots.histogram(x[:, 0], mean, std), path)
 
 
 def parse(argv):
@@ -71,17 +166,40 @@ def parse(argv):
         prog="tf_gen.sample", description="Generate images, or points, with a SavedModel."
     )
     parser.add_argument(
-        "directory", type=Path, help="SavedModel, or a run directory that has one, such as runs/vae"
+        "model",
+        type=Path,
+        help="a trained model that comes with this package (vae, gaussian_gan, tiny_gan, ali), a "
+        "SavedModel's directory, or a run that has one, such as runs/vae",
     )
     parser.add_argument(
-        "--count", type=int, default=16, help="how many to draw, without --z (default: 16)"
+        "--count",
+        type=int,
+        help="how many to draw (default: 16), or to decode on the way of --interpolate (default: "
+        "10)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the draws of z (default: 0)")
-    parser.add_argument(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--z",
         type=_numbers,
         action="append",
         help="decode this point instead of drawing one, such as 3,3 or -1.5,0; may be repeated",
+    )
+    instead.add_argument(
+        "--digit",
+        type=int,
+        action="append",
+        help="decode a point where this digit lies, and print it; may be repeated",
+    )
+    instead.add_argument(
+        "--interpolate",
+        type=_numbers,
+        nargs=2,
+        metavar=("A", "B"),
+        help="decode points on the straight way from A to B: two z, or two digits",
+    )
+    instead.add_argument(
+        "--grid", action="store_true", help="decode a grid of 20 x 20 points of a latent plane"
     )
     parser.add_argument(
         "--out",
@@ -90,9 +208,15 @@ def parse(argv):
         help="a .png of all images (of points: a histogram), or .npy: float32 [count, 28, 28] "
         "(of points: [count, 1]) (default: samples.png)",
     )
-    arguments = parser.parse_args(_join_negative(argv))
-    if not 1 <= arguments.count < 2**31:
-        parser.error(f"argument --count: must be from 1 to 2**31 - 1, not {arguments.count}")
+    # A leading space, which float() ignores, keeps argparse from taking -1,2 for a flag.
+    arguments = parser.parse_args([f" {a}" if re.match(r"-[\d.]", a) else a for a in argv])
+    if arguments.count is None:
+        arguments.count = 10 if arguments.interpolate else 16
+    elif arguments.z or arguments.digit or arguments.grid:
+        parser.error("argument --count: not with --z, --digit or --grid")
+    least = 2 if arguments.interpolate else 1
+    if not least <= arguments.count < 2**31:
+        parser.error(f"argument --count: must be from {least} to 2**31 - 1, not {arguments.count}")
     if not 0 <= arguments.seed < 2**31:
         parser.error(f"argument --seed: must be from 0 to 2**31 - 1, not {arguments.seed}")
     if arguments.out.suffix not in (".png", ".npy"):
@@ -100,17 +224,23 @@ def parse(argv):
     return arguments
 
 
+def find(path):
+    """The directory of the SavedModel that `path` means: itself, a run's, or one in the box."""
+    places = [path / "saved_model", path]
+    if len(path.parts) == 1:  # a name
+        places += [box / path for box in BOXES]
+    for place in places:
+        if (place / "saved_model.pb").is_file():
+            return place
+    raise cli.UserError(
+        f"{path}: no SavedModel (saved_model.pb is missing); of an unfinished run, make one with "
+        "python -m tf_gen.export"
+    )
+
+
 def _load(directory):
-    """The SavedModel in `directory`, or in the directory `saved_model` of a run."""
     import tensorflow as tf
 
-    if (directory / "saved_model" / "saved_model.pb").is_file():
-        directory = directory / "saved_model"
-    if not (directory / "saved_model.pb").is_file():
-        raise cli.UserError(
-            f"{directory}: no SavedModel (saved_model.pb is missing); of an unfinished run, make "
-            "one with python -m tf_gen.export"
-        )
     try:
         return tf.saved_model.load(str(directory))
     except (OSError, ValueError, tf.errors.OpError) as error:
@@ -127,17 +257,6 @@ def _numbers(text):
 
 
 _numbers.__name__ = "z"  # argparse prints it: "invalid z value: 'a,b'"
-
-
-def _join_negative(argv):
-    """Let `--z -1,2` pass: argparse would take -1,2 for a flag, but not in `--z=-1,2`."""
-    joined = []
-    for argument in argv:
-        if joined and joined[-1] == "--z":
-            joined[-1] = f"--z={argument}"
-        else:
-            joined.append(argument)
-    return joined
 
 
 if __name__ == "__main__":

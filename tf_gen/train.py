@@ -377,7 +377,8 @@ def finish(model, module, model_config, source, directory, settings):
 
     history = directory.read_history()
     pictures = module.draw_report(model, model_config, source, directory.pictures, history)
-    export(model, directory.saved_model, settings)
+    latent_map = module.latent_map(model, model_config, source)
+    export(model, directory.saved_model, settings, latent_map)
     flags = module.sample_flags(model_config)
     print(f"history:     {directory.history}")
     print(f"checkpoints: {directory.checkpoints}")

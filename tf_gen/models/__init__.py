@@ -28,6 +28,10 @@ A model file is the whole recipe of one article. It defines
                           what a frame of the animation shows, a dict of small arrays, and the
                           frames themselves, uint8 [height, width] or [height, width, 3]
     sample_flags(config)  what to try first with `python -m tf_gen.sample`
+    latent_map(model, config, source)
+                          what that command needs for `--digit` and `--grid`, kept beside the
+                          SavedModel: dict of `labels`, each label's z, and `axis`, the coordinates
+                          of a grid on a latent plane; each if there is one
 
 and a subclass of `tf_gen.base.Generative` or `Adversarial` with `update(batch)`, one iteration of
 the article's loop; `observe`, if `measure` wants it; `decode`, `prior(count, seed)`, and `encode`

@@ -596,6 +596,17 @@ def draw_report(model, config, source, directory, history):
     return [*pictures, "samples.gif"]
 
 
+def latent_map(model, config, source):
+    """Which z makes which digit, for `python -m tf_gen.sample`: a dict for JSON.
+
+    `labels` has, for each label, Q's z of the held-out image where it is purest (see
+    `digits.purest_points`).
+    """
+    z = model.encode(tf.constant(source.held_out_images, tf.float32) / 255)
+    points = digits.purest_points(z.numpy(), source.held_out_labels)
+    return {"labels": {str(label): z.tolist() for label, z in points.items()}}
+
+
 def interpolations(model, images, rows=8, points=9):
     """A mosaic: in each row two images at the ends and, between them, P on the way between their z.
 

@@ -607,6 +607,11 @@ def draw_report(model, config, source, directory, history):
     return list(pictures)
 
 
+def latent_map(model, config, source):
+    """What `python -m tf_gen.sample` needs to know of z; nothing, since there are no labels."""
+    return {}
+
+
 def draw_scores(scores, config, path):
     """Draw the density that each seed generates, from the list of their `score`, to `path`."""
     real = gaussian.density(gaussian.real_points(config), config)

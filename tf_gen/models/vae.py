@@ -29,6 +29,7 @@ Changes from the original:
 """
 
 import math
+import statistics
 from dataclasses import dataclass
 
 import keras
@@ -411,14 +412,34 @@ def draw_report(model, config, source, directory, history):
         "reconstructions.png": plots.pairs(some, model(some)),
     }
     if model.latent_dim == 2:
-        z_mean, _ = model.encode(images)
-        pictures["manifold.png"] = plots.manifold(model.decode)
+        z_mean, axis = model.encode(images)[0].numpy(), plane_axis()
+        pictures["manifold.png"] = plots.manifold(model.decode(plots.plane(axis)), axis)
+        purest = digits.purest_points(z_mean, source.held_out_labels)
         pictures["latent_map.png"] = plots.latent_map(
-            model.decode, z_mean.numpy(), source.held_out_labels
+            model.decode, z_mean, source.held_out_labels, purest
         )
     for name, picture in pictures.items():
         plots.save(picture, directory / name)
     return list(pictures)
+
+
+def plane_axis(n=20):
+    """Quantiles of N(0, 1) that cut it into n + 1 parts of equal probability: list of n floats."""
+    normal = statistics.NormalDist()
+    return [normal.inv_cdf((i + 1) / (n + 1)) for i in range(n)]
+
+
+def latent_map(model, config, source):
+    """Which z makes which digit, for `python -m tf_gen.sample`: a dict for JSON.
+
+    `labels` has, for each label, the z of the held-out image where it is purest (see
+    `digits.purest_points`), and `axis`, if z has two dimensions, the coordinates of the grid that
+    `manifold.png` shows.
+    """
+    z_mean, _ = model.encode(tf.constant(source.held_out_images, tf.float32) / 255)
+    points = digits.purest_points(z_mean.numpy(), source.held_out_labels)
+    labels = {str(label): z.tolist() for label, z in points.items()}
+    return {"labels": labels, "axis": plane_axis()} if model.latent_dim == 2 else {"labels": labels}
 
 
 def draw_scores(scores, config, path):
