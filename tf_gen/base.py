@@ -1,4 +1,4 @@
-"""What all models share: many updates in one compiled program. No algorithm."""
+"""What all models share: many updates in one compiled program, and the SavedModel. No algorithm."""
 
 import keras
 import tensorflow as tf
@@ -13,16 +13,21 @@ if keras.backend.backend() != "tensorflow":
 class Generative(keras.Model):
     """A model that learns by `update(batch)`, many updates a call.
 
-    A subclass sets `losses_reported`, the names of the scalars that its `update` returns, and
-    defines `update(batch)`: one iteration of the article's training loop. `batch` holds everything
-    that the iteration consumes, data and noise, so an update draws nothing by itself.
+    A subclass defines `update(batch)`: one iteration of the article's training loop. `batch` holds
+    everything that the iteration consumes, data and noise, so an update draws nothing by itself.
+    It also has `prior(count, seed)`, which draws z, and `decode(z)`, which draws nothing.
 
     Attributes:
+        losses_reported: the names of the scalars that `update` returns.
+        latent_dim: the length of z.
+        generates: what `decode` makes of z: "images", or "x" for points on a line.
         means: a `keras.metrics.Mean` for each of `losses_reported`, which `fit` and `evaluate`
             reset at the start of each epoch and report at its end.
     """
 
     losses_reported = ("loss",)
+    latent_dim = 1
+    generates = "x"
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -84,6 +89,24 @@ class Generative(keras.Model):
         For a subclass to define if lines may share a call; here nothing, float32 [].
         """
         return tf.zeros([])
+
+    def signatures(self):
+        """What the SavedModel offers: name -> (function, its inputs); the first is the default.
+
+        A subclass adds those of its other networks.
+        """
+        z = tf.TensorSpec([None, self.latent_dim], tf.float32, name="z")
+        count = tf.TensorSpec([], tf.int32, name="count")
+        seed = tf.TensorSpec([2], tf.int32, name="seed")
+
+        def decode(z):
+            return {self.generates: self.decode(z)}
+
+        def sample(count, seed):
+            z = self.prior(count, seed)
+            return {"z": z, self.generates: self.decode(z)}
+
+        return {"decode": (decode, [z]), "sample": (sample, [count, seed])}
 
     @property
     def state(self):

@@ -261,6 +261,7 @@ class Discriminator(keras.layers.Layer):
 @keras.saving.register_keras_serializable("tf_gen")
 class ALI(Adversarial):
     losses_reported = ("loss", "loss_d", "loss_g")
+    generates = "images"
 
     def __init__(
         self,
@@ -386,18 +387,9 @@ class ALI(Adversarial):
         return tf.stack([tf.reduce_mean(values) for values in means])
 
     def signatures(self):
-        """What the SavedModel offers: name -> (function, its inputs); the first is the default."""
+        """What the SavedModel offers besides `decode` and `sample`; see `Generative`."""
         z = tf.TensorSpec([None, self.latent_dim], tf.float32, name="z")
-        count = tf.TensorSpec([], tf.int32, name="count")
-        seed = tf.TensorSpec([2], tf.int32, name="seed")
         images = tf.TensorSpec([None, 28, 28], tf.float32, name="images")
-
-        def decode(z):
-            return {"images": self.decode(z)}
-
-        def sample(count, seed):
-            z = self.prior(count, seed)
-            return {"z": z, "images": self.decode(z)}
 
         def encode(images):
             return {"z": self.encode(images)}
@@ -409,8 +401,7 @@ class ALI(Adversarial):
             return {"probability": self.discriminate(images, z)}
 
         return {
-            "decode": (decode, [z]),
-            "sample": (sample, [count, seed]),
+            **super().signatures(),
             "encode": (encode, [images]),
             "reconstruct": (reconstruct, [images]),
             "discriminate": (discriminate, [images, z]),

@@ -284,27 +284,16 @@ class TinyGAN(Adversarial):
         return self.generator(z[:, None])[:, 0]
 
     def signatures(self):
-        """What the SavedModel offers: name -> (function, its inputs); the first is the default."""
-        z = tf.TensorSpec([None, 1], tf.float32, name="z")
+        """What the SavedModel offers besides `decode` and `sample`; see `Generative`."""
         # Moments exist of any batch, the other inputs have a fixed length.
         batch_size = None if self.inputs_seen == "moments" else self.batch_size
         x = tf.TensorSpec([batch_size, 1], tf.float32, name="x")
-        count = tf.TensorSpec([], tf.int32, name="count")
-        seed = tf.TensorSpec([2], tf.int32, name="seed")
-
-        def decode(z):
-            return {"x": self.decode(z)}
-
-        def sample(count, seed):
-            z = self.prior(count, seed)
-            return {"z": z, "x": self.decode(z)}
 
         def discriminate(x):
             return {"probability": self.discriminate(x)}
 
         return {
-            "decode": (decode, [z]),
-            "sample": (sample, [count, seed]),
+            **super().signatures(),
             "discriminate": (discriminate, [x]),
         }
 

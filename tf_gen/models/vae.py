@@ -157,6 +157,7 @@ class Decoder(keras.layers.Layer):
 @keras.saving.register_keras_serializable("tf_gen")
 class VAE(Generative):
     losses_reported = ("loss", "reconstruction", "kl")
+    generates = "images"
 
     def __init__(self, hidden_dim=512, latent_dim=2, seed=0, **kwargs):
         super().__init__(**kwargs)
@@ -215,18 +216,8 @@ class VAE(Generative):
         return self.get_metrics_result()
 
     def signatures(self):
-        """What the SavedModel offers: name -> (function, its inputs); the first is the default."""
-        z = tf.TensorSpec([None, self.latent_dim], tf.float32, name="z")
-        count = tf.TensorSpec([], tf.int32, name="count")
-        seed = tf.TensorSpec([2], tf.int32, name="seed")
+        """What the SavedModel offers besides `decode` and `sample`; see `Generative`."""
         images = tf.TensorSpec([None, 28, 28], tf.float32, name="images")
-
-        def decode(z):
-            return {"images": self.decode(z)}
-
-        def sample(count, seed):
-            z = self.prior(count, seed)
-            return {"z": z, "images": self.decode(z)}
 
         def encode(images):
             z_mean, z_log_var = self.encode(images)
@@ -236,8 +227,7 @@ class VAE(Generative):
             return {"images": self(images)}
 
         return {
-            "decode": (decode, [z]),
-            "sample": (sample, [count, seed]),
+            **super().signatures(),
             "encode": (encode, [images]),
             "reconstruct": (reconstruct, [images]),
         }
