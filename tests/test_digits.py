@@ -242,24 +242,34 @@ def test_importance_bound_rises_from_the_elbo_to_log_p(bundled):
 # ---- Where each digit lies ----------------------------------------------------------------------
 
 
-def test_purest_points_are_in_the_regions_of_their_own():
-    # Label 5 lies mostly among the threes, as on MNIST, with a small region of its own.
+def test_clearest_points_are_in_the_regions_of_their_own():
+    # Label 5 lies mostly among the threes, as on MNIST, with two small regions of its own, in one
+    # of which the decoder draws threes all the same. An image is one pixel: its label.
     rng = np.random.default_rng(0)
     threes = rng.normal(0, 0.5, [500, 2])
-    fives = np.concatenate([rng.normal(0, 0.5, [300, 2]), rng.normal([4, 4], 0.2, [60, 2])])
-    z, labels = np.concatenate([threes, fives]), np.repeat([3, 5], [500, 360])
-    points = digits.purest_points(z, labels)
+    fives = [rng.normal(centre, 0.2, [60, 2]) for centre in (4, -4)]
+    fives = np.concatenate([rng.normal(0, 0.5, [300, 2]), *fives])
+    z, labels = np.concatenate([threes, fives]), np.repeat([3, 5], [500, 420])
+    images = labels[:, None, None].astype(np.float32)
+
+    def decode(z):
+        return np.where(z[:, 0] > 2, 5.0, 3.0)[:, None, None]
+
+    points = digits.clearest_points(decode, z, images, labels)
     assert list(points) == [3, 5]
     assert np.all(np.abs(points[5] - 4) < 1)
     assert points[5] in fives
     assert points[3] in threes
 
 
-def test_of_equally_pure_points_the_nearest_to_the_mean_is_taken():
+def test_of_equally_clear_points_the_nearest_to_the_mean_is_taken():
     z = np.float32([[0, 0], [1, 0], [2, 0], [90, 0], [100, 0]])
-    points = digits.purest_points(z, np.array([1, 1, 1, 4, 4]), neighbours=2)
+    labels = np.array([1, 1, 1, 4, 4])
+    images = labels[:, None, None]
+    points = digits.clearest_points(lambda z: np.ones([len(z), 1, 1]), z, images, labels, 2)
     np.testing.assert_array_equal(points[1], [1, 0])
-    assert len(digits.purest_points(z[:2], np.array([3, 3]))) == 1  # fewer points than neighbours
+    few = digits.clearest_points(lambda z: z[:, None], z[:2], z[:2, None], np.array([3, 3]))
+    assert len(few) == 1  # fewer points than neighbours
 
 
 @pytest.mark.parametrize("name", ["vae", "ali"])

@@ -69,22 +69,22 @@ def manifold(images, axis):
     return figure
 
 
-def latent_map(decode, z_mean, labels, purest):
+def latent_map(decode, z_mean, labels, clearest):
     """Which z makes which digit: encoded images coloured by label, and z to type into `--z`.
 
     Beside the plane stand two points for each label with the decoder's image there: the centroid of
-    its z_mean, and the point where it is purest, since the centroid of a label that shares its
+    its z_mean, and the point that shows it best, since the centroid of a label that shares its
     place with others, or has none of its own, may show another digit.
 
     Args:
         decode: function of z float32 [batch, 2] to images [batch, height, width] in [0, 1].
         z_mean: float [n, 2].
         labels: int [n].
-        purest: dict of each label to float [2], as `digits.purest_points` returns it.
+        clearest: dict of each label to float [2], as `digits.clearest_points` returns it.
     """
     classes = np.unique(labels)
     centroids = np.stack([z_mean[labels == label].mean(axis=0) for label in classes])
-    purest = np.stack([purest[label] for label in classes])
+    clearest = np.stack([clearest[label] for label in classes])
     figure = Figure(figsize=(12, 7.5), layout="constrained")
     plane_spec, table_spec = figure.add_gridspec(1, 2, width_ratios=[2, 1])
     plane = figure.add_subplot(plane_spec, title="Where the encoder puts held-out images")
@@ -97,7 +97,7 @@ def latent_map(decode, z_mean, labels, purest):
         box = {"boxstyle": "circle", "facecolor": "white", "edgecolor": colour}
         plane.annotate(str(label), centroids[row], ha="center", va="center", bbox=box)
     table = table_spec.subgridspec(len(classes), 2)
-    columns = {"--z at centroid": centroids, "--z where purest": purest}
+    columns = {"--z at centroid": centroids, "--z where clearest": clearest}
     for column, (title, points) in enumerate(columns.items()):
         for row, (label, z, digit) in enumerate(zip(classes, points, decode(points), strict=True)):
             axes = figure.add_subplot(table[row, column], title=title if row == 0 else None)

@@ -590,11 +590,12 @@ def draw_report(model, config, source, directory, history):
 def latent_map(model, config, source):
     """Which z makes which digit, for `python -m tf_gen.sample`: a dict for JSON.
 
-    `labels` has, for each label, Q's z of the held-out image where it is purest (see
-    `digits.purest_points`).
+    `labels` has, for each label, Q's z of the held-out image that shows it best (see
+    `digits.clearest_points`).
     """
-    z = model.encode(tf.constant(source.held_out_images, tf.float32) / 255)
-    points = digits.purest_points(z.numpy(), source.held_out_labels)
+    images = np.float32(source.held_out_images) / 255
+    z = model.encode(images).numpy()
+    points = digits.clearest_points(model.decode, z, images, source.held_out_labels)
     return {"labels": {str(label): z.tolist() for label, z in points.items()}}
 
 

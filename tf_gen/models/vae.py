@@ -404,9 +404,9 @@ def draw_report(model, config, source, directory, history):
     if model.latent_dim == 2:
         z_mean, axis = model.encode(images)[0].numpy(), plane_axis()
         pictures["manifold.png"] = plots.manifold(model.decode(plots.plane(axis)), axis)
-        purest = digits.purest_points(z_mean, source.held_out_labels)
+        clearest = {int(k): z for k, z in latent_map(model, config, source)["labels"].items()}
         pictures["latent_map.png"] = plots.latent_map(
-            model.decode, z_mean, source.held_out_labels, purest
+            model.decode, z_mean, source.held_out_labels, clearest
         )
     for name, picture in pictures.items():
         plots.save(picture, directory / name)
@@ -422,12 +422,13 @@ def plane_axis(n=20):
 def latent_map(model, config, source):
     """Which z makes which digit, for `python -m tf_gen.sample`: a dict for JSON.
 
-    `labels` has, for each label, the z of the held-out image where it is purest (see
-    `digits.purest_points`), and `axis`, if z has two dimensions, the coordinates of the grid that
+    `labels` has, for each label, the z_mean of the held-out image that shows it best (see
+    `digits.clearest_points`), and `axis`, if z has two dimensions, the coordinates of the grid that
     `manifold.png` shows.
     """
-    z_mean, _ = model.encode(tf.constant(source.held_out_images, tf.float32) / 255)
-    points = digits.purest_points(z_mean.numpy(), source.held_out_labels)
+    images = np.float32(source.held_out_images) / 255
+    z_mean = model.encode(images)[0].numpy()
+    points = digits.clearest_points(model.decode, z_mean, images, source.held_out_labels)
     labels = {str(label): z.tolist() for label, z in points.items()}
     return {"labels": labels, "axis": plane_axis()} if model.latent_dim == 2 else {"labels": labels}
 

@@ -1,0 +1,305 @@
+"""The trained models in saved_models/ are whole, and what their cards say of them is true."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+from sklearn.neighbors import KNeighborsClassifier
+from test_export import ALONE
+
+from tf_gen import data, digits, evaluate, sample, train
+from tf_gen.models import NAMES, load
+
+ROOT = Path(__file__).parent.parent
+SAVED = ROOT / "saved_models"
+IMAGE_MODELS = ("vae", "ali")
+SIGNATURES = {
+    "vae": {"decode", "sample", "encode", "reconstruct", "serving_default"},
+    "gaussian_gan": {"decode", "sample", "discriminate", "serving_default"},
+    "tiny_gan": {"decode", "sample", "discriminate", "serving_default"},
+    "ali": {"decode", "sample", "encode", "reconstruct", "discriminate", "serving_default"},
+}
+
+
+def read(name, file):
+    return json.loads((SAVED / name / file).read_text())
+
+
+def card(name):
+    return (SAVED / name / "README.md").read_text(encoding="utf-8")
+
+
+def commands(name):
+    """The commands in the card, each a list of words."""
+    blocks = re.findall(r"```sh\n(.*?)```", card(name), re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+def argv(name, module):
+    """The arguments of the card's first command of `tf_gen.MODULE`."""
+    return next(c[3:] for c in commands(name) if c[:3] == ["python", "-m", f"tf_gen.{module}"])
+
+
+class Exported:
+    """A SavedModel with the methods of a model, as far as its signatures offer them."""
+
+    weights = ()  # what `digits.score` looks at to see whether all is finite
+
+    def __init__(self, name):
+        self.model = tf.saved_model.load(str(SAVED / name))
+        self.kind = "images" if name in IMAGE_MODELS else "x"
+
+    def call(self, signature, **inputs):
+        function = self.model.signatures[signature]
+        specs = function.structured_input_signature[1]
+        return function(**{key: tf.cast(inputs[key], specs[key].dtype) for key in specs})
+
+    def prior(self, count, seed):
+        return self.call("sample", count=count, seed=seed)["z"]
+
+    def decode(self, z):
+        return self.call("decode", z=z)[self.kind]
+
+    def encode(self, images):
+        codes = self.call("encode", images=images)
+        return codes["z_mean" if "z_mean" in codes else "z"]
+
+    def __call__(self, images):
+        return self.call("reconstruct", images=images)["images"]
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def exported(name):
+    return Exported(name)
+
+
+@pytest.fixture(scope="module")
+def alone(bundled, tmp_path_factory):
+    """Outputs of each signature of all models, computed where tf_gen and Keras are missing."""
+    directory = tmp_path_factory.mktemp("alone")
+    rng = np.random.default_rng(0)
+    images = np.float32(bundled.images[::450] / 255)  # one of each digit
+    given = {"images": images, "count": np.int32(10), "seed": np.int32([1, 2])}
+    arguments = []
+    for name in NAMES:
+        latent_dim = {"vae": 2, "ali": 20}.get(name, 1)
+        z = {"z": rng.uniform(-1, 1, [10, latent_dim]), "x": rng.normal(4, 1, [10, 1])}
+        np.savez(directory / f"{name}.npz", **given, **{k: np.float32(v) for k, v in z.items()})
+        arguments += [directory / f"{name}.npz", SAVED / name]
+    command = [sys.executable, "-c", ALONE, directory / "out.npz", *arguments]
+    subprocess.run([*map(str, command)], cwd=directory, check=True, timeout=300)
+    with np.load(directory / "out.npz") as file:
+        return {tuple(k.rsplit("|", 1)[1].split(".")): v for k, v in file.items()}
+
+
+def test_signatures_work_where_tf_gen_and_keras_cannot_be_imported(alone, name):
+    outputs = {key[1:]: value for key, value in alone.items() if key[0] == name}
+    assert {signature for signature, _ in outputs} == SIGNATURES[name]
+    shape = {"z": (10, 1), "x": (10, 1), "probability": (1,) if name == "tiny_gan" else (10, 1)}
+    if name in IMAGE_MODELS:
+        latent = (10, 2) if name == "vae" else (10, 20)
+        shape = {"images": (10, 28, 28), "probability": (10,)}
+        shape |= dict.fromkeys(("z", "z_mean", "z_log_var"), latent)
+    for (signature, output), value in outputs.items():
+        assert (value.shape, value.dtype) == (shape[output], np.float32), (signature, output)
+        assert np.all(np.isfinite(value))
+        if output in ("images", "probability"):
+            assert np.all((value >= 0) & (value <= 1))
+    kind = "images" if name in IMAGE_MODELS else "x"
+    np.testing.assert_array_equal(outputs["decode", kind], outputs["serving_default", kind])
+
+
+def test_ranges_of_codes(name, exported):
+    z = exported.prior(1000, [1, 2]).numpy()
+    low, high = {"gaussian_gan": (-8, 8.01), "tiny_gan": (0, 1), "ali": (-1, 1)}.get(name, (-6, 6))
+    assert low <= z.min() < z.max() <= high
+    uniform = stats.uniform(low, high - low)
+    expected = stats.norm() if name == "vae" else uniform
+    assert stats.kstest(z.ravel(), expected.cdf).pvalue > 1e-3
+    assert not np.array_equal(z, exported.prior(1000, [1, 3]))
+
+
+def test_settings_are_what_the_cards_command_builds(name, exported):
+    arguments, settings = train.parse(argv(name, "train"))
+    assert arguments.model == name
+    saved = read(name, "config.json")
+    assert saved["model"] == name
+    assert saved["config"] == settings
+    module = load(name)
+    built = sorted(tuple(v.shape) for v in module.build(module.Config(**settings)).weights)
+    stored = tf.train.list_variables(str(SAVED / name / "variables" / "variables"))
+    stored = [tuple(shape) for key, shape in stored if key.startswith("variables")]
+    for shape in stored:  # an unused bias is not stored
+        built.remove(shape)
+    assert sum(int(np.prod(shape)) for shape in built) < 100
+    if module.NEEDS_IMAGES:
+        assert saved["data"]["source"] == "mnist"
+        assert (saved["data"]["train"], saved["data"]["held_out"]) == (60_000, 10_000)
+
+
+def test_figures_of_the_card_are_those_of_metrics_json(name):
+    metrics = read(name, "metrics.json")
+    rows = re.findall(r"^\| `(\w+)` \| (-?[\d.]+) \|", card(name), re.MULTILINE)
+    baselines = re.findall(r"(-?[\d.]+) \(`(\w+)`\)", card(name))
+    assert len(rows) >= 6
+    for figure, value in [*rows, *((figure, value) for value, figure in baselines)]:
+        places = len(value.partition(".")[2])
+        assert f"{metrics[figure]:.{places}f}" == value, figure
+
+
+def test_commands_of_the_card_are_ones_that_the_commands_take(name):
+    parsers = {"train": train.parse, "evaluate": evaluate.parse, "sample": sample.parse}
+    seen = set()
+    for words in commands(name):
+        module = words[2].removeprefix("tf_gen.") if words[:2] == ["python", "-m"] else None
+        if module in parsers:
+            parsers[module](words[3:])
+            seen.add(module)
+    assert seen == parsers.keys()
+
+
+def test_python_of_the_card_runs(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    block, *_ = re.findall(r"```python\n(.*?)```", card(name), re.DOTALL)
+    scope = {}
+    exec(block, scope)
+    result = scope["images" if name == "vae" else "again" if name == "ali" else "x"].numpy()
+    assert np.all(np.isfinite(result))
+
+
+def test_bodies_for_tensorflow_serving_are_what_the_signatures_take(name, exported):
+    bodies = [json.loads(c[-1]) for c in commands(name) if c[0] == "curl"]
+    assert {body["signature_name"] for body in bodies} == {"decode", "sample"}
+    for body in bodies:
+        outputs = exported.call(body["signature_name"], **body["inputs"])
+        assert all(np.all(np.isfinite(value)) for value in outputs.values())
+
+
+@pytest.mark.slow  # needs ai-edge-litert, and converts
+def test_recipe_for_litert(name, exported, tmp_path, monkeypatch):
+    pytest.importorskip("ai_edge_litert")
+    (tmp_path / "saved_models").symlink_to(SAVED)
+    monkeypatch.chdir(tmp_path)
+    block = re.findall(r"```python\n(.*?)```", card(name), re.DOTALL)[-1]
+    scope = {}
+    exec(block, scope)
+    z = exported.prior(7, [1, 2]).numpy()
+    (lite,) = scope["decode"](z=z).values()
+    np.testing.assert_allclose(lite, exported.decode(z), atol=1e-4)
+
+
+def test_all_together_are_small_and_name_no_path():
+    paths = [path for path in SAVED.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in paths) < 20e6
+    for path in paths:
+        if path.suffix in (".pb", ".json"):
+            content = path.read_bytes()
+            assert not re.search(rb"/(home|root|tmp|Users|work)/", content), path
+
+
+def test_sample_by_name_gives_a_picture_at_once(name, process, tmp_path):
+    ran = process("-m", "tf_gen.sample", name, "--out", "a.png")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert tf.io.decode_png((tmp_path / "a.png").read_bytes()).shape[0] >= 28 * 4
+
+
+# ---- Figures -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["gaussian_gan", "tiny_gan"])
+def test_figures_of_generated_points(name):
+    metrics, config = read(name, "metrics.json"), read(name, "config.json")["config"]
+    exported = Exported(name)
+    x = np.float64(exported.decode(exported.prior(10_000, [0, 0])))[:, 0]
+    normal = stats.norm(config["data_mean"], config["data_std"])
+    found = {
+        "mean": x.mean(),
+        "std": x.std(),
+        "skew": stats.skew(x),
+        "kurtosis": stats.kurtosis(x),
+        "ks": stats.kstest(x, normal.cdf).statistic,
+    }
+    for figure, value in found.items():
+        assert metrics[figure] == pytest.approx(value, abs=2e-4), figure
+    # Against quantiles instead of draws, whose own distance is some hundredths.
+    quantiles = normal.ppf((np.arange(10_000) + 0.5) / 10_000)
+    w1 = stats.wasserstein_distance(x, quantiles)
+    assert metrics["w1"] == pytest.approx(w1, abs=0.03 * config["data_std"])
+    assert metrics["close"] == (metrics["w1"] <= config["data_std"] / 5)
+
+
+def negative_elbo(exported, images, seed=0):
+    """The article's loss of each image in float64, one draw of epsilon: float [n]."""
+    codes = exported.call("encode", images=images)
+    mean, log_var = (np.float64(codes[key]) for key in ("z_mean", "z_log_var"))
+    epsilon = np.random.default_rng(seed).normal(size=mean.shape)
+    decoded = np.float64(exported.decode(mean + np.exp(log_var / 2) * epsilon))
+    images = np.float64(images)
+    cross = images * np.log(1e-10 + decoded) + (1 - images) * np.log(1e-10 + 1 - decoded)
+    kl = -0.5 * np.sum(1 + log_var - mean**2 - np.exp(log_var), axis=1)
+    return kl - cross.sum(axis=(1, 2)), kl
+
+
+def test_the_vae_is_trained(bundled):
+    images = np.float32(np.concatenate([bundled.images, bundled.held_out_images]) / 255)
+    loss, kl = negative_elbo(Exported("vae"), images)
+    metrics = read("vae", "metrics.json")
+    assert metrics["held_out_loss"] == pytest.approx(loss.mean(), abs=5)
+    assert metrics["held_out_kl"] == pytest.approx(kl.mean(), abs=0.5)
+
+
+def test_ali_reconstructs(bundled):
+    images = np.float32(np.concatenate([bundled.images, bundled.held_out_images]) / 255)
+    error = np.mean((images - Exported("ali")(images)) ** 2)
+    assert read("ali", "metrics.json")["reconstruction_mse"] == pytest.approx(error, rel=0.15)
+
+
+@pytest.mark.parametrize("name", IMAGE_MODELS)
+def test_each_digit_lies_where_the_map_says(name, bundled):
+    labels = read(name, "latent_map.json")["labels"]
+    assert list(labels) == [str(digit) for digit in range(10)]
+    images = np.asarray(Exported(name).decode(np.float32(list(labels.values()))))
+    classifier = KNeighborsClassifier(5).fit(bundled.images.reshape(-1, 784) / 255, bundled.labels)
+    assert list(classifier.predict(images.reshape(-1, 784))) == list(range(10))
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    directory = os.environ.get("TF_GEN_MNIST")
+    if not directory:
+        pytest.skip("TF_GEN_MNIST names no directory with MNIST")
+    return data.load(directory)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", IMAGE_MODELS)
+def test_figures_of_digits(name, mnist, tmp_path):
+    exported, metrics = Exported(name), read(name, "metrics.json")
+    images = np.float32(mnist.held_out_images) / 255
+    error = np.mean((images - exported(images)) ** 2)
+    assert metrics["reconstruction_mse"] == pytest.approx(error, rel=1e-3)
+    if name == "vae":
+        loss, kl = negative_elbo(exported, images)
+        assert metrics["held_out_loss"] == pytest.approx(loss.mean(), abs=0.2)
+        assert metrics["held_out_kl"] == pytest.approx(kl.mean(), abs=1e-3)
+    judge = digits.Judge(mnist, tmp_path / "judge.keras")
+    layers = {"z": lambda model, images: model.encode(images)}
+    found = digits.score(exported, exported, layers, judge)
+    assert metrics["knn_z"] == pytest.approx(found["knn_z"], abs=0.002)
+    for figure in ("same_digit", "inception_score"):
+        assert metrics[figure] == pytest.approx(found[figure], rel=0.02), figure
+    assert metrics["frechet"] == pytest.approx(found["frechet"], rel=0.1)
