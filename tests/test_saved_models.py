@@ -15,7 +15,7 @@ from scipy import stats
 from sklearn.neighbors import KNeighborsClassifier
 from test_export import ALONE
 
-from tf_gen import data, digits, evaluate, sample, train
+from tf_gen import data, digits, train
 from tf_gen.models import NAMES, load
 
 ROOT = Path(__file__).parent.parent
@@ -140,12 +140,10 @@ def test_settings_are_what_the_cards_command_builds(name, exported):
     assert saved["model"] == name
     assert saved["config"] == settings
     module = load(name)
-    built = sorted(tuple(v.shape) for v in module.build(module.Config(**settings)).weights)
+    built = [tuple(v.shape) for v in module.build(module.Config(**settings)).weights]
     stored = tf.train.list_variables(str(SAVED / name / "variables" / "variables"))
-    stored = [tuple(shape) for key, shape in stored if key.startswith("variables")]
-    for shape in stored:  # an unused bias is not stored
-        built.remove(shape)
-    assert sum(int(np.prod(shape)) for shape in built) < 100
+    stored = [tuple(shape) for key, shape in stored if key.endswith("VARIABLE_VALUE")]
+    assert sorted(stored) == sorted(built)
     if module.NEEDS_IMAGES:
         assert saved["data"]["source"] == "mnist"
         assert (saved["data"]["train"], saved["data"]["held_out"]) == (60_000, 10_000)
@@ -159,17 +157,6 @@ def test_figures_of_the_card_are_those_of_metrics_json(name):
     for figure, value in [*rows, *((figure, value) for value, figure in baselines)]:
         places = len(value.partition(".")[2])
         assert f"{metrics[figure]:.{places}f}" == value, figure
-
-
-def test_commands_of_the_card_are_ones_that_the_commands_take(name):
-    parsers = {"train": train.parse, "evaluate": evaluate.parse, "sample": sample.parse}
-    seen = set()
-    for words in commands(name):
-        module = words[2].removeprefix("tf_gen.") if words[:2] == ["python", "-m"] else None
-        if module in parsers:
-            parsers[module](words[3:])
-            seen.add(module)
-    assert seen == parsers.keys()
 
 
 def test_python_of_the_card_runs(name, monkeypatch):
@@ -224,7 +211,10 @@ def test_sample_by_name_gives_a_picture_at_once(name, process, tmp_path):
 def test_figures_of_generated_points(name):
     metrics, config = read(name, "metrics.json"), read(name, "config.json")["config"]
     exported = Exported(name)
-    x = np.float64(exported.decode(exported.prior(10_000, [0, 0])))[:, 0]
+    z = exported.prior(10_000, [0, 0])
+    if name == "gaussian_gan":  # the article's picture has no noise
+        z = np.linspace(-8, 8, 10_000, dtype=np.float32)[:, None]
+    x = np.float64(exported.decode(z))[:, 0]
     normal = stats.norm(config["data_mean"], config["data_std"])
     found = {
         "mean": x.mean(),
