@@ -7,6 +7,7 @@ import pytest
 
 from tf_gen import cli
 
+os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)  # workers inherit it from the process that starts them
 cli.import_tensorflow()  # first, and without its messages, which would be taken for a command's
 
 from tf_gen import data, digits  # noqa: E402

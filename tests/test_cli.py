@@ -1,6 +1,7 @@
 """The commands: what they answer to a user's mistakes, and how fast."""
 
 import csv
+import dataclasses
 import gzip
 import json
 import os
@@ -438,13 +439,25 @@ def test_sample_finds_models_in_the_box(command, saved_model, tmp_path, monkeypa
     assert command(sample.main, "vae", "--out", "a.png")[0] == 0
     status, _, err = command(sample.main, "vea", "--out", "a.png")
     assert status == 1
-    assert one_line(err, "vea", "no SavedModel")
+    assert one_line(err, "vea", "one of vae")
     (tmp_path / "here" / "vae").mkdir()  # what is here comes first
-    (tmp_path / "here" / "vae" / "saved_model.pb").write_bytes(b"garbage")
-    assert command(sample.main, "vae", "--out", "a.png")[0] == 1
+    status, _, err = command(sample.main, "vae", "--out", "a.png")
+    assert status == 1
+    assert one_line(err, "no SavedModel", "tf_gen.export")
 
 
-@pytest.mark.parametrize("content", ["{", "[]"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        '{"labels": ["7"]}',
+        '{"labels": {"7": "ab"}}',
+        '{"labels": {"7": [1.0]}}',
+        '{"labels": {"7": 5}}',
+        '{"axis": 5}',
+    ],
+)
 def test_sample_of_a_damaged_map(command, saved_model, tmp_path, content):
     directory = tmp_path / "copy"
     shutil.copytree(saved_model, directory)
@@ -454,11 +467,17 @@ def test_sample_of_a_damaged_map(command, saved_model, tmp_path, content):
     assert one_line(err, "latent_map.json", "damaged")
 
 
-@pytest.mark.parametrize("arguments", [["--digit", "7"], ["--grid"]])
-def test_sample_without_a_map(command, saved_gan, tmp_path, arguments):
-    status, _, err = command(sample.main, saved_gan, *arguments, "--out", tmp_path / "a.png")
+@pytest.mark.parametrize("arguments", [["--digit", "7"], ["--grid"], ["--interpolate", "1", "2"]])
+def test_sample_without_a_map(command, saved_model, saved_gan, tmp_path, arguments):
+    directory = tmp_path / "copy"
+    shutil.copytree(saved_model, directory)
+    (directory / "latent_map.json").unlink()
+    status, _, err = command(sample.main, directory, *arguments, "--out", tmp_path / "a.png")
     assert status == 1
     assert one_line(err, arguments[0], "latent_map.json")
+    status, _, err = command(sample.main, saved_gan, "--grid", "--out", tmp_path / "a.png")
+    assert status == 1
+    assert one_line(err, "--grid", "this model's z has 1")
 
 
 def test_sample_interpolates_between_points_of_a_line(command, saved_gan, tmp_path):
@@ -539,6 +558,19 @@ def test_sample_png_of_points_is_a_histogram(command, saved_gan, tmp_path, argum
     pixels = tf.io.decode_png(out.read_bytes(), channels=3).numpy()
     assert pixels.shape == (600, 960, 3)
     assert np.sum(np.all(pixels == (44, 160, 44), axis=-1)) > 200  # bars
+
+
+def test_histogram_of_a_sample_shows_the_density_that_it_should_have(command, tmp_path):
+    config = gaussian_gan.Config(data_mean=2.0)
+    directory = tmp_path / "gan"
+    export.export(gaussian_gan.build(config), directory, {"config": dataclasses.asdict(config)})
+    orange = []
+    for arguments in (["--count", "1000"], ["--z", "1", "--z", "2"]):
+        command(sample.main, directory, *arguments, "--out", tmp_path / "a.png")
+        pixels = tf.io.decode_png((tmp_path / "a.png").read_bytes(), channels=3).numpy()
+        orange.append(np.sum(np.all(pixels == (255, 127, 14), axis=-1)))
+    assert orange[0] > 200
+    assert orange[1] == 0  # these points are no sample
 
 
 @pytest.mark.parametrize("z", ["3,3", "1,2,3"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -373,6 +374,19 @@ def test_export_again_from_the_run(trained, tmp_path, command):
     z = tf.random.stateless_normal([5, 2], [0, 0])
     np.testing.assert_array_equal(first.decode(z)["images"], again.decode(z)["images"])
     assert [path.name for path in out.parent.iterdir()] == ["b"]
+    (made,) = run_dir.glob("saved_model/latent_map.json")
+    assert (out / "latent_map.json").read_text() == made.read_text()
+
+
+def test_export_of_a_run_with_a_damaged_map(trained, tmp_path, command):
+    run_dir = tmp_path / "run"
+    shutil.copytree(trained[0], run_dir)
+    (run_dir / "saved_model" / "latent_map.json").write_text("{")
+    status, _, err = command(export.main, run_dir, tmp_path / "out")
+    assert status == 1
+    assert "latent_map.json: damaged" in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_failed_export_leaves_nothing(trained, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """The README, its Chinese edition and the cards: their commands and programs work."""
 
+import json
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from tf_gen import evaluate, sample, train
+from tf_gen.models import NAMES
 
 ROOT = Path(__file__).parent.parent
 README, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
@@ -62,10 +64,49 @@ def test_continuous_integration_installs_and_tests_as_the_readme_says():
 def test_the_chinese_edition_has_the_same_commands_and_programs():
     for language in ("sh", "python"):
         assert blocks(CHINESE, language) == blocks(README, language)
-    figures = [
-        re.findall(r"\d+\.\d+", path.read_text(encoding="utf-8")) for path in (README, CHINESE)
-    ]
-    assert set(figures[0]) <= set(figures[1])
+    numbers = []
+    for path in (README, CHINESE):
+        text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        numbers.append(set(re.findall(r"\d[\d.,]*\d|\d", text)))
+    assert numbers[0] == numbers[1]
+
+
+def settings_and_directory(path, module, argv):
+    """What the command makes, and where: two lists or None."""
+    if module == "train":
+        arguments, settings = train.parse(argv)
+        directory = arguments.run_dir or Path("runs", arguments.model)
+        return directory, [arguments.model, settings, getattr(arguments, "data", None)]
+    if module == "evaluate":
+        arguments, settings = evaluate.parse(argv)
+        if not arguments.run:
+            default = Path("runs", f"evaluate-{arguments.model}-{arguments.preset}")
+            return arguments.out or default, [arguments.model, settings]
+    return None
+
+
+def test_no_two_commands_want_the_same_directory_for_different_runs():
+    made = {}
+    for command in OURS:
+        if found := settings_and_directory(*command):
+            directory, settings = found
+            assert made.setdefault(directory, settings) == settings, directory
+    assert len(made) > 15
+
+
+def test_figures_of_the_table_are_those_of_the_cards():
+    text = README.read_text(encoding="utf-8")
+    rows = {name: re.search(rf"^\| \[`{name}`\].*$", text, re.MULTILINE)[0] for name in NAMES}
+    shown = {
+        "vae": [("held_out_loss", 1, 2)],
+        "gaussian_gan": [("mean", 1, 2), ("std", 1, 2)],
+        "tiny_gan": [(figure, 1, 2) for figure in ("mean", "std", "skew", "kurtosis")],
+        "ali": [("same_digit", 100, 1), ("knn_hidden", 100, 2), ("knn_hidden_untrained", 100, 2)],
+    }
+    for name, figures in shown.items():
+        metrics = json.loads((ROOT / "saved_models" / name / "metrics.json").read_text())
+        for figure, factor, places in figures:
+            assert f" {factor * metrics[figure]:.{places}f}" in rows[name], figure
 
 
 @pytest.mark.parametrize("path", [*TEXTS, CHINESE, ROOT / "tests/benchmarks/README.md"])
@@ -98,13 +139,14 @@ def test_the_fifth_model_needs_nothing_but_its_file_and_its_name(tmp_path):
     text = registry.read_text().replace("NAMES = (\n", 'NAMES = (\n    "sorting",\n')
     registry.write_text(text)
     program = (
-        "from tf_gen import evaluate, sample, train\n"
+        "from tf_gen import evaluate, export, sample, train\n"
         "train.main(['sorting'])\n"
         "sample.main(['runs/sorting', '--count', '1000', '--out', 'x.npy'])\n"
         "evaluate.main(['sorting', '--run', 'runs/sorting'])\n"
+        "export.main(['runs/sorting', 'exported'])\n"
     )
     conformance = ["-m", "pytest", "-q", "-n0", "tests/test_conformance.py", "-k", "sorting"]
-    for arguments in (["-c", program], conformance):
+    for arguments in (["-m", "tf_gen.train", "sorting", "--help"], ["-c", program], conformance):
         ran = subprocess.run(
             [sys.executable, *arguments],
             cwd=tmp_path,

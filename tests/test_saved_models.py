@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from scipy import stats
+from scipy import special, stats
 from sklearn.neighbors import KNeighborsClassifier
 from test_export import ALONE
 
-from tf_gen import data, digits, train
+from tf_gen import data, digits, evaluate, train
 from tf_gen.models import NAMES, load
 
 ROOT = Path(__file__).parent.parent
@@ -288,8 +288,30 @@ def test_figures_of_digits(name, mnist, tmp_path):
         assert metrics["held_out_kl"] == pytest.approx(kl.mean(), abs=1e-3)
     judge = digits.Judge(mnist, tmp_path / "judge.keras")
     layers = {"z": lambda model, images: model.encode(images)}
-    found = digits.score(exported, exported, layers, judge)
-    assert metrics["knn_z"] == pytest.approx(found["knn_z"], abs=0.002)
-    for figure in ("same_digit", "inception_score"):
-        assert metrics[figure] == pytest.approx(found[figure], rel=0.02), figure
-    assert metrics["frechet"] == pytest.approx(found["frechet"], rel=0.1)
+    found = evaluate.plain(digits.score(exported, exported, layers, judge))
+    for figure, value in found.items():
+        if not figure.endswith("untrained"):
+            # On the judge, which is trained anew, depends what it sees.
+            assert metrics[figure] == pytest.approx(value, rel=0.05, abs=0.003), figure
+
+
+@pytest.mark.slow
+def test_importance_bound_of_the_vae(mnist):
+    exported = Exported("vae")
+    images = np.float32(mnist.held_out_images) / 255
+    codes = exported.call("encode", images=images)
+    mean, log_var = (np.float64(codes[key]) for key in ("z_mean", "z_log_var"))
+    rng = np.random.default_rng(0)
+    log_weights = []
+    for _ in range(100):
+        z = rng.normal(mean, np.exp(log_var / 2))
+        decoded = np.float64(exported.decode(z))
+        log_x = np.sum(
+            images * np.log(1e-10 + decoded) + (1 - images) * np.log(1e-10 + 1 - decoded),
+            axis=(1, 2),
+        )
+        log_prior = stats.norm.logpdf(z).sum(axis=1)
+        log_q = stats.norm.logpdf(z, mean, np.exp(log_var / 2)).sum(axis=1)
+        log_weights.append(log_x + log_prior - log_q)
+    bound = np.mean(special.logsumexp(log_weights, axis=0) - np.log(100))
+    assert read("vae", "metrics.json")["importance_loss_100"] == pytest.approx(-bound, abs=0.1)

@@ -15,7 +15,8 @@ class Generative(keras.Model):
 
     A subclass defines `update(batch)`: one iteration of the article's training loop. `batch` holds
     everything that the iteration consumes, data and noise, so an update draws nothing by itself.
-    It also has `prior(count, seed)`, which draws z, and `decode(z)`, which draws nothing.
+    It also has `prior(count, seed)`, int32 [] and int32 [2] to z float32 [count, latent_dim], and
+    `decode(z)`, float32 [n, latent_dim] to images [n, 28, 28] or x [n, 1], which draws nothing.
 
     Attributes:
         losses_reported: the names of the scalars that `update` returns.
@@ -93,7 +94,8 @@ class Generative(keras.Model):
     def signatures(self):
         """What the SavedModel offers: name -> (function, its inputs); the first is the default.
 
-        A subclass adds those of its other networks.
+        A function takes tensors as the list of `tf.TensorSpec` beside it says and returns a dict of
+        tensors. A subclass adds those of its other networks.
         """
         z = tf.TensorSpec([None, self.latent_dim], tf.float32, name="z")
         count = tf.TensorSpec([], tf.int32, name="count")

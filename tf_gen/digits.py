@@ -12,6 +12,7 @@ import numpy as np
 import scipy.linalg
 import scipy.special
 import scipy.stats
+from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from tf_gen import data, files
@@ -300,17 +301,18 @@ def clearest_points(decode, z, images, labels, neighbours=50, candidates=100):
         dict of label to float32 [d]; of equally good points the nearest to the label's mean.
     """
 
-    def share(points, queries, label):
-        search = NearestNeighbors(n_neighbors=min(neighbours, len(points))).fit(points)
-        return np.mean(labels[search.kneighbors(queries, return_distance=False)] == label, axis=1)
+    search = NearestNeighbors(n_neighbors=min(neighbours, len(z)))
+    near_codes, near_images = clone(search).fit(z), search.fit(images.reshape(len(images), -1))
 
-    pixels = images.reshape(len(images), -1)
+    def share(near, queries, label):
+        return np.mean(labels[near.kneighbors(queries, return_distance=False)] == label, axis=1)
+
     points = {}
     for label in np.unique(labels):
         own = z[labels == label]
-        purity = share(z, own, label)
+        purity = share(near_codes, own, label)
         distance = np.linalg.norm(own - own.mean(axis=0), axis=1)
         best = np.lexsort((distance, -purity))[:candidates]
         decoded = np.reshape(decode(own[best]), [len(best), -1])
-        points[int(label)] = own[best[np.argmax(purity[best] * share(pixels, decoded, label))]]
+        points[int(label)] = own[best[np.argmax(purity[best] * share(near_images, decoded, label))]]
     return points

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from tf_gen import cli, files
+from tf_gen.sample import read_json
 
 
 def export(model, directory, settings, latent_map=None):
@@ -19,7 +20,8 @@ def export(model, directory, settings, latent_map=None):
         model: has `signatures()`.
         directory: path, which must not exist yet.
         settings: dict, for config.json.
-        latent_map: dict, for latent_map.json, which `tf_gen.sample` reads; not written if empty.
+        latent_map: dict for latent_map.json, which `tf_gen.sample` reads (see `latent_map` in
+            `tf_gen.models`); not written if empty.
 
     Raises:
         OSError: `directory` exists or cannot be written.
@@ -60,8 +62,8 @@ def main(argv=None):
     for directory in damaged:
         print(f"warning: checkpoint {directory} is damaged and left out", file=sys.stderr)
     # Made from the data, which may not be at hand now; there if the run is finished.
-    path = arguments.run_dir / "saved_model" / "latent_map.json"
-    export(model, arguments.out, settings, json.loads(path.read_text()) if path.exists() else None)
+    latent_map = read_json(arguments.run_dir / "saved_model" / "latent_map.json")
+    export(model, arguments.out, settings, latent_map)
     print(f"step {step} of {arguments.run_dir} exported: {arguments.out}")
     print(f"next: python -m tf_gen.sample {arguments.out} {module.sample_flags(config)}")
 

@@ -1,6 +1,8 @@
 """Draw from a SavedModel: `python -m tf_gen.sample vae --z 3,3 --out three.png`.
 
-Needs TensorFlow and a SavedModel directory alone: no model code, no checkpoint, no data. What comes
+Draws from the prior, or decodes points of the latent space: given ones, those where a digit lies,
+the way between two, or a grid. Needs TensorFlow and a SavedModel alone, by its path or by the name
+of a trained model that comes with this package: no model code, no checkpoint, no data. What comes
 out are images, or points on a line, of which a picture is a histogram.
 """
 
@@ -14,6 +16,7 @@ from tf_gen import cli, files
 
 # Where the trained models are that come with this package: installed with it, or in its checkout.
 BOXES = [Path(__file__).parent / "saved_models", Path(__file__).parents[1] / "saved_models"]
+NO_MAP = "this model has no latent_map.json, which training with images writes at its end; give --z"
 
 
 def main(argv=None):
@@ -28,7 +31,7 @@ def main(argv=None):
     if not {"decode", "sample"} <= set(signatures):
         raise cli.UserError(f"{directory}: not a SavedModel of this package")
     (spec,) = signatures["decode"].structured_input_signature[1].values()
-    latent_map = read_json(directory / "latent_map.json")
+    latent_map = read_map(directory / "latent_map.json", latent_dim=spec.shape[1])
     z = points(arguments, latent_map, latent_dim=spec.shape[1])
     if z is None:
         count, seed = tf.constant(arguments.count), tf.constant([arguments.seed, 0])
@@ -41,7 +44,9 @@ def main(argv=None):
         with files.beside(arguments.out) as temporary:
             np.save(temporary, values)
     elif kind == "x":
-        draw_histogram(values, arguments.out, read_json(directory / "config.json"))
+        # Given points are no sample, so there is no density that they should have.
+        config = {} if z is not None else read_json(directory / "config.json").get("config", {})
+        draw_histogram(values, arguments.out, config.get("data_mean"), config.get("data_std"))
     elif arguments.grid:
         draw_grid(values, arguments.out, latent_map["axis"])
     else:
@@ -61,7 +66,7 @@ def points(arguments, latent_map, latent_dim):
 
     Args:
         arguments: of the command line.
-        latent_map: dict, the content of latent_map.json; empty if there is none.
+        latent_map: dict, as `read_map` returns it.
         latent_dim: Python int, the length of this model's z.
 
     Raises:
@@ -76,7 +81,7 @@ def points(arguments, latent_map, latent_dim):
     elif arguments.interpolate:
         ends = []
         for point in arguments.interpolate:
-            if len(point) == 1 < latent_dim and float(point[0]).is_integer():
+            if len(point) == 1 < latent_dim and point[0].is_integer():
                 ends.append(digit(int(point[0]), "--interpolate", latent_map))
             else:
                 ends.append(checked(point, "--interpolate", latent_dim))
@@ -84,11 +89,10 @@ def points(arguments, latent_map, latent_dim):
     elif arguments.grid:
         from tf_gen import plots
 
+        if latent_dim != 2:
+            raise cli.UserError(f"--grid: needs a plane, but this model's z has {latent_dim}")
         if "axis" not in latent_map:
-            raise cli.UserError(
-                f"--grid: needs a plane (axis in latent_map.json); this z has {latent_dim} "
-                "dimension(s)"
-            )
+            raise cli.UserError(f"--grid: {NO_MAP}")
         z = plots.plane(latent_map["axis"])
     else:
         return None
@@ -96,7 +100,7 @@ def points(arguments, latent_map, latent_dim):
 
 
 def checked(point, flag, latent_dim):
-    """The point, a list of floats, if it has the right length."""
+    """The point, a list of floats. UserError if it has another length."""
     if len(point) != latent_dim:
         numbers = "1 number" if len(point) == 1 else f"{len(point)} numbers"
         raise cli.UserError(f"{flag}: {numbers}, but this model's z has {latent_dim}")
@@ -104,13 +108,10 @@ def checked(point, flag, latent_dim):
 
 
 def digit(label, flag, latent_map):
-    """A point where the digit `label` lies: list of floats."""
+    """A point where the digit `label` lies: list of floats. UserError if there is none."""
     labels = latent_map.get("labels")
     if labels is None:
-        raise cli.UserError(
-            f"{flag}: this model has no map of digits (latent_map.json, which training with images "
-            "writes at its end); give a z"
-        )
+        raise cli.UserError(f"{flag}: {NO_MAP}")
     if str(label) not in labels:
         raise cli.UserError(
             f"{flag}: no {label} in this model's map, which has {', '.join(labels)}"
@@ -131,6 +132,28 @@ def read_json(path):
     return content
 
 
+def read_map(path, latent_dim):
+    """What `latent_map` of a model file found, a dict; empty if there is no such file.
+
+    Args:
+        path: of a latent_map.json.
+        latent_dim: Python int, the length of the model's z.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    content = read_json(path)
+    try:
+        lists = [*content.get("labels", {}).values(), content.get("axis", [])]
+        whole = all(isinstance(number, int | float) for numbers in lists for number in numbers)
+        whole = whole and all(len(z) == latent_dim for z in lists[:-1])
+    except (AttributeError, TypeError):
+        whole = False
+    if not whole:
+        raise cli.UserError(f"{path}: damaged; export the model again")
+    return content
+
+
 def draw_images(images, path, in_a_row):
     """Write float32 images [count, height, width] in [0, 1] as one PNG, in a row or a square."""
     from tf_gen.images import mosaic, write_png
@@ -147,16 +170,14 @@ def draw_grid(images, path, axis):
     plots.save(plots.manifold(images, axis), path)
 
 
-def draw_histogram(x, path, settings):
-    """Write a histogram of points, float32 [count, 1], over the density that they should have."""
+def draw_histogram(x, path, mean, std):
+    """Write a histogram of points, float32 [count, 1], over that of N(mean, std) if given."""
     import numpy as np
 
     from tf_gen import plots
 
     if not np.all(np.isfinite(x)):
         raise cli.UserError("not all points are finite, so there is no histogram; ask for a .npy")
-    config = settings.get("config", {})
-    mean, std = config.get("data_mean"), config.get("data_std")
     plots.save(plots.histogram(x[:, 0], mean, std), path)
 
 
@@ -209,7 +230,8 @@ def parse(argv):
         "(of points: [count, 1]) (default: samples.png)",
     )
     # A leading space, which float() ignores, keeps argparse from taking -1,2 for a flag.
-    arguments = parser.parse_args([f" {a}" if re.match(r"-[\d.]", a) else a for a in argv])
+    numbers = re.compile(r"-[\d.][\d.,eE+-]*")
+    arguments = parser.parse_args([f" {a}" if numbers.fullmatch(a) else a for a in argv])
     if arguments.count is None:
         arguments.count = 10 if arguments.interpolate else 16
     elif arguments.z or arguments.digit or arguments.grid:
@@ -225,17 +247,24 @@ def parse(argv):
 
 
 def find(path):
-    """The directory of the SavedModel that `path` means: itself, a run's, or one in the box."""
+    """The directory of the SavedModel that `path` means: itself, a run's, or one in the box.
+
+    Raises:
+        UserError: there is none.
+    """
     places = [path / "saved_model", path]
-    if len(path.parts) == 1:  # a name
-        places += [box / path for box in BOXES]
+    if not path.exists() and len(path.parts) == 1:  # a name
+        places = [box / path for box in BOXES]
     for place in places:
         if (place / "saved_model.pb").is_file():
             return place
-    raise cli.UserError(
-        f"{path}: no SavedModel (saved_model.pb is missing); of an unfinished run, make one with "
-        "python -m tf_gen.export"
-    )
+    if path.exists():
+        raise cli.UserError(
+            f"{path}: no SavedModel (saved_model.pb is missing); of an unfinished run, make one "
+            "with python -m tf_gen.export"
+        )
+    names = sorted(place.parent.name for box in BOXES for place in box.glob("*/saved_model.pb"))
+    raise cli.UserError(f"{path}: no such directory, nor one of {', '.join(names)}")
 
 
 def _load(directory):

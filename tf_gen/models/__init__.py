@@ -30,8 +30,9 @@ A model file is the whole recipe of one article. It defines
     sample_flags(config)  what to try first with `python -m tf_gen.sample`
     latent_map(model, config, source)
                           what that command needs for `--digit` and `--grid`, kept beside the
-                          SavedModel: dict of `labels`, each label's z, and `axis`, the coordinates
-                          of a grid on a latent plane; each if there is one
+                          SavedModel: {"labels": {"7": [0.5, 2.4], ...}, "axis": [-1.7, ..., 1.7]},
+                          a z for each label and the coordinates of a grid on a latent plane, each
+                          if there is one
 
 and a subclass of `tf_gen.base.Generative` or `Adversarial` with `update(batch)`, one iteration of
 the article's loop; `observe`, if `measure` wants it; `decode`, `prior(count, seed)`, and `encode`

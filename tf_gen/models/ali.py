@@ -38,7 +38,7 @@ the second; batch normalisation there; Q bounded as the prior is; Adam 2e-4 with
 - `beta_1` 0.5 spares Adam the memory of where the other networks were (Radford et al.,
   arXiv:1511.06434), and `final_rate` 0.01 lets what is left of the circling die out.
 - `hidden_dim` 512 in two `hidden_layers`, `batch_size` 64: what two cores train within half an
-  hour (README).
+  hour.
 
 Changes from the original:
 - The article's listings are lost. Its function names, numbers and pictures match a well-known
