@@ -65,6 +65,7 @@ def one_line(text, *words):
         ("evaluate", ["gaussian_gan", "--data-std", "-1"], 2),
         ("sample", ["--help"], 0),
         ("sample", ["x", "--z", "a"], 2),
+        ("sample", ["no-such-model"], 1),
         ("export", ["--help"], 0),
         ("export", ["/nonexistent", "out"], 1),
     ],

@@ -21,11 +21,11 @@ NO_MAP = "this model has no latent_map.json, which training with images writes a
 
 def main(argv=None):
     arguments = parse(sys.argv[1:] if argv is None else argv)
+    directory = find(arguments.model)
     cli.import_tensorflow()
     import numpy as np
     import tensorflow as tf
 
-    directory = find(arguments.model)
     model = _load(directory)
     signatures = model.signatures  # does not keep the variables alive by itself
     if not {"decode", "sample"} <= set(signatures):
@@ -155,10 +155,10 @@ def read_map(path, latent_dim):
 
 
 def draw_images(images, path, in_a_row):
-    """Write float32 images [count, height, width] in [0, 1] as one PNG, in a row or a square."""
+    """Write float32 images [count, height, width] in [0, 1] as a PNG, in a square or rows of 20."""
     from tf_gen.images import mosaic, write_png
 
-    columns = len(images) if in_a_row else math.ceil(math.sqrt(len(images)))
+    columns = min(20, len(images)) if in_a_row else math.ceil(math.sqrt(len(images)))
     with files.beside(path) as temporary:
         write_png(temporary, mosaic(images, columns, scale=4))
 
