@@ -476,7 +476,7 @@ ORIGINAL_STD = {
 
 
 def scores_of(config, seeds, directory):
-    return evaluate.train_seeds(gaussian_gan, config, None, directory, seeds)
+    return evaluate.train_seeds(gaussian_gan, config, None, None, directory, seeds)
 
 
 @pytest.mark.slow
