@@ -118,7 +118,7 @@ def test_links_lead_somewhere(path):
             assert (path.parent / link).exists(), link
 
 
-def test_programs_of_the_readme_run(monkeypatch, capsys):
+def test_programs_of_the_readme_run(monkeypatch):
     monkeypatch.chdir(ROOT)
     load, _, in_python = blocks(README, "python")
     scope = {}

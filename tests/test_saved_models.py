@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import tensorflow as tf
 from scipy import special, stats
 from sklearn.neighbors import KNeighborsClassifier
 from test_export import ALONE
+from test_readme import blocks, commands
 
 from tf_gen import data, digits, evaluate, train
 from tf_gen.models import NAMES, load
@@ -34,19 +34,7 @@ def read(name, file):
 
 
 def card(name):
-    return (SAVED / name / "README.md").read_text(encoding="utf-8")
-
-
-def commands(name):
-    """The commands in the card, each a list of words."""
-    blocks = re.findall(r"```sh\n(.*?)```", card(name), re.DOTALL)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
-    return [shlex.split(line, comments=True) for line in lines]
-
-
-def argv(name, module):
-    """The arguments of the card's first command of `tf_gen.MODULE`."""
-    return next(c[3:] for c in commands(name) if c[:3] == ["python", "-m", f"tf_gen.{module}"])
+    return SAVED / name / "README.md"
 
 
 class Exported:
@@ -133,8 +121,9 @@ def test_ranges_of_codes(name, exported):
     assert not np.array_equal(z, exported.prior(1000, [1, 3]))
 
 
-def test_settings_are_what_the_cards_command_builds(name, exported):
-    arguments, settings = train.parse(argv(name, "train"))
+def test_settings_are_what_the_cards_command_builds(name):
+    trains = (c[3:] for c in commands(card(name)) if c[:3] == ["python", "-m", "tf_gen.train"])
+    arguments, settings = train.parse(next(trains))
     assert arguments.model == name
     saved = read(name, "config.json")
     assert saved["model"] == name
@@ -150,9 +139,9 @@ def test_settings_are_what_the_cards_command_builds(name, exported):
 
 
 def test_figures_of_the_card_are_those_of_metrics_json(name):
-    metrics = read(name, "metrics.json")
-    rows = re.findall(r"^\| `(\w+)` \| (-?[\d.]+) \|", card(name), re.MULTILINE)
-    baselines = re.findall(r"(-?[\d.]+) \(`(\w+)`\)", card(name))
+    metrics, text = read(name, "metrics.json"), card(name).read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (-?[\d.]+) \|", text, re.MULTILINE)
+    baselines = re.findall(r"(-?[\d.]+) \(`(\w+)`\)", text)
     assert len(rows) >= 6
     for figure, value in [*rows, *((figure, value) for value, figure in baselines)]:
         places = len(value.partition(".")[2])
@@ -161,15 +150,14 @@ def test_figures_of_the_card_are_those_of_metrics_json(name):
 
 def test_python_of_the_card_runs(name, monkeypatch):
     monkeypatch.chdir(ROOT)
-    block, *_ = re.findall(r"```python\n(.*?)```", card(name), re.DOTALL)
     scope = {}
-    exec(block, scope)
+    exec(blocks(card(name), "python")[0], scope)
     result = scope["images" if name == "vae" else "again" if name == "ali" else "x"].numpy()
     assert np.all(np.isfinite(result))
 
 
 def test_bodies_for_tensorflow_serving_are_what_the_signatures_take(name, exported):
-    bodies = [json.loads(c[-1]) for c in commands(name) if c[0] == "curl"]
+    bodies = [json.loads(c[-1]) for c in commands(card(name)) if c[0] == "curl"]
     assert {body["signature_name"] for body in bodies} == {"decode", "sample"}
     for body in bodies:
         outputs = exported.call(body["signature_name"], **body["inputs"])
@@ -181,9 +169,8 @@ def test_recipe_for_litert(name, exported, tmp_path, monkeypatch):
     pytest.importorskip("ai_edge_litert")
     (tmp_path / "saved_models").symlink_to(SAVED)
     monkeypatch.chdir(tmp_path)
-    block = re.findall(r"```python\n(.*?)```", card(name), re.DOTALL)[-1]
     scope = {}
-    exec(block, scope)
+    exec(blocks(card(name), "python")[-1], scope)
     z = exported.prior(7, [1, 2]).numpy()
     (lite,) = scope["decode"](z=z).values()
     np.testing.assert_allclose(lite, exported.decode(z), atol=1e-4)
@@ -232,16 +219,21 @@ def test_figures_of_generated_points(name):
     assert metrics["close"] == (metrics["w1"] <= config["data_std"] / 5)
 
 
+def log_likelihood(images, decoded):
+    """What the article's loss takes for log p(x|z), in float64: float [n] from two [n, 28, 28]."""
+    images, decoded = np.float64(images), np.float64(decoded)
+    log_x, log_not_x = np.log(1e-10 + decoded), np.log(1e-10 + 1 - decoded)
+    return np.sum(images * log_x + (1 - images) * log_not_x, axis=(1, 2))
+
+
 def negative_elbo(exported, images, seed=0):
-    """The article's loss of each image in float64, one draw of epsilon: float [n]."""
+    """The article's loss of each image, one draw of epsilon, and the KL in it: two float [n]."""
     codes = exported.call("encode", images=images)
     mean, log_var = (np.float64(codes[key]) for key in ("z_mean", "z_log_var"))
     epsilon = np.random.default_rng(seed).normal(size=mean.shape)
-    decoded = np.float64(exported.decode(mean + np.exp(log_var / 2) * epsilon))
-    images = np.float64(images)
-    cross = images * np.log(1e-10 + decoded) + (1 - images) * np.log(1e-10 + 1 - decoded)
+    decoded = exported.decode(mean + np.exp(log_var / 2) * epsilon)
     kl = -0.5 * np.sum(1 + log_var - mean**2 - np.exp(log_var), axis=1)
-    return kl - cross.sum(axis=(1, 2)), kl
+    return kl - log_likelihood(images, decoded), kl
 
 
 def test_the_vae_is_trained(bundled):
@@ -305,11 +297,7 @@ def test_importance_bound_of_the_vae(mnist):
     log_weights = []
     for _ in range(100):
         z = rng.normal(mean, np.exp(log_var / 2))
-        decoded = np.float64(exported.decode(z))
-        log_x = np.sum(
-            images * np.log(1e-10 + decoded) + (1 - images) * np.log(1e-10 + 1 - decoded),
-            axis=(1, 2),
-        )
+        log_x = log_likelihood(images, exported.decode(z))
         log_prior = stats.norm.logpdf(z).sum(axis=1)
         log_q = stats.norm.logpdf(z, mean, np.exp(log_var / 2)).sum(axis=1)
         log_weights.append(log_x + log_prior - log_q)

@@ -12,7 +12,6 @@ import numpy as np
 import scipy.linalg
 import scipy.special
 import scipy.stats
-from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from tf_gen import data, files
@@ -300,9 +299,9 @@ def clearest_points(decode, z, images, labels, neighbours=50, candidates=100):
     Returns:
         dict of label to float32 [d]; of equally good points the nearest to the label's mean.
     """
-
-    search = NearestNeighbors(n_neighbors=min(neighbours, len(z)))
-    near_codes, near_images = clone(search).fit(z), search.fit(images.reshape(len(images), -1))
+    neighbours = min(neighbours, len(z))
+    near_codes = NearestNeighbors(n_neighbors=neighbours).fit(z)
+    near_images = NearestNeighbors(n_neighbors=neighbours).fit(images.reshape(len(images), -1))
 
     def share(near, queries, label):
         return np.mean(labels[near.kneighbors(queries, return_distance=False)] == label, axis=1)

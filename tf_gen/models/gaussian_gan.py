@@ -42,8 +42,7 @@ Changes from the original:
 - The bias of the minibatch projection is not trained, since it cancels out of the features.
 - The listing's decision boundary leaves out the points that do not fill a batch.
 - The article's first code began with 1,000 updates of D alone, towards the density of the data:
-  `pretrain_steps`, 0 by default; saved_models/gaussian_gan/README.md has the
-  measurement.
+  `pretrain_steps`, 0 by default; saved_models/gaussian_gan/README.md has the measurement.
 """
 
 import math

@@ -404,10 +404,9 @@ def draw_report(model, config, source, directory, history):
     if model.latent_dim == 2:
         z_mean, axis = model.encode(images)[0].numpy(), plane_axis()
         pictures["manifold.png"] = plots.manifold(model.decode(plots.plane(axis)), axis)
-        clearest = {int(k): z for k, z in latent_map(model, config, source)["labels"].items()}
-        pictures["latent_map.png"] = plots.latent_map(
-            model.decode, z_mean, source.held_out_labels, clearest
-        )
+        labels = source.held_out_labels
+        clearest = digits.clearest_points(model.decode, z_mean, images.numpy(), labels)
+        pictures["latent_map.png"] = plots.latent_map(model.decode, z_mean, labels, clearest)
     for name, picture in pictures.items():
         plots.save(picture, directory / name)
     return list(pictures)
