@@ -260,7 +260,7 @@ def _middles(edges):
 
 
 def animation(frames, path, fps=30):
-    """Write an animation to `path`: .gif or .webp through Pillow, .mp4 through the tool ffmpeg.
+    """Write an animation to `path`: .gif, .webp or .png by Pillow, .mp4 by the tool ffmpeg.
 
     Args:
         frames: iterable of uint8 [height, width] or [height, width, 3], all alike, at least one.
@@ -280,7 +280,7 @@ def animation(frames, path, fps=30):
 def _write_pillow(frames, path, fps):
     images = (Image.fromarray(frame) for frame in frames)
     first = next(images)
-    if path.suffix.lower() == ".gif" and first.mode == "RGB":
+    if path.suffix.lower() in (".gif", ".png") and first.mode == "RGB":
         # One palette for all frames, or Pillow would look for the best one for each.
         palette = first.quantize(256, dither=Image.Dither.NONE)
         images = (

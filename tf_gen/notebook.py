@@ -1,0 +1,51 @@
+"""What the notebooks share: the package's source and pictures shown, and a small budget for tests.
+
+Needs IPython, which every notebook has; nothing else in this package imports it.
+"""
+
+import inspect
+import os
+import tempfile
+import textwrap
+from pathlib import Path
+
+import tensorflow as tf
+from IPython.display import Image, Markdown
+
+from tf_gen import plots
+
+
+def budget(full, small):
+    """How much of something a cell does: `full`, or `small` if TF_GEN_BUDGET is "small".
+
+    The tests run each notebook from top to bottom with the small budget.
+    """
+    return small if os.environ.get("TF_GEN_BUDGET") == "small" else full
+
+
+def source(*objects):
+    """The source of functions, methods or classes as it stands in the package, to be displayed."""
+    return Markdown("\n\n".join(map(_source, objects)))
+
+
+def _source(object_):
+    object_ = getattr(object_, "python_function", object_)  # of what tf.function made
+    path = Path(inspect.getsourcefile(object_)).relative_to(Path(__file__).parents[1])
+    text = textwrap.dedent(inspect.getsource(object_)).strip()
+    return f"`{path.as_posix()}`\n\n```python\n{text}\n```"
+
+
+def picture(pixels):
+    """Pixels, uint8 [height, width] as `plots.mosaic` returns them, to be displayed."""
+    return Image(tf.io.encode_png(pixels[..., None]).numpy())
+
+
+def animation(frames, fps=10):
+    """Frames, uint8 [height, width] or [height, width, 3] each, as an animation to be displayed.
+
+    An animated PNG, which all places that show notebooks can show.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "animation.png")
+        plots.animation(iter(frames), path, fps)
+        return Image(path.read_bytes())
