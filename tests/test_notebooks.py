@@ -1,0 +1,175 @@
+"""The notebooks: made from their sources, whole, the same code in both languages, and they run."""
+
+import json
+import os
+import re
+import textwrap
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+NAMES = ("00_from_tensorflow_1", "01_vae", "02_gaussian_gan", "03_tiny_gan", "04_ali")
+ENGLISH = [NOTEBOOKS / f"{name}.py" for name in NAMES]
+CHINESE = [NOTEBOOKS / "zh-CN" / f"{name}.py" for name in NAMES]
+SOURCES = ENGLISH + CHINESE
+
+each = pytest.mark.parametrize("source", SOURCES, ids=lambda p: f"{p.parent.name}-{p.stem}")
+each_english = pytest.mark.parametrize("source", ENGLISH, ids=lambda p: p.stem)
+each_chinese = pytest.mark.parametrize("source", CHINESE, ids=lambda p: p.stem)
+
+
+def made(source):
+    """The notebook that was made from `source` and committed."""
+    return nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+
+
+def of_kind(notebook, kind):
+    return [cell for cell in notebook.cells if cell.cell_type == kind]
+
+
+def texts_shown(notebook):
+    """Everything that the code cells have shown but pictures, as one string for each output."""
+    for cell in of_kind(notebook, "code"):
+        for output in cell.outputs:
+            data = {k: v for k, v in output.get("data", {}).items() if not k.startswith("image/")}
+            yield output.get("text", "") + json.dumps(data, ensure_ascii=False)
+
+
+def check_outputs(notebook):
+    """No error, nothing on stderr, no warning, and no path of the machine that ran it."""
+    for cell in of_kind(notebook, "code"):
+        for output in cell.outputs:
+            assert output.output_type != "error", output
+            assert output.get("name") != "stderr", output
+    state = json.dumps(notebook.metadata.get("widgets", {}))
+    for text in [*texts_shown(notebook), state]:
+        assert not re.search(r"warning|traceback", text, re.IGNORECASE), text
+        absolute = r"(?<![\w.:/~<-])/(?:[a-z]+/)*(?:home|root|tmp|usr|opt|work|var|mnt|Users)/"
+        assert not re.search(absolute, text), text
+        assert not re.search(r"\b[A-Z]:\\\\", text), text
+
+
+def run(source, directory, budget):
+    """Run the notebook of `source` as a user would who is in `directory`."""
+    notebook = jupytext.read(source)
+    resources = {"metadata": {"path": directory}}
+    client = NotebookClient(notebook, resources=resources, timeout=600, record_timing=False)
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    client.execute(env={**environment, "TF_GEN_BUDGET": budget})
+    check_outputs(notebook)
+
+
+@each_english
+def test_runs_from_top_to_bottom(source, tmp_path):
+    run(source, tmp_path, "small")
+
+
+@pytest.mark.slow
+@each_english
+def test_runs_with_the_full_budget(source, tmp_path):
+    run(source, tmp_path, "full")
+
+
+def test_all_notebooks_are_known_here():
+    assert set(NOTEBOOKS.rglob("[0-9]*.py")) == set(SOURCES)
+    assert set(NOTEBOOKS.rglob("*.ipynb")) == {path.with_suffix(".ipynb") for path in SOURCES}
+
+
+@each
+def test_is_the_one_of_its_source(source):
+    def content(notebook):
+        return [(cell.cell_type, cell.source, cell.metadata) for cell in notebook.cells]
+
+    assert content(made(source)) == content(jupytext.read(source))
+
+
+@each
+def test_was_run_once_from_top_to_bottom_without_a_complaint(source):
+    notebook = made(source)
+    counts = [cell.execution_count for cell in of_kind(notebook, "code")]
+    assert counts == list(range(1, len(counts) + 1))
+    check_outputs(notebook)
+
+
+@each
+def test_source_that_it_shows_is_the_package_s(source):
+    shown = []
+    for text in (o.get("data", {}).get("text/markdown", "") for c in made(source).cells
+                 for o in c.get("outputs", [])):  # fmt: skip
+        shown += re.findall(r"^`(tf_gen/[\w/]+\.py)`\n\n```python\n(.*?)\n```$", text, re.M | re.S)
+    assert len(shown) >= 3
+    for path, code in shown:
+        file = (ROOT / path).read_text(encoding="utf-8")
+        assert any(textwrap.indent(code, indent) in file for indent in ("", "    ")), (path, code)
+
+
+@each
+def test_is_short(source):
+    lines = 0
+    for cell in of_kind(jupytext.read(source), "code"):
+        assert len(cell.source.splitlines()) <= 40, cell.source
+        lines += sum(bool(line.strip()) for line in cell.source.splitlines())
+    assert lines <= 300
+    assert source.with_suffix(".ipynb").stat().st_size < 2e6
+
+
+@each
+def test_begins_with_what_it_needs_and_ends_with_exercises(source):
+    cells = jupytext.read(source).cells
+    first = cells[0].source
+    number = int(source.name[:2])
+    assert first.startswith(f"# {number}. ")
+    link = source.with_suffix(".ipynb").relative_to(ROOT).as_posix()
+    colab = "https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/"
+    assert f"]({colab}{link})" in first
+    words = ("占位符", "**需要**", "**时间**") if source in CHINESE else (
+        "placeholder", "**You need**", "**Time**")  # fmt: skip
+    assert all(word in first for word in words)
+    answers = [cell for cell in cells if cell.source.startswith("# @title Answer")]
+    assert 4 <= len(answers) <= 6
+    for count, answer in enumerate(answers, 1):
+        assert answer.source.startswith(f"# @title Answer {count}\n")
+        assert answer.metadata["jupyter"] == {"source_hidden": True, "outputs_hidden": True}
+        assert answer.metadata["cellView"] == "form"
+        before = cells[cells.index(answer) - 1]
+        assert before.cell_type == "markdown"
+        assert f"**{count}.**" in before.source
+    assert cells[-1] is answers[-1]
+
+
+@each
+def test_links_lead_somewhere(source):
+    for cell in of_kind(jupytext.read(source), "markdown"):
+        for link in re.findall(r"\]\(([^)#]+)\)", cell.source):
+            assert link.startswith("https://") or (source.parent / link).exists(), link
+
+
+@each_chinese
+def test_chinese_edition_has_the_same_code(source):
+    english = jupytext.read(NOTEBOOKS / source.name)
+    chinese = jupytext.read(source)
+    assert [cell.cell_type for cell in chinese.cells] == [cell.cell_type for cell in english.cells]
+    pairs = list(zip(english.cells, chinese.cells, strict=True))
+    for ours, theirs in pairs:
+        if ours.cell_type == "code":
+            assert (theirs.source, theirs.metadata) == (ours.source, ours.metadata)
+            continue
+        assert re.search(r"[\u4e00-\u9fff]", theirs.source), theirs.source
+        assert theirs.source.count("$$") == ours.source.count("$$"), theirs.source
+        blocks = [re.findall(r"```.*?```", cell.source, re.S) for cell in (ours, theirs)]
+        assert blocks[0] == blocks[1]
+
+
+@each_chinese
+def test_chinese_prose_has_chinese_punctuation(source):
+    ideograph = r"[\u3400-\u9fff\u3000-\u303f\uff00-\uffef]"
+    for cell in of_kind(jupytext.read(source), "markdown"):
+        prose = re.sub(
+            r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)", "", cell.source, flags=re.S
+        )
+        assert not re.search(rf"{ideograph} ?[,;:?!]|[,;:?!] ?{ideograph}", prose), prose
