@@ -92,10 +92,11 @@ def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch, suffix):
     assert path.read_bytes()[:3] != b"old"
 
 
-def test_gif_keeps_the_pixels_of_grey_frames(tmp_path):
+@pytest.mark.parametrize("suffix", [".gif", ".png"])
+def test_grey_frames_keep_their_pixels(tmp_path, suffix):
     frames = list(rng.integers(0, 256, [3, 20, 30], np.uint8))
-    plots.animation(frames, tmp_path / "a.gif", fps=10)
-    read_back, milliseconds = read(tmp_path / "a.gif")
+    plots.animation(frames, tmp_path / f"a{suffix}", fps=10)
+    read_back, milliseconds = read(tmp_path / f"a{suffix}")
     np.testing.assert_array_equal([frame[..., 0] for frame in read_back], frames)
     assert milliseconds == 300
 
@@ -231,10 +232,11 @@ def test_decision_boundary_moves():
     assert not np.any(np.all(without == BLUE, axis=-1))
 
 
-def test_gif_keeps_the_colours_of_the_lines(tmp_path):
+@pytest.mark.parametrize("suffix", [".gif", ".png"])
+def test_lines_keep_their_colours(tmp_path, suffix):
     frames = frames_of(spike(20), spike(60), spike(90))
-    plots.animation(frames, tmp_path / "a.gif")
-    for frame, read_back in zip(frames, read(tmp_path / "a.gif")[0], strict=True):
+    plots.animation(iter(frames), tmp_path / f"a{suffix}")
+    for frame, read_back in zip(frames, read(tmp_path / f"a{suffix}")[0], strict=True):
         assert np.mean(np.abs(np.int16(frame) - read_back) > 40) < 1e-3
 
 

@@ -288,6 +288,8 @@ def _write_pillow(frames, path, fps):
             for image in itertools.chain([first], images)
         )
         first = next(images)
+    if path.suffix.lower() == ".png":
+        images = list(images)  # Pillow goes through them twice
     first.save(
         path, save_all=True, append_images=images, duration=round(1000 / fps), loop=0, method=0
     )
