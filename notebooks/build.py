@@ -24,7 +24,8 @@ def build(source):
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"  # not at random, so that what has not changed stays the same
     resources = {"metadata": {"path": source.parent}}
-    NotebookClient(notebook, resources=resources, timeout=None, record_timing=False).execute()
+    options = {"timeout": None, "record_timing": False, "coalesce_streams": True}
+    NotebookClient(notebook, resources=resources, **options).execute()
     del notebook.metadata["language_info"]["version"]
     with files.beside(source.with_suffix(".ipynb")) as temporary:
         nbformat.write(notebook, temporary)
