@@ -382,7 +382,7 @@ for function, expected in formula.items():
 # %% [markdown]
 # The losses take logits and not probabilities, because today's TensorFlow turns the article's
 # `1 - D + 1e-8` into `(1 + 1e-8) - D` in a graph, and 1 + 1e-8 is 1 in float32: the logarithm
-# becomes −inf after some hundred iterations, and all weights NaN. [00](00_from_tensorflow_1.ipynb)
+# becomes −inf after some hundred iterations, and all of $Q$ NaN. [00](00_from_tensorflow_1.ipynb)
 # shows it happen.
 #
 # One iteration: $D$ learns from $x$ and $z$, then $Q$ and $P$, together, from the same $x$ and $z$.

@@ -45,7 +45,7 @@ Changes from the original:
   public script, whose constants these are.
 - log(v + 1e-8) is computed from logits. As it was written, 1 - D + 1e-8 is folded by the graph
   optimiser of today's TensorFlow into (1 + 1e-8) - D, where 1 + 1e-8 is 1 in float32: the loss
-  becomes infinite after some hundred iterations and all weights NaN.
+  becomes infinite after some hundred iterations, and all weights of Q NaN.
 - Q(x) and P(z) are computed once for both steps of an iteration; D's step does not change them.
 - With batch normalisation, the averages that a network keeps for inference move whenever it sees a
   batch in training, D's therefore in both steps; what is trained moves in its own step alone.
