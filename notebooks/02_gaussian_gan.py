@@ -236,7 +236,7 @@ notebook.source(gaussian_gan.stratified, gaussian_gan.Generator, gaussian_gan.Di
 # a mean with far less variance than independent ones. But look at the numbers: the spacing is
 # $16/11 \approx 1.45$ and the noise at most 0.01. To be stratified in the usual sense, each $z$
 # would be drawn from the whole of its stratum. Here $G$ is trained at the same twelve places all
-# the time, and what it does between them is interpolation. The picture at the end shows it at
+# the time, and what it does between them is interpolation. The pictures of section 4 show it at
 # 10,000.
 #
 # **$G$** has one hidden layer of 4 softplus units ($\log(1 + e^v)$, a smooth relu):
@@ -551,7 +551,7 @@ for label in list(scores)[-2:]:
 # The preset `stable` has the same task and the same kind of networks, without minibatch
 # discrimination, and all of a hundred seeds end close. Seven things differ.
 #
-# The deepest of them answers the question why two networks that both descend should not arrive.
+# The deepest of them answers the question why two networks that both descend need not arrive.
 # Take the smallest GAN of all (Mescheder et al., arXiv:1801.04406): the data are the point 0, $G$
 # is one number $\theta$, and $D$'s logit is $\psi x$. The solution is $\theta = \psi = 0$. With the
 # losses of section 2, $D$ descends by $\psi \leftarrow \psi - \eta\, \sigma(\psi\theta)\, \theta$
@@ -706,8 +706,8 @@ finish(xscale="log", yscale="log", xlabel="n, points of the KDE", ylabel="nats b
 # On a line, points of the true distribution give the true value but for a few hundredths of a nat.
 # In 64 dimensions the estimate is many nats too low with the largest $n$, and a hundred times as
 # many points mend little of it: no bandwidth makes up for empty space between points. The last
-# column is a "generator" that knows one point, the centre. It beats the real data's own sample in
-# every dimension, by more the higher it is.
+# column is a "generator" that knows one point, the centre. On a line it is level with
+# the real data's own sample, and it beats it by more the higher the dimension.
 #
 # So a KDE likelihood neither approximates the likelihood in high dimensions nor puts generators
 # in order. Theis, van den Oord and Bethge, *A note on the evaluation of generative models*,

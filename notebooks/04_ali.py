@@ -103,7 +103,7 @@ from tf_gen.models import ali
 #   about the sharpness of pictures. It is no theorem, and it says nothing about missing modes.
 # - It sums the game up as two networks, a generator and a discriminator. That is the GAN. ALI has
 #   three: an encoder $Q$, a decoder $P$, and $D$.
-# - Its "deep 定向 model" is a *directed* (有向) graphical model: an arrow leads from $z$ to $x$.
+# - Its "深度定向 G Model" is a *directed* (有向) graphical model: an arrow leads from $z$ to $x$.
 #
 # Here is where we are going. A trained ALI comes with tf_gen. In pairs of rows: real images $x$,
 # and below them $P(Q(x))$, what the decoder makes of the encoder's code of 20 numbers.
@@ -255,12 +255,12 @@ plt.show()
 # it comes out all the same.
 #
 # In practice it often comes out badly, and the fourth row says why. A function of high frequency
-# can scatter the codes of neighbouring images over the cube, so that the pairs look independent to
-# any $D$ of finite size and smoothness. $D$ is then fooled well enough, and $P(Q(x))$ is a good
-# digit, but another one. $D$'s gradient says little of a single $x$. ALICE's remedy is to ask for
-# what one wants: add $\lVert x - P(Q(x)) \rVert^2$ to the loss of $Q$ and $P$. It excludes the bad
-# couplings and keeps the good ones as optima. In tf_gen its weight is the setting `cycle`, 0 in the
-# article's model.
+# can scatter the codes of neighbouring images all over the prior, so that the pairs look
+# independent to any $D$ of finite size and smoothness. $D$ is then fooled well enough, and
+# $P(Q(x))$ is a good digit, but another one. $D$'s gradient says little of a single $x$. ALICE's
+# remedy is to ask for what one wants: add $\lVert x - P(Q(x)) \rVert^2$ to the loss of $Q$ and $P$.
+# It excludes the bad couplings and keeps the good ones as optima. In tf_gen its weight is the
+# setting `cycle`, 0 in the article's model.
 
 # %% [markdown]
 # ## 3. The two pairs that D sees
@@ -547,7 +547,7 @@ drawn = plots.mosaic(blind.decode(blind.prior(10, [0, 0])), columns=10)
 notebook.picture(np.concatenate([drawn, plots.pairs(few, reconstruct(blind, few))]))
 
 # %% [markdown]
-# The first row are samples: $P$ has learned to draw, and no worse. Below are images and what
+# The first row shows samples: $P$ has learned to draw, and no worse. Below are images and what
 # becomes of them. The encoder has not moved by a single bit. Its only way to learn was through the
 # code that $D$ sees. With zeros there its gradient is 0, and we have a GAN with a random encoder
 # beside it. Keep `blind`; it has a surprise for section 7.
@@ -657,8 +657,8 @@ notebook.source(ali.score)
 # %% [markdown]
 # ## 8. The remedies of `stable`
 #
-# The preset `stable`, of which the trained model is, keeps the article's iteration and changes what
-# made it fail. Each remedy is a field of `Config`:
+# The preset `stable`, with which the trained model was made, keeps the article's iteration and
+# changes what made it fail. Each remedy is a field of `Config`:
 #
 # - `cycle`, 0 → 0.02: asks for $P(Q(x)) = x$, since matching joints leaves the coupling open
 #   (section 2; ALICE, arXiv:1709.01215).
@@ -721,7 +721,7 @@ notebook.picture(np.concatenate(pictures))
 #   and for far longer, it draws well, and a third of its reconstructions are another digit:
 #   [card](../saved_models/ali/README.md).)
 # - *not bounded*: the cycle teaches $Q$ and $P$ to copy images by codes outside of the cube, where
-#   the prior never draws. Reconstructions are nearly as good as before; the samples are poor.
+#   the prior never draws. Reconstructions lose little; the samples are poor.
 # - *no batch_norm*: $D$ wins as in section 5, its loss is near 0, and little can be learned from
 #   it.
 #

@@ -1,0 +1,630 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 2. 学习高斯分布的 GAN
+#
+# [![在 Colab 中打开](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/notebooks/zh-CN/02_gaussian_gan.ipynb)
+# （`OWNER/REPOSITORY` 是占位符：请换成你的 tf_gen 副本所在的位置。）
+#
+# 生成对抗网络（generative adversarial network，GAN），用在一个小得不能再小的任务上：把 $[-8, 8]$ 中的数变成另一些数，使它们看上去像是取自均值为 4、标准差为 0.5 的高斯分布。在一条直线上，一切都画得出、算得出：两个密度，判别器对每个点的判断，以及理论上最优的判别器。本笔记本依据的文章是《生成对抗网络介绍》（An introduction to Generative Adversarial Networks），它依据 AYLIEN 的博文和代码，后者又依据 Eric Jang 的博文。相关论文是 Goodfellow 等人的 *Generative Adversarial Networks*（arXiv:1406.2661），以及 Salimans 等人的 *Improved Techniques for Training GANs*（arXiv:1606.03498）。
+#
+# 读完之后，你会推导出 GAN 最小化的是什么；会训练原文的模型，看到它到达目标，也看到它坍缩；会从一个 4 × 4 的例子出发，重新搭出小批量判别；会用许多个随机种子检验原文的说法；会把一套行之有效的做法逐条拆开；还会学着怀疑一个流行的指标。最后，你可以带走一个训练好的生成器。
+#
+# **需要** Python、一点 Keras，以及导数、密度和对数的知识。不需要 GPU，也不用下载：数据随用随抽。在 tf_gen 的仓库目录里执行 `pip install '.[notebooks]'`。在 Colab 上，先在一个单独的单元格里执行 `%pip install "tf_gen[notebooks] @ git+https://github.com/OWNER/REPOSITORY"`。
+#
+# **时间**：在双核 CPU 上不到 3 分钟。
+
+# %%
+from tf_gen import cli
+
+cli.import_tensorflow()  # without the lines that TensorFlow prints at its start
+
+# %%
+# %matplotlib inline
+import contextlib
+import io
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+from IPython.display import display
+from scipy import special, stats
+
+from tf_gen import base, evaluate, gaussian, notebook, plots, sample
+from tf_gen.models import gaussian_gan
+
+plt.rcParams["figure.figsize"] = 7, 3.5
+
+
+def finish(**labels):  # of the current picture
+    plt.gca().set(**labels)
+    plt.legend()
+    plt.show()
+
+
+# %% [markdown]
+# ## 1. 博弈
+#
+# **判别模型**（discriminative model）学习回答关于给定的 $x$ 的一个问题：它的建模对象是 $p(y \mid x)$，即标签 $y$ 的概率。手写数字的分类器就是一例。它不必知道数字是什么样子，只要知道一类到哪里为止、另一类从哪里开始。
+#
+# **生成模型**（generative model）学习 $x$ 本身的分布：$p(x)$，或者有标签时的 $p(x, y)$，后者经贝叶斯公式也能给出 $p(y \mid x)$。它不需要标签，而且可以从中抽出新的 $x$。代价是，要了解 $p(x)$，比了解一条边界难得多。GAN 的想法，就是借助一个判别模型来学习一个生成模型。
+#
+# 这里有两个网络。
+#
+# - **生成器** $G$ 把噪声 $z$ 变成一个点 $G(z)$。$z$ 随机抽取，于是 $G(z)$ 有某个密度 $q$。我们写不出 $q$，但可以从中抽样。
+# - **判别器** $D$ 得到一个点，真实的或生成的，回答 $D(x) \in (0, 1)$，即它认为这个点真实的概率。真实点的密度是 $p$。
+#
+# $D$ 就是一个普通的二分类器，所以它最大化自己的对数似然。按一个真实点与一个生成点组成的一对来算，这就是**价值函数**
+#
+# $$V(D, G) = \mathbb{E}_{x \sim p}[\log D(x)] + \mathbb{E}_{z}[\log(1 - D(G(z)))],$$
+#
+# 而 $G$ 的目标正相反：$\min_G \max_D V(D, G)$。
+#
+# **给定 $G$ 时最优的 $D$。** 写成积分，$V = \int \big( p(x) \log D(x) + q(x) \log(1 - D(x)) \big)\,dx$。如果 $D$ 可以是任何函数，就能在每个 $x$ 处单独选取它的值。记 $a = p(x)$，$b = q(x)$，则 $a \log y + b \log(1 - y)$ 的导数是 $a/y - b/(1 - y)$，在 $y = a/(a + b)$ 处为零；二阶导数为负，所以这里是最大值：
+#
+# $$D^*(x) = \frac{p(x)}{p(x) + q(x)}.$$
+#
+# **留给 $G$ 的是什么。** 把 $D^*$ 代入 $V$，并用 $m = (p + q)/2$ 表示两者的混合：
+#
+# $$V(D^*, G) = \int p \log \frac{p}{2m} + \int q \log \frac{q}{2m}
+# = \mathrm{KL}(p \,\|\, m) + \mathrm{KL}(q \,\|\, m) - 2 \log 2
+# = 2\,\mathrm{JS}(p, q) - \log 4,$$
+#
+# 其中 KL 是 Kullback-Leibler 散度；两项 KL 之和的一半记为 JS，即 Jensen-Shannon 散度。JS 永不为负，只有 $q = p$ 时才为零。所以这个博弈只有一个解：$q = p$，处处 $D^* = 1/2$，$V = -\log 4 \approx -1.386$。$D$ 的损失是 $-V$，所以看日志时要记住的数是 **1.386**。
+#
+# 我们在网格上检验这一点，这时的 $G$ 还在别处。
+
+# %%
+x = np.linspace(-8, 8, 4001)
+dx = x[1] - x[0]
+p, q = stats.norm(4, 0.5).pdf(x), stats.norm(1, 1.5).pdf(x)
+best, m = p / (p + q), (p + q) / 2
+
+
+def value(d):
+    return np.sum(p * np.log(d) + q * np.log1p(-d)) * dx
+
+
+js = (np.sum(special.rel_entr(p, m)) + np.sum(special.rel_entr(q, m))) * dx / 2
+print(f"V(D*, G)        {value(best):.6f}\n2 JS - log 4    {2 * js - np.log(4):.6f}")
+for shift in (-0.5, 0.5):  # another D: its logits moved
+    print(f"V, logits {shift:+}  {value(special.expit(special.logit(best) + shift)):.6f}")
+plt.plot(x, np.stack([best, p, q], axis=1), label=["best D", "real, p", "generated, q"])
+finish(xlabel="x", ylabel="density, or probability", title="The best D for a G that is elsewhere")
+
+# %% [markdown]
+# 两个数一致，而任何别的 $D$ 都使 $V$ 更小。看最优的 $D$ 的曲线：真实点远多于生成点的地方，它接近 1；反过来的地方，它接近 0；它的斜率告诉位于 $x = 2$ 的生成点该往哪边走。最左边是平的，那里的点无从得知数据在哪里。（在最右边 $D^*$ 又降下来：两个高斯分布比较，在远处的尾部总是较宽的一个密度更大。）
+#
+# ## 2. G 的两种损失，以及 D 占优时其中一种为什么失效
+#
+# $G$ 只能看到 $D$。对一个生成点，设 $l$ 是 $D$ 的 **logit**，即 $D = \sigma(l) = 1/(1 + e^{-l})$。按博弈的原样，$G$ 得到**极小极大**损失 $\log(1 - D(G(z)))$。Goodfellow 等人（第 3 节）当时就建议用另一种，即**非饱和损失** $-\log D(G(z))$。$D$ 越受骗，两者就越小，但它们的梯度不同：
+#
+# $$\frac{d}{dl} \log(1 - \sigma(l)) = -\sigma(l) = -D, \qquad
+# \frac{d}{dl} \big( -\log \sigma(l) \big) = -(1 - \sigma(l)) = -(1 - D).$$
+#
+# 开始时 $D$ 赢得很容易，在生成点处 $D \approx 0$。这时第一个梯度是零，而 $G$ 恰恰此时最需要学习；第二个梯度是 $-1$。原文、文末代码和本软件包用的都是第二种。在最优的 $D$ 下，它最小化的不再是 JS，而是 $\mathrm{KL}(q \,\|\, p) - 2\,\mathrm{JS}(p, q)$（Arjovsky 与 Bottou，arXiv:1701.04862，定理 2.5）。$\mathrm{KL}(q \,\|\, p)$ 惩罚落在没有数据之处的点，却几乎不惩罚没有点覆盖到的数据。请记住这一点，第 5 节要用到。
+
+# %%
+notebook.source(
+    gaussian_gan.log_probability, gaussian_gan.discriminator_loss, gaussian_gan.generator_loss
+)
+
+# %% [markdown]
+# 损失函数接受的是 logit 而不是概率：$\log \sigma(l)$ 一次算出，因为在 float32 里，logit 一超过 16.6，$1 - D$ 就舍入为 0，而 log(0) 是无穷大。`floor` 是文末代码自带的防护，即 $\log \max(D, 10^{-5})$。我们用 NumPy 的 float64 计算来核对这两个损失，并画出梯度；梯度由 TensorFlow 对软件包自己的函数求出。
+
+# %%
+rng = np.random.default_rng(0)
+real, fake = rng.normal(0, 12, [2, 64])
+
+
+def exact(logits, floor):  # log(max(sigmoid(logits), floor)) in float64
+    return np.maximum(-np.logaddexp(0, -logits), np.log(floor) if floor else -np.inf)
+
+
+for floor in (0.0, 1e-5):
+    loss_d = gaussian_gan.discriminator_loss(np.float32(real), np.float32(fake), floor)
+    loss_g = gaussian_gan.generator_loss(np.float32(fake), floor)
+    print(f"floor {floor:<6} package  D {loss_d:.5f}  G {loss_g:.5f}")
+    by_numpy = np.mean(-exact(real, floor) - exact(-fake, floor)), np.mean(-exact(fake, floor))
+    print("{:<13}NumPy    D {:.5f}  G {:.5f}".format("", *by_numpy))
+logits = tf.linspace(-16.0, 8.0, 400)
+losses = {
+    "minimax, log(1 - D)": lambda v: gaussian_gan.log_probability(-v, 0.0),
+    "non-saturating, -log D": lambda v: -gaussian_gan.log_probability(v, 0.0),
+    "the same with the listing's floor": lambda v: -gaussian_gan.log_probability(v, 1e-5),
+}
+for (label, loss), style in zip(losses.items(), ("-", "-", ":"), strict=True):
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        total = tf.reduce_sum(loss(logits))
+    plt.plot(logits, tape.gradient(total, logits), style, label=label, linewidth=2)
+finish(xlabel="D's logit at a generated point", ylabel="gradient of G's loss")
+
+# %% [markdown]
+# 在左边，$D$ 确信这个点是生成的。极小极大损失在那里没有梯度，非饱和损失的梯度在那里最大。在右边，$D$ 受了骗，情况相反，但这没有坏处。
+#
+# 那条点线是文末代码给自己设下的陷阱。它的下限使损失保持有限，但 $\max$ 在下限以下是常数：logit 低于 $-11.5$ 时梯度又成了零，而这正是非饱和损失本该起作用的地方。
+#
+# $G$ 的权重得到的，是这个梯度再乘上两个因子：$D$ 在该点的斜率 $dl/dx$，以及该点随权重怎样移动。在 $D$ 平坦的地方，再好的损失也没有用。
+#
+# ## 3. 数据、噪声与网络
+#
+# 几个预设就是这个模型的几种版本：`article` 是原文正文所描述的，`listing` 是文末的完整代码，`stable` 是我们的。一次更新用到的一切，即数据和噪声，是 `batches(config)` 的一个元素。
+
+# %%
+article = gaussian_gan.PRESETS["article"]
+batch = next(iter(gaussian_gan.batches(article)))
+for name, points in batch.items():
+    print(f"{name:4}", *(f"{v:6.2f}" for v in points[:, 0]))
+for minibatch in (False, True):
+    nets = gaussian_gan.build(replace(article, minibatch=minibatch))
+    counts = nets.generator.count_params(), nets.discriminator.count_params()
+    print(f"minibatch {minibatch!s:6} parameters: G {counts[0]}, D {counts[1]}")
+notebook.source(gaussian_gan.stratified, gaussian_gan.Generator, gaussian_gan.Discriminator)
+
+# %% [markdown]
+# **数据。** 一批 `x` 是从 $\mathcal{N}(4, 0.5)$ 抽出的十二个数，0.5 是标准差，并且排了序。$D$ 逐点判断，然后取平均，对这样的 $D$ 排序不改变任何东西。
+#
+# **噪声。** `z_d` 和 `z_g` 分别用于 $D$ 的一步和 $G$ 的一步，它们是原文的*分层*噪声：从 $-8$ 到 $8$ 均匀排开，再加上少许噪声。用均匀排开的点估计均值，方差远小于用独立的点。但请看这些数：间距是 $16/11 \approx 1.45$，而噪声至多 0.01。要成为通常意义上的分层抽样，每个 $z$ 应当从它的整个一层中抽取。而在这里，$G$ 始终在同样的十二个位置上训练，它在这些位置之间的输出都是插值。第 4 节的图画的是它在 10,000 个位置上的结果。
+#
+# **$G$** 有一个隐藏层，含 4 个 softplus 单元（$\log(1 + e^v)$，即光滑的 relu）：$4 + 4 + 4 + 1 = 13$ 个参数。这个任务也是在学一个形状：$z$ 在 $[-8, 8]$ 上均匀分布，所以作为解的递增的 $G$ 就是分位函数 $4 + 0.5\,\Phi^{-1}((z + 8)/16)$，其中 $\Phi$ 是 $\mathcal{N}(0, 1)$ 的分布函数。
+#
+# **$D$** 更大，这样它才分得清两个分布：$1 \to 8 \to 8 \to 8 \to 1$，$16 + 72 + 72 + 9 = 169$ 个参数。使用小批量判别（第 6 节）时，第三层由小批量判别层代替：$16 + 72 + 135 + 14 = 237$ 个参数，其中一个偏置的 15 个数不参与训练，因为它们会互相抵消。
+#
+# ## 4. 训练，并且看着它训练
+#
+# 一次更新就是博弈的一个回合。$D$ 先在真实点和生成点上走一步；然后 $G$ 在新的噪声上走一步，梯度穿过刚刚学过的 $D$。每一步只改变一个网络的变量。
+
+# %%
+notebook.source(gaussian_gan.GaussianGAN.update)
+
+# %% [markdown]
+# 把若干批次再组成批交给 `fit`，一次编译好的调用就能做许多次更新。我们每 20 次更新停下来看一看：`snapshot` 记下 $D$ 在整条直线上的取值和 $G$ 的直方图，`measure` 记下均值、标准差和 **W1**，即到 10,000 个真实点的 Wasserstein-1 距离：生成点平均要移动多远，才能变成真实点。要训练几个随机种子，我们就给同一个模型的变量重新赋值，这样只需编译一次。
+
+# %%
+EVERY = 20  # updates between two looks
+model = gaussian_gan.build(article)
+
+
+def train(seed, steps):
+    config = replace(article, seed=seed)
+    for variable, initial in zip(model.state, gaussian_gan.build(config).state, strict=True):
+        variable.assign(initial)
+    rows, shots = [], []
+
+    def look(epoch, logs):
+        step = {"step": (epoch + 1) * EVERY}
+        seen = model.observe().numpy()
+        rows.append({**step, **gaussian_gan.measure(model, config, None, seen), **logs})
+        shots.append({**step, **gaussian_gan.snapshot(model, config)})
+
+    watch = keras.callbacks.LambdaCallback(on_epoch_end=look)
+    options = {"steps_per_epoch": 1, "shuffle": False, "verbose": 0, "callbacks": [watch]}
+    model.fit(gaussian_gan.batches(config).batch(EVERY), epochs=steps // EVERY, **options)
+    return {"rows": rows, "shots": shots, "state": [v.numpy() for v in model.state]}
+
+
+runs = {seed: train(seed, notebook.budget(article.steps, 40)) for seed in (19, 0, 4)}
+print("seed   mean    std     W1   loss_d  loss_g")
+for seed, run in runs.items():
+    line = "{mean:5.2f}  {std:5.2f}  {w1:5.2f}    {loss_d:.3f}   {loss_g:.3f}"
+    print(f"{seed:4}  {line.format(**run['rows'][-1])}")
+
+# %% [markdown]
+# **这三个种子是挑选出来的。** 我们看了三十个，选了一个接近目标的，一个没有到达的，还有一个第 5 节要用的。按这些设置，一百个种子里只有一个接近目标（见[卡片](../../saved_models/gaussian_gan/README.md)）；一篇只展示一次好结果的文章，要么也挑选过，要么是运气好。此外，GAN 会放大舍入误差：换一种处理器或 TensorFlow 版本，同一个种子可能走到别处。如果你的表格与此不同，读后面几节时，就用结果最接近的那一次代替种子 19。
+
+# %%
+nearest = min(runs, key=lambda seed: runs[seed]["rows"][-1]["w1"])
+notebook.animation(gaussian_gan.frames(runs[nearest]["shots"][::2], article), fps=6)
+
+# %%
+edges = gaussian.edges(article)
+real = gaussian.density(gaussian.real_points(article), article)
+for seed in (nearest, max(runs, key=lambda seed: runs[seed]["rows"][-1]["w1"])):
+    shot = runs[seed]["shots"][-1]
+    line = np.linspace(edges[0], edges[-1], len(shot["probability"]))
+    figure = plots.distributions(edges, real, shot["generated"], line, shot["probability"])
+    figure.axes[0].set_title(f"seed {seed}, after {shot['step']} updates")
+    display(figure)
+
+# %% [markdown]
+# 动画里要看什么。$G$ 一开始很宽：初始权重取自 $\mathcal{N}(0, 1)$，$|z|$ 又可达 8，所以点被抛到很远的地方。$D$ 在 4 附近升高，在只有生成点的地方降低。$G$ 的直方图沿着斜坡移动，起初很慢，等大多数点都到了斜坡上就快起来。一次好的训练接近结束时，$D$ 在数据所在之处接近 $1/2$，两个损失都接近它们在解处的值：$D$ 是 1.386，$G$ 是 $\log 2 = 0.693$。在既没有真实点也没有生成点的地方，$D$ 的判断没有任何意义：没有人在那里问过它。
+#
+# 最后一幅图是结果最远的那一次，生成点离数据仍然很远，许多还在图外。除了边缘处，$D$ 不是高台就是平地，没有斜坡可循，与第 1 节的情形一样。1,200 小步不足以把这些点带回来；卡片表明，对大多数种子，10,000 步也不够。
+#
+# 反过来并不成立：损失接近 1.386 和 0.693，并不说明 $G$ 是好的，只说明*这个* $D$ 看不出差别。请比较表中三个种子的损失。
+#
+# ## 5. 坍缩
+#
+# 原文说，$G$ 在第 750 帧附近接近目标，然后收窄到数据的中部。这是最小形式的**模式坍缩**。下面画出三次训练随步数的变化。标准差低于数据的一半时，我们称这次训练*坍缩*了。
+
+# %%
+figure, all_axes = plt.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
+kinds = [("std", 0.25, "collapsed"), ("w1", 0.1, "close")]
+for axes, (name, level, word) in zip(all_axes, kinds, strict=True):
+    for seed, run in runs.items():
+        steps = [row["step"] for row in run["rows"]]
+        axes.plot(steps, [row[name] for row in run["rows"]], label=f"seed {seed}")
+    axes.axhline(level, color="grey", linestyle="--", label=f"{word} below")
+    axes.set(yscale="log", xlabel="update", ylabel=name)
+    axes.legend()
+plt.show()
+narrow = min(runs, key=lambda seed: runs[seed]["rows"][-1]["std"])
+end = runs[narrow]["rows"][-1]
+print(f"the narrowest: seed {narrow}, std {end['std']:.2f} (data: 0.50)")
+
+# %% [markdown]
+# 种子 4（在你那里，也可能是另一个最后最窄的种子）起初很宽，收缩时经过正确的宽度，W1 大约就在那时最小，然后继续收缩。好的那一次也没有停下来：在上面的图中，种子 19 最后还在跳动，最后一次更新只是碰巧落在好的位置。原文的补救办法是提前停止，但这需要有人知道答案：W1 是对照数据的分布测出来的，而损失在那一刻什么也不说明。
+#
+# $D$ 在那里告诉 $G$ 什么？$G$ 的损失对生成点 $x_i$ 的梯度是 $-(1 - D(x_i))\, l'(x_i) / n$，其中 $l'$ 是 $D$ 的 logit 的斜率：点沿着 $l$ 往上爬。我们把模型恢复到那次训练的终点，打印各点处的 $l'$；同时画出最优的 $D$ 的 logit，即 $\log p - \log q$，其中 $q$ 取为高斯分布，均值和标准差与生成点的相同。
+
+# %%
+for variable, value in zip(model.state, runs[narrow]["state"], strict=True):
+    variable.assign(value)
+points = model.decode(batch["z_g"])
+slopes = model.slope(points).numpy()[:, 0]
+print("points", *(f"{v:5.2f}" for v in points[:, 0]))
+print("slopes", *(f"{v:5.2f}" for v in slopes))
+print(f"slopes in common: {abs(slopes.mean()) / np.abs(slopes).mean():.2f} (1: all pushed one way)")
+grid = np.linspace(2.5, 5.5, 200)
+ideal = stats.norm(4, 0.5).logpdf(grid) - stats.norm(end["mean"], end["std"]).logpdf(grid)
+plt.plot(grid, model.discriminator(np.float32(grid[:, None]))[:, 0], label="this D")
+plt.plot(grid, ideal, label="the best D for this G")
+plt.plot(points, np.full(len(points), -2.5), "k|", markersize=14, label="generated points")
+finish(xlabel="x", ylabel="logit", ylim=(-3, 6))
+
+# %% [markdown]
+# 最优的 $D$ 在这簇点上方是一道谷，两侧是陡壁，它会把点推开。而实际的 $D$ 在所有点上都只有一个平缓的斜坡，所以点被一起推向同一个方向，受的力也几乎相同。$D$ 凭十二个点、一次一步，学到的就是这个：“这边稍微不那么像真的”。$G$ 移动这一簇点，$D$ 随后跟着倾斜。没有什么能使这些点散开。
+#
+# 原文说，只输出数据均值的 $G$ 就能骗过 $D$。更准确地说：
+#
+# - 最优的 $D$ 不会受骗：在 $q$ 密集的地方，$D^*(x) = p/(p + q)$ 很小。但 $G$ 每走一步，$D$ 也只走一步，而这时那簇点已经到了别处。$D$ 学到的是一个倾斜。
+# - 面对静止不动的 $D$，坍缩恰恰是*正确*答案。$G$ 的损失是各项的平均，每一项只含一个点，所有点都落在 $D$ 最大的地方时它最小。没有哪一项说“要与其他点不同”。
+# - $D$ 对每个点单独作答。3.8 处的十二个点，就是十二个可信的点。它们全都相同，这是批次的性质，一元函数看不见。
+#
+# 最后一条是可以补救的。
+#
+# ## 6. 小批量判别，从一个 4 × 4 的例子讲起
+#
+# 让 $D$ 在看每个点的同时，也看到它与同批其他点有多近（Salimans 等人，第 3.2 节）。取 $n = 4$ 个点，$D$ 的某一层已经为每个点算出两个特征 $h_i \in \mathbb{R}^2$。一个**核**（kernel）用矩阵 $T$ 把它们投影成向量 $M_i = h_i T$，这里长度为二。对每一对点求 L1 距离，再把它变成 0 与 1 之间的邻近度：
+#
+# $$c_{ij} = \exp\Big(-\sum_d |M_{id} - M_{jd}|\Big), \qquad o_i = \sum_{j=1}^{n} c_{ij}.$$
+#
+# 行和 $o_i$ 就是点 $i$ 的一个新特征。由于 $c_{ii} = 1$，它介于 1 与 $n$ 之间：点孤立时接近 1，其他点都与它相同时等于 $n$。
+
+# %%
+T = np.array([[1.0, 0.5], [0.0, 1.0]])
+spread = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0], [4.0, 1.0]])
+collapsed = np.array([[1.0, 1.0], [1.1, 1.0], [1.0, 1.1], [1.0, 1.0]])
+
+
+def closeness(h):
+    M = h @ T
+    distances = np.abs(M[:, None] - M[None, :]).sum(axis=-1)
+    return M, distances, np.exp(-distances)
+
+
+layer = gaussian_gan.MinibatchDiscrimination(num_kernels=1, kernel_dim=2)
+layer.build([None, 2])
+layer.kernel.assign(T)
+for name, h in (("spread", spread), ("collapsed", collapsed)):
+    print(f"row sums, {name:9}:", closeness(h)[2].sum(axis=1).round(4))
+    print("the layer's feature :", layer(np.float32(h)).numpy()[:, -1].round(4))
+
+# %%
+figure, all_axes = plt.subplots(1, 4, figsize=(11, 3), layout="constrained")
+for number, (name, h) in enumerate((("spread", spread), ("collapsed", collapsed))):
+    for k, title in ((1, "L1 distances"), (2, "closeness")):
+        axes, matrix = all_axes[2 * number + k - 1], closeness(h)[k]
+        axes.imshow(matrix, vmin=0, vmax=(5, 1)[k - 1], cmap="Blues")
+        for i, j in np.ndindex(4, 4):
+            axes.text(j, i, f"{matrix[i, j]:.2f}", ha="center", va="center", color="C1")
+        axes.set(title=f"{name}: {title}", xticks=range(4), yticks=range(4))
+plt.show()
+notebook.source(gaussian_gan.MinibatchDiscrimination.call)
+
+# %% [markdown]
+# 这一层同时对五个长度为 3 的核做这件事，并把五个和接在输入后面。对散开的批次，和略大于 1；对坍缩的批次，和接近 4：只凭一个数，$D$ 的最后一层就可以加权利用。投影是学出来的，所以由 $D$ 自己选择沿什么方向比较。
+#
+# **没有这一层的 $D$ 看不到的，它看得到吗？** 我们设计一个没有借口可找的测试。真实批次是从 $\mathcal{N}(4, 0.5)$ 抽出的十二个数。每个假批次是宽度为 0.05 的一簇点，簇的位置每次重新抽取，使得*每一个假点单独来看，密度恰好就是数据的密度*。于是 $p = q$，$D^* = 1/2$，逐点判断的 $D$ 不论多大、学多久，损失都不可能低于 $\log 4 = 1.386$。这里不训练生成器，只训练这两种 $D$。
+
+
+# %%
+def learn(minibatch, calls, updates=100, rng=rng):
+    judge = gaussian_gan.build(replace(article, minibatch=minibatch)).discriminator
+    optimizer = keras.optimizers.Adam(0.005)
+    optimizer.build(judge.trainable_variables)
+
+    def update(pair):  # a real and a false batch, [2, 12, 1]
+        with tf.GradientTape() as tape:
+            loss = gaussian_gan.discriminator_loss(*tf.unstack(judge(pair)), 0.0)
+        optimizer.apply(tape.gradient(loss, judge.trainable_variables))
+        return {"loss": loss}
+
+    program = tf.function(lambda pairs: base.repeat(update, pairs, ["loss"])[0]["loss"])
+    losses = []
+    for _ in range(calls):
+        crowd = rng.normal(4, np.sqrt(0.5**2 - 0.05**2), [updates, 1, 1])
+        false = rng.normal(crowd, 0.05, [updates, 12, 1])
+        true = rng.normal(4, 0.5, [updates, 12, 1])
+        losses.append(program(np.stack([true, false], axis=1).astype(np.float32)).numpy())
+    return judge, losses
+
+
+for minibatch in (False, True):
+    judge, losses = learn(minibatch, notebook.budget(10, 1))
+    print(f"minibatch {minibatch!s:5}: loss", *(f"{loss:.3f}" for loss in losses))
+for name, others in (("spread", np.linspace(3.2, 4.8, 11)), ("at 4, too", np.full(11, 4.0))):
+    answer = tf.sigmoid(judge(np.float32([4.0, *others])[:, None]))[0, 0]
+    print(f"D(4) with the other eleven {name:9}: {answer:.5f}")
+
+# %% [markdown]
+# 一种 $D$ 停在 $\log 4$，另一种学会了区分这两类批次，几乎从不出错。
+#
+# 最后两行说明由此改变了什么。两次都是点 4，$D$ 的回答却因同批的其他点不同，从一个极端变到另一个极端。所以 $D(x)$ 不再是 $x$ 的函数。决策边界必须按训练时的批次大小分批计算（`decision_boundary` 就是这样做的），真实批次和生成批次不能混在一起，批次大小也成了模型的一部分：那些和随批次大小而增大。
+#
+# ## 7. 一次训练说明不了问题：许多种子的统计
+#
+# 有了它，$G$ 是否就能保持宽度，像原文的两幅图所示？两幅图只是两次训练。`evaluate.train_seeds` 用一个编译好的程序训练许多个种子，并测量每个结果；`evaluate.summarise` 对它们作统计。*接近*（close）：W1 不超过 0.1，即数据标准差的五分之一。*坍缩*（collapsed）：标准差低于 0.25。*发散*（diverged）：W1 大于 5。
+
+
+# %%
+def over_seeds(config, seeds):  # without the lines that tell the time left
+    with tempfile.TemporaryDirectory() as directory, contextlib.redirect_stdout(io.StringIO()):
+        return evaluate.train_seeds(gaussian_gan, config, None, None, Path(directory), seeds)
+
+
+scores = {}
+print("medians and shares     mean    std     W1   close  collapsed  diverged")
+kinds = [("article", False), ("article", True), ("listing", False), ("listing", True)]
+for name, minibatch in kinds[: notebook.budget(4, 1)]:
+    config = replace(gaussian_gan.PRESETS[name], minibatch=minibatch)
+    config = replace(config, steps=notebook.budget(config.steps, 100))
+    label = f"{name}{', minibatch' if minibatch else ''}"
+    scores[label] = over_seeds(config, notebook.budget(20, 1))
+    summary = evaluate.summarise(scores[label])
+    medians = "  ".join(f"{summary[figure]['median']:5.2f}" for figure in ("mean", "std", "w1"))
+    shares = [f"{summary[share]:4.0%}" for share in ("close", "collapsed", "diverged")]
+    print(f"{label:20}  {medians}   {shares[0]}       {shares[1]}      {shares[2]}")
+
+# %%
+for label in list(scores)[-2:]:
+    figure = plots.densities(edges, real, [score["density"] for score in scores[label]])
+    figure.axes[0].set_title(label)
+    display(figure)
+
+# %% [markdown]
+# 每条细线是一个种子。有的落在数据上，有的是数据旁边的一根针，有的散布在整条直线上。只有二十个种子时，25 % 这样的比例有大约十个百分点的不确定性（一个标准误，$\sqrt{0.25 \cdot 0.75 / 20}$），所以这里的小差别同样不必当真。[卡片](../../saved_models/gaussian_gan/README.md)里每种设置有一百个种子：
+#
+# - 坍缩，`listing`：不用小批量判别时 27 %，用了之后 10 %。原文说对了一部分：发散的却多到三倍（10 % 和 30 %）。
+# - 坍缩，按原文正文的设置：不用时 8 %，用了之后 24 %。在这里，原文的说法不成立。
+# - 接近，四种情况都一样：至多 2 %。
+# - “批次必须小于 16 左右”：用 `listing` 加小批量判别，W1 的中位数确实随批次增大而增大，批次为 4 时最小，代价是宽度（35 % 坍缩）。
+#
+# 小批量判别让 $D$ 看得见坍缩，但并不能使 GAN 收敛。
+#
+# ## 8. 七种补救，一一来看
+#
+# 预设 `stable` 的任务相同，网络的类型也相同，不用小批量判别，而一百个种子最后全部接近目标。不同之处有七点。
+#
+# 其中最深刻的一点回答了这个问题：两个网络都在下降，为什么却到达不了目标。取一个最小的 GAN（Mescheder 等人，arXiv:1801.04406）：数据就是点 0，$G$ 是一个数 $\theta$，$D$ 的 logit 是 $\psi x$。解是 $\theta = \psi = 0$。用第 2 节的损失，$D$ 的下降是 $\psi \leftarrow \psi - \eta\, \sigma(\psi\theta)\, \theta$，$G$ 的下降是 $\theta \leftarrow \theta + \eta\, \sigma(-\psi\theta)\, \psi$，其中 $\eta$ 是学习率。在解的附近，两个 $\sigma$ 都是 $1/2$，这两条规则使 $(\theta, \psi)$ 绕着解转：每一步都与通向解的方向成直角。**R1** 在 $D$ 的损失里加上数据处的 $\tfrac{r}{2} l'(x)^2$，在这里就是 $\tfrac{r}{2} \psi^2$。它相当于摩擦，因为在平衡时，$D$ 在数据处不该有斜率。
+
+
+# %%
+def dirac(r1, steps=400, rate=0.1):
+    way = [(1.0, 0.0)]
+    for _ in range(steps):
+        theta, psi = way[-1]
+        psi -= rate * (special.expit(psi * theta) * theta + r1 * psi)
+        theta += rate * special.expit(-psi * theta) * psi
+        way.append((theta, psi))
+    return np.array(way)
+
+
+plt.figure(figsize=(4.5, 4))
+for r1 in (0.0, 0.2):
+    plt.plot(*dirac(r1).T, label=f"R1 weight {r1}")
+plt.plot(0, 0, "k+", markersize=12, label="the solution")
+finish(xlabel="G: theta", ylabel="D: psi", title="The smallest GAN")
+
+# %% [markdown]
+# 没有 R1，这一对数绕着解转圈，靠近得越来越慢。有了 R1，它沿螺线收拢到解。七点不同及其理由如下：
+#
+# 1. **16 个隐藏单元**，而不是 4 个：四个 softplus 单元很难把 $z$ 弯成第 3 节的分位函数，也很难弯成别的同样合用的曲线。
+# 2. **批次大小 64**，而不是 12：十二个点说明不了它们所取自的分布有多宽。
+# 3. **缩放权重**，$\mathcal{N}(0, 1/\text{fan-in})$：层变宽之后，如果权重仍是单位方差，logit 一开始就很大，$D$ 什么都没学就已经很有把握。
+# 4. **$D$ 中用 softplus**，而不用 tanh 或 relu：$G$ 沿着 $D$ 的斜率走，这样的斜率没有折点，也不会在哪里消失。
+# 5. **R1**：平衡点附近的摩擦。
+# 6. **两种时间尺度**：$D$ 的学习率是 $G$ 的十倍，使 $D$ 在 $G$ 移动时始终接近最优，而这正是第 1 节的假设（Heusel 等人，arXiv:1706.08500）。与此相配的是 Adam 的 $\beta_1 = 0.5$：对梯度记忆太长，记住的是另一个网络过去所在的位置（Radford 等人，arXiv:1511.06434）。
+# 7. **线性衰减**：两个学习率都减到零，剩下的转圈随之消失。
+#
+# 为了看出每一点值多少，我们每次去掉一点，再数一数结果。第六点的两个部分分别去掉。
+
+# %%
+steps = notebook.budget(5_000, 100)
+stable = replace(gaussian_gan.PRESETS["stable"], steps=steps)
+without = {
+    "R1": {"r1": 0.0},
+    "batches of 64": {"batch_size": 12},
+    "two time scales": {"d_learning_rate": 0.002},
+    "the lower beta_1": {"beta_1": 0.9},
+    "softplus in D": {"activation": "tanh"},
+    "the decay": {"decay": "none"},
+    "scaled weights": {"scale_weights": False},
+    "16 units": {"hidden_size": 4},
+    "nothing": {},
+}
+remedies = {}
+for name in list(without)[: notebook.budget(9, 1)]:
+    results = over_seeds(replace(stable, **without[name]), notebook.budget(4, 1))
+    remedies[name] = [score["w1"] for score in results]
+    print(f"without {name:17} close {sum(score['close'] for score in results)} of {len(results)}")
+
+# %%
+for row, values in enumerate(remedies.values()):
+    plt.plot(values, np.full(len(values), row), "o", color=f"C{row}", alpha=0.7)
+plt.axvline(0.1, color="grey", linestyle="--", label="close")
+plt.yticks(range(len(remedies)), [f"without {name}" for name in remedies])
+finish(xscale="log", xlabel="W1 of each seed")
+
+# %% [markdown]
+# “without nothing”（什么也不去掉）就是预设原样。四个种子只能显出大的影响。用三十个种子（见[卡片](../../saved_models/gaussian_gan/README.md)，误差约九个百分点），去掉某一点之后接近的比例是：R1 7 %，批次大小 64 为 27 %，两种时间尺度 43 %，较低的 $\beta_1$ 67 %，softplus 70 %，衰减 80 %，缩放权重 83 %，16 个单元 87 %；全部保留则是 100 %。R1 最重要，与理论相符。排在后面的几点几乎没有超出误差范围，但去掉其中任何一点都有损失。`listing` 七点全都没有。
+#
+# ## 9. KDE 似然，以及为什么要怀疑它
+#
+# 对照真实分布计算 W1，需要知道真实分布，或者至少要有一条可以排序的直线。两者都没有怎么办？原文提到当时常用的一种办法：在 $n$ 个生成点 $g_k$ 中的每一个上放一个宽度为 $h$（即带宽）的高斯分布，这就是**核密度估计**（kernel density estimate，KDE），也叫 Parzen 窗；然后报告留出的真实点在它之下的平均对数似然：
+#
+# $$\log \hat q(x) = \log \frac{1}{n} \sum_{k=1}^{n} \frac{1}{(2\pi h^2)^{d/2}}
+# \exp\Big( -\frac{\|x - g_k\|^2}{2 h^2} \Big),$$
+#
+# 其中 $d$ 是维数，$h$ 在验证集上选最好的。我们拿本任务的三个生成器来试：数据本身（生成器再好也不过如此），软件包附带的训练好的 `stable` 模型，以及彻底的坍缩，即所有点都在 4。
+
+
+# %%
+def log_likelihood(x, points, h):  # mean over x [m, d] in nats; points [n, d]
+    d = x.shape[1]
+    squares = (x**2).sum(1)[:, None] + (points**2).sum(1) - 2 * x @ points.T
+    logs = special.logsumexp(-squares / (2 * h**2), axis=1) - np.log(len(points))
+    return np.mean(logs) - d / 2 * np.log(2 * np.pi * h**2)
+
+
+box = tf.saved_model.load(str(sample.find(Path("gaussian_gan"))))
+z = tf.random.stateless_uniform([10_000, 1], [0, 1], -8.0, 8.0)
+drawn = np.float64(box.signatures["decode"](z=z)["x"])
+held_out = rng.normal(4, 0.5, [1000, 1])
+generators = {
+    "the data": rng.normal(4, 0.5, [1000, 1]),
+    "the trained G": drawn[:1000],
+    "all points at 4": np.full([1000, 1], 4.0),
+}
+widths = np.geomspace(0.02, 1.5, notebook.budget(40, 5))
+for name, points in generators.items():
+    values = [log_likelihood(held_out, points, h) for h in widths]
+    plt.plot(widths, values, label=name)
+    print(f"{name:16} best {max(values):.3f} nats, at h = {widths[np.argmax(values)]:.2f}")
+print(f"{'the true density':16}      {np.mean(stats.norm(4, 0.5).logpdf(held_out)):.3f} nats")
+finish(xscale="log", ylim=(-2.5, -0.5), xlabel="bandwidth h", ylabel="log-likelihood, nats")
+
+# %% [markdown]
+# 三者的次序取决于 $h$；而在各自最好的 $h$ 下，三者中最差的生成器得到了真实密度的分数，高于训练好的模型。这不奇怪：在 4 处放一个宽度为 0.5 的核，*就是*数据的密度。$G$ 所缺的宽度，核替它补上了。本笔记本讲的正是这种失败，而这个指标恰恰看不见它。
+#
+# 在直线上，三者至少都接近真值。现在换成 $d$ 维的 $\mathcal{N}(0, I)$，它真正的平均对数似然是 $-\tfrac{d}{2} \log(2 \pi e)$。我们给 KDE 的 $n$ 个点取自*真实*分布，在一组点上选出最好的 $h$，在另一组点上测量。
+
+# %%
+sizes = notebook.budget([100, 1_000, 10_000], [10, 100])
+print("nats below the truth, n =", *(f"{n:8,}" for n in sizes), "  one point at 0")
+for d in (1, 8, 64):
+    choose, test = rng.normal(size=[2, 500, d])
+    truth = np.mean(-(test**2).sum(1) / 2) - d / 2 * np.log(2 * np.pi)
+    gaps = []
+    for n in sizes:
+        points = rng.normal(size=[n, d])
+        h = max(np.geomspace(0.1, 1.2, 12), key=lambda h: log_likelihood(choose, points, h))
+        gaps.append(truth - log_likelihood(test, points, h))
+    centre = truth - log_likelihood(test, np.zeros([1, d]), 1.0)
+    print(f"d = {d:<21}", *(f"{gap:8.3f}" for gap in gaps), f"  {abs(centre):8.3f}")
+    plt.plot(sizes, gaps, "o-", label=f"d = {d}")
+finish(xscale="log", yscale="log", xlabel="n, points of the KDE", ylabel="nats below the truth")
+
+# %% [markdown]
+# 在直线上，取自真实分布的点给出的值，与真值只差百分之几奈特。在 64 维，即使 $n$ 取最大，估计仍低了许多奈特，点数增加到一百倍也补救不了多少：点与点之间的空当，什么带宽都弥补不了。最后一列是一个只知道一个点（即中心）的“生成器”。在直线上，它与真实数据自己的样本不相上下；维数越高，它胜得越多。
+#
+# 所以，KDE 似然在高维既不能近似似然，也不能给生成器排出次序。Theis、van den Oord 与 Bethge 的 *A note on the evaluation of generative models*（arXiv:1511.01844）在图像上说明了这一点：在那里，聚类中心的得分胜过了数据本身。原文也这样怀疑过。
+#
+# ## 带走生成器
+#
+# 训练好的生成器是一个 SavedModel，只需要 TensorFlow。`decode` 把你给的 $z$ 变成 $x$；`sample` 自己抽取原文的噪声。前面加载的 `box` 就是它。
+
+# %%
+out = box.signatures["sample"](count=tf.constant(5), seed=tf.constant([0, 1]))
+for z_i, x_i in zip(out["z"].numpy()[:, 0], out["x"].numpy()[:, 0], strict=True):
+    print(f"z {z_i:5.2f}  ->  x {x_i:.3f}")
+plots.histogram(drawn[:, 0], 4.0, 0.5)
+
+# %% [markdown]
+# 它学到了数据在哪里、有多宽，却没有学到形状。尾部缺失，一端堆积了许多点。按 W1 衡量，这已经是一百个种子中最好的一个；卡片如实说明了这一点，并给出偏度和峰度。W1 对此几乎不在意，$D$ 也不在意，因为惩罚项使它保持光滑。
+#
+# 在命令行里：
+#
+# ```sh
+# python -m tf_gen.train gaussian_gan --preset stable --seed 33
+# python -m tf_gen.train gaussian_gan --preset listing --minibatch --anim-path minibatch.gif \
+#     --anim-every 10 --run-dir runs/minibatch
+# python -m tf_gen.evaluate gaussian_gan --preset listing --seeds 100
+# python -m tf_gen.sample gaussian_gan --count 10000 --out histogram.png
+# ```
+#
+# 延伸阅读：完整的做法 [tf_gen/models/gaussian_gan.py](../../tf_gen/models/gaussian_gan.py)，开头列出了与原文的不同；[卡片](../../saved_models/gaussian_gan/README.md)，里面有许多种子的全部数字，以及怎样把模型部署成服务；以及笔记本 [03](03_tiny_gan.ipynb)，在那里 $D$ 把整个批次当作一个向量来看。
+#
+# ## 练习
+#
+# **1.** 假设每个批次里生成点的个数是真实点的两倍，$D$ 的损失是对所有点取平均。最优的 $D$ 是什么？推导出来，再用第 1 节的密度，把它与另外几个 $D$ 作比较来检验。
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
+# @title Answer 1
+# At each x the maximum of p log y + 2 q log(1 - y) lies at y = p / (p + 2 q).
+for weight in (1.0, 1.5, 2.0, 2.5):
+    d = p / (p + weight * q)
+    print(f"p / (p + {weight} q): {np.sum(p * np.log(d) + 2 * q * np.log1p(-d)) * dx:.5f}")
+print("The largest value is that of p / (p + 2 q); at q = p it answers 1/3, not 1/2.")
+
+# %% [markdown]
+# **2.** 原文的损失在 float32 里对概率求 $\log(1 - D)$。logit 到多大时它不再有限？`log_probability` 在那里给出什么？
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
+# @title Answer 2
+for logit in (10.0, 16.0, 17.0, 100.0):
+    naive = tf.math.log(1 - tf.sigmoid(tf.constant(logit)))
+    print(f"logit {logit:5}: {naive:9.4f}  {gaussian_gan.log_probability(-logit, 0.0):9.4f}")
+print("Above 16.6, D is so near 1 that it rounds to 1. The package's loss goes on as -logit.")
+
+# %% [markdown]
+# **3.** 第 6 节的 `judge` 是用大小为 12 的批次学出来的。给它看其他大小的批次：从数据抽出的点和一簇一簇的点，每批 3、6、12、24、48 个。会发生什么，为什么？
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
+# @title Answer 3
+for n in (3, 6, 12, 24, 48):
+    both = rng.normal(4, 0.5, [200, n, 1]), rng.normal(4, 0.05, [200, n, 1])
+    answers = [np.mean(tf.sigmoid(judge(np.float32(points)))) for points in both]
+    print(f"batches of {n:2}: D says {answers[0]:.3f} of draws, {answers[1]:.3f} of crowds")
+print("The sums grow with the batch, and D learned its weights for them with 12: it drifts.")
+
+# %% [markdown]
+# **4.** 原文建议提前停止。对第 4 节的三次训练，W1 各在哪一步最小，有多小，那时两个损失各是多少？你能凭损失决定何时停止吗？
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
+# @title Answer 4
+for seed, run in runs.items():
+    best_row = min(run["rows"], key=lambda row: row["w1"])
+    for name, row in (("best", best_row), ("end", run["rows"][-1])):
+        text = "step {step:4}  W1 {w1:.2f}  loss_d {loss_d:.3f}  loss_g {loss_g:.3f}"
+        print(f"seed {seed:2} {name:4} {text.format(**row)}")
+print(
+    "A best moment and a collapse can have the same losses: to stop in time needs W1, or the like."
+)
+
+# %% [markdown]
+# **5.** 把训练好的 $G$ 画成 $z$ 的函数，与第 3 节的分位函数画在一起。它能解释直方图的哪些特征？
+
+# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
+# @title Answer 5
+z = np.linspace(-8, 8, 500, dtype=np.float32)[:, None]
+plt.plot(z, box.signatures["decode"](z=tf.constant(z))["x"], label="trained G")
+plt.plot(z, stats.norm(4, 0.5).ppf((z + 8) / 16), "--", label="quantile function")
+finish(xlabel="z", ylabel="x")
+# G comes down and goes up again. Where it turns it is flat, many z share nearly one x: the heap.
+# Nowhere is it steep as the quantile function is at its ends: no tails.
