@@ -34,7 +34,7 @@
 # packages. In a checkout of tf_gen: `pip install '.[notebooks]'`. On Colab first run, in a cell of
 # its own, `%pip install "tf_gen[notebooks] @ git+https://github.com/OWNER/REPOSITORY"`.
 #
-# **Time** on two cores: half a minute.
+# **Time** on two cores: less than a minute.
 
 # %%
 from tf_gen import cli
@@ -135,7 +135,7 @@ with tf.Graph().as_default():
     total = tf.reduce_sum(y_example**2)
     with v1.Session() as session:
         try:
-            session.run(total)
+            session.run(y_example)
         except tf.errors.InvalidArgumentError as error:
             print("old, not fed: You must", str(error).split("You must ")[1].splitlines()[0])
         print("old, fed:    ", session.run(total, feed_dict={y_example: [1.0, 2.0, 3.0]}))
@@ -179,8 +179,9 @@ print("new:", (weight * 10).numpy())
 # what it wanted to find again.
 #
 # A **Saver** writes two things: the *meta graph* (`.meta`: all nodes and collections) and the
-# *checkpoint* (`.data`, `.index`: the values of the variables, by name). `import_meta_graph` and
-# `restore` bring them back, in a program that has none of the code which built the graph.
+# *checkpoint* (`.data`, `.index`: the values of the variables, by name; a file `checkpoint` names
+# the newest). `import_meta_graph` and `restore` bring them back, in a program that has none of the
+# code which built the graph.
 #
 # The VAE article saves its trained model in this way, and notices too late that the collection
 # `recon` holds the reconstruction alone. Reconstruction wants an image; what was wanted is a
@@ -238,8 +239,8 @@ with tf.Graph().as_default() as graph:
 # the two accumulators that RMSProp keeps for each of the ten.
 #
 # **What it became.** A *SavedModel* has no collections. It has **signatures**: functions with a
-# name, named inputs and named outputs, each of which keeps the variables that it needs. The decoder
-# is one of them, so nothing has to be rebuilt:
+# name, named inputs and named outputs. (Keep the loaded object, here `box`, as long as you call
+# them: it holds the variables.) The decoder is one of them, so nothing has to be rebuilt:
 
 # %%
 images = box.signatures["decode"](z=tf.constant(points))["images"].numpy()  # one line
@@ -329,7 +330,8 @@ notebook.source(vae.batches)
 # variable `D/w`, and `reuse` says whether it must be new or must exist already.
 #
 # Here are the article's networks in that style. For shortness one function builds any of them, a
-# list of layers; it returns logits, the sigmoid comes after it.
+# list of layers; it returns logits, the sigmoid comes after it. (It draws its weights as ALI does,
+# which needs it below; here they are replaced before use.)
 
 
 # %%
@@ -423,8 +425,8 @@ compare(old_update(batches[0]), model.update(batches[0]))
 # ## `session.run` in a loop, and many updates in one program
 #
 # The original trains by a Python loop with two `session.run` an update. These networks are tiny:
-# the arithmetic of an update takes a few microseconds, the way from Python into TensorFlow and back
-# a few hundred. So tf_gen puts the *loop* into the program as well. What an update consumes is
+# the arithmetic of an update takes some ten microseconds, the way from Python into TensorFlow and
+# back a few hundred. So tf_gen puts the *loop* into the program as well. What an update consumes is
 # stacked for $K$ updates, and a `tf.while_loop` inside of the compiled function takes slice after
 # slice:
 
@@ -450,7 +452,8 @@ print(f"new: {(time.perf_counter() - begin) / (count - 1) * 1e6:.0f} microsecond
 # The losses and the weights agree after all these updates, and the new form needs a small part of
 # the time. (Making the program took seconds, once, and is not counted. For longer runs and the
 # other models, see the [benchmarks](../tests/benchmarks/README.md): against the original's Session,
-# from 1.9 times as fast with the VAE, whose arithmetic is real work, to 20 times with this model.)
+# from 1.9 times as fast with the VAE, whose arithmetic is real work, to 19.7 times with this
+# model.)
 #
 # ## RMSProp: an accumulator that starts at 1
 #
@@ -709,7 +712,7 @@ plt.show()
 # | `tf.Session`, `sess.run(y)` | the value; `tf.function` for a graph | describe = run | V G A |
 # | `tf.InteractiveSession`, `y.eval()` | nothing; `y.numpy()` | always on | A |
 # | `tf.Variable` | `tf.Variable`, `keras.Variable` | holds its value itself | V G A |
-# | `tf.global_variables_initializer` | nothing | done by the constructor | V G |
+# | `tf.global_variables_initializer` | nothing | done by the constructor | V G A |
 # | `initialize_all_variables`, `local_variables_initializer` | nothing | the same | G |
 # | `tf.placeholder`, `tf.float32`, `[None, 1]` | an argument, `tf.TensorSpec` | a call | V G A |
 # | `feed_dict` | calling the function | only arguments can be given | V G A |
@@ -721,9 +724,9 @@ plt.show()
 # | `tf.get_default_graph` | nothing | no graph that is always there | V |
 # | queues, readers, `tf.train.batch` | `tf.data` | no queues to fill | V |
 # | `Coordinator`, `start_queue_runners` | nothing | no threads of yours | V |
-# | `minimize(loss)`, `var_list` | `GradientTape`, `optimizer.apply` | two steps | V G |
+# | `minimize(loss)`, `var_list` | `GradientTape`, `optimizer.apply` | two steps | V G A |
 # | `tf.train.RMSPropOptimizer` | `vae.RMSpropTF1` | Keras's $s$ starts at 0 | V |
-# | `tf.train.AdamOptimizer` | `keras.optimizers.Adam(epsilon=1e-8)` | Keras has 1e-7 | G |
+# | `tf.train.AdamOptimizer` | `keras.optimizers.Adam(epsilon=1e-8)` | Keras has 1e-7 | G A |
 # | `tf.train.GradientDescentOptimizer` | `keras.optimizers.SGD` | the name | G |
 # | `tf.train.exponential_decay` | `keras.optimizers.schedules` | the optimiser counts | G |
 # | `tf.random_normal` | `tf.random.stateless_normal` | the seed is an argument | V |
@@ -742,9 +745,9 @@ plt.show()
 #   `with tf.Graph().as_default():` around it, as here. Old checkpoints can be read without any
 #   graph: `tf.train.load_checkpoint(prefix)`.
 # - The trained models of this repository have signatures, which need TensorFlow alone:
-#   `tf.saved_model.load("saved_models/vae").signatures["decode"]`; on the command line
-#   `python -m tf_gen.sample vae --z 3,3 --out three.png`. More in [the README](../README.md) and in
-#   each [card](../saved_models/vae/README.md).
+#   `model = tf.saved_model.load("saved_models/vae")`, then `model.signatures["decode"]`; on the
+#   command line `python -m tf_gen.sample vae --z 3,3 --out three.png`. More in [the
+#   README](../README.md) and in each [card](../saved_models/vae/README.md).
 # - Wherever $\log D$ or $\log(1 - D)$ occurs: keep the logit, and use
 #   [`tf_gen.numerics.log_sigmoid`](../tf_gen/numerics.py) or TensorFlow's `tf.math.log_sigmoid`.
 # - Read on: [01, the VAE](01_vae.ipynb), [02, the Gaussian](02_gaussian_gan.ipynb), [03, the GAN in
@@ -777,7 +780,7 @@ forms |= {f"1 - D + {e:g}": lambda d, e=e: 1 - d + e for e in (1e-8, 1e-7, 1e-6,
 for name, form in forms.items():
     found = modes(lambda d, form=form: tf.math.log(form(d)), [1.0])
     print(f"{name:14}", *(f"{mode} {value[0]:.3f}  " for mode, value in found.items()))
-# 1e-10 + 1 is added first by Python itself, and is 1 in float32: this guard never held, in no mode.
+# 1e-10 + 1 is 1 in float32, so it holds in no mode. 1e-7 survives, as 2^-23, the spacing above 1.
 
 # %% [markdown]
 # **3.** For a constant gradient of 0.01: after how many steps do the step lengths of the two kinds

@@ -22,7 +22,7 @@
 # Here each step of that theory is derived, and then run.
 #
 # At the end you will know why the loss of a variational autoencoder has the two terms that it has,
-# have trained one, have broken one by leaving a term out, and take a decoder away that turns two
+# have trained one, have broken one by leaving a term out, and take away a decoder that turns two
 # numbers into a digit. You will also have what the author of the article missed: a map that tells
 # which two numbers make which digit.
 #
@@ -194,11 +194,12 @@ plt.show()
 #   p(z_i \mid x_i))} ,$$
 #
 # since $p(x_i, z_i) = p(z_i \mid x_i)\, p(x_i)$ and the $q_{ik}$ sum to 1. A Kullback-Leibler
-# divergence is never negative, so $\mathcal L$ is a lower bound of the log-likelihood for every
-# $q$. The E step sets $q$ to the posterior: the KL is 0 and the bound *touches* the log-likelihood.
-# The M step moves $\theta$ to raise the bound; the log-likelihood lies above it, so it has risen at
-# least as much. The article remarks that this feels like coordinate ascent. It is: on $\mathcal L$,
-# first along $q$, then along $\theta$.
+# divergence is never negative (from $-\log t \ge 1 - t$, with the mean over $q$ of $t = p / q$), so
+# $\mathcal L$ is a lower bound of the log-likelihood for every $q$. The E step sets $q$ to the
+# posterior: the KL is 0 and the bound *touches* the log-likelihood. The M step moves $\theta$ to
+# raise the bound; the log-likelihood lies above it, so it has risen at least as much. The article
+# remarks that this feels like coordinate descent. It is coordinate ascent: on $\mathcal L$, first
+# along $q$, then along $\theta$.
 #
 # (The article says that $Q$ is then "approximately the log-likelihood". Exactly: the bound is $Q$
 # plus the entropy of $q$, and it is this sum that equals the log-likelihood.)
@@ -227,8 +228,8 @@ print(
 # %% [markdown]
 # ## Variational inference: an E step that cannot be done
 #
-# Let us want a model of images in the same form, with a hidden $z$ of two real numbers and a neural
-# network $f$, the *decoder*:
+# Suppose we want a model of images in the same form, with a hidden $z$ of two real numbers and a
+# neural network $f$, the *decoder*:
 #
 # $$z \sim p(z) = N(0, I), \qquad x \mid z \sim p(x \mid z), \text{ whose parameters are } f(z) .$$
 #
@@ -328,23 +329,25 @@ print(f"with the article's sign: {article:.4f}")
 # The other term, $E_{z \sim q(z \mid x)}[\log p(x \mid z)]$, is estimated by one draw of $z$ for
 # each image: over many updates of stochastic gradient descent the noise averages out. But its
 # gradient with respect to the *encoder* is a problem. The encoder's $\mu$ and $\sigma$ appear in
-# the distribution that we sample from, and there is no derivative of "draw a number".
+# the distribution that we sample from, and there is no derivative of "draw a number". (The article
+# says that one sample removes the dependence on $q$. From the formula, yes; and with it goes the
+# gradient of the encoder, which has to be brought back.)
 #
-# With $f(z) = -\log p(x \mid z)$, there are two ways to an unbiased estimate of
-# $\nabla_\mu E_{z \sim q}[f(z)]$.
+# Write $c(z) = -\log p(x \mid z)$ for the cost of a code. There are two ways to an unbiased
+# estimate of $\nabla_\mu E_{z \sim q}[c(z)]$.
 #
-# - The *score function*: $\nabla_\mu \int q f\, dz = \int f\, q\, \nabla_\mu \log q\, dz$, so the
-#   estimate is $f(z)\, \nabla_\mu \log q(z) = f(z)\, (z - \mu) / \sigma^2$. It needs only values of
-#   $f$. Adding a constant to $f$ does not change the expectation, but makes it as noisy as you
+# - The *score function*: $\nabla_\mu \int q c\, dz = \int c\, q\, \nabla_\mu \log q\, dz$, so the
+#   estimate is $c(z)\, \nabla_\mu \log q(z) = f(z)\, (z - \mu) / \sigma^2$. It needs only values of
+#   $c$. Adding a constant to $c$ does not change the expectation, but makes it as noisy as you
 #   like.
 # - *Reparameterisation*: draw $\epsilon \sim N(0, I)$, which knows nothing of the encoder, and
-#   compute $z = \mu + \sigma \epsilon$. Then $E_q[f(z)] = E_\epsilon[f(\mu + \sigma\epsilon)]$, and
-#   the gradient goes under the expectation: the estimate is $\nabla f(z)$. It uses the slope of
-#   $f$.
+#   compute $z = \mu + \sigma \epsilon$. Then $E_q[c(z)] = E_\epsilon[c(\mu + \sigma\epsilon)]$, and
+#   the gradient goes under the expectation: the estimate is $\nabla c(z)$. It uses the slope of
+#   $c$.
 #
-# Here are both for the real thing: $f$ is the loss of one digit under an untrained decoder, and
+# Here are both for the real thing: $c$ is the loss of one digit under an untrained decoder, and
 # each estimate uses one draw. (`baseline` is the usual cure of the first: subtract the mean of
-# $f$.)
+# $c$.)
 
 # %%
 source = data.load("bundled")
@@ -357,12 +360,12 @@ epsilon = np.random.default_rng(3).standard_normal([draws, 2]).astype(np.float32
 z = tf.constant(mean + std * epsilon)
 with tf.GradientTape() as tape:
     tape.watch(z)
-    f = vae.reconstruction_loss(digit, model.decoder(z))
-slope, f = np.float64(tape.gradient(f, z)), np.float64(f)[:, None]
+    cost = vae.reconstruction_loss(digit, model.decoder(z))
+slope, cost = np.float64(tape.gradient(cost, z)), np.float64(cost)[:, None]
 score = epsilon / std  # (z - mean) / std^2
 estimates = {
-    "score function": f * score,
-    "score function, baseline": (f - f.mean()) * score,
+    "score function": cost * score,
+    "score function, baseline": (cost - cost.mean()) * score,
     "reparameterised": slope,
 }
 for name, values in estimates.items():
@@ -370,11 +373,12 @@ for name, values in estimates.items():
     print(f"{name:25} mean {mean_of.round(1)} +- {(sd / draws**0.5).round(1)}, sd {sd.round(0)}")
 
 # %% [markdown]
-# All three means agree within their errors: the estimators are unbiased. Read the last column: of
-# one draw, which is what each update has, the score function tells nothing about the slope, while
-# the reparameterised gradient is good to a fraction of itself. This one line is what makes the
-# model trainable. In the package, the noise comes in with the batch, so that an update draws
-# nothing by itself and can be repeated exactly:
+# All three means agree within their errors: the estimators are unbiased. Read the last column, the
+# error of one draw, which is what each update has. By the score function a draw says nothing of the
+# slope; with the baseline its error is still larger than the slope; reparameterised it is smaller.
+# To write $z$ as $\mu + \sigma\epsilon$ is what makes the model trainable. In the package, the
+# noise comes in with the batch, so that an update draws nothing by itself and can be repeated
+# exactly:
 
 # %%
 notebook.source(vae.VAE.loss_terms, vae.VAE.update)
@@ -395,10 +399,10 @@ notebook.source(vae.VAE.loss_terms, vae.VAE.update)
 # but the assumed noise: $\lambda = 1$ says that pixels deviate by $s = 0.7$, though they lie in
 # $[0, 1]$.
 #
-# **Bernoulli pixels**, black with probability $\hat x$. Then $-\log p(x \mid z)$ is the cross
-# entropy
+# **Bernoulli pixels**, 1 with probability $\hat x$ and else 0. Then $-\log p(x \mid z)$ is the
+# cross entropy
 #
-# $$-\sum_{\text{pixels}} x \log \hat x + (1 - x) \log (1 - \hat x) ,$$
+# $$-\sum_{\text{pixels}} \big( x \log \hat x + (1 - x) \log (1 - \hat x) \big) ,$$
 #
 # which the article uses. (Its formula has $(1 - y) \times (1 - \log \hat y)$ in the second term;
 # its code is right.) Pixels of MNIST are grey, so this is a cross entropy rather than a likelihood.
@@ -406,7 +410,7 @@ notebook.source(vae.VAE.loss_terms, vae.VAE.update)
 # The output $\hat x = \mathrm{sigmoid}(l)$ comes from a logit $l$. The gradients with respect to it
 # are $\hat x - x$ for the cross entropy and $2 (\hat x - x)\, \hat x\, (1 - \hat x)$ for the
 # squared error. A pixel that is wrong with confidence has the largest gradient of the first, and
-# none of the second.
+# hardly any of the second.
 
 # %%
 logit = np.linspace(-8, 8, 200)
@@ -480,21 +484,25 @@ class Variant(vae.VAE):
     squared_error, kl_weight = False, 1.0
 
     def loss_terms(self, batch):
-        reconstruction, kl = super().loss_terms(batch)
+        images = tf.cast(batch["images"], tf.float32) / 255
+        z_mean, z_log_var = self.encode(images)
+        logits = self.decoder(z_mean + tf.exp(z_log_var / 2) * batch["epsilon"])
         if self.squared_error:
-            images = tf.cast(batch["images"], tf.float32) / 255
-            z_mean, z_log_var = self.encode(images)
-            decoded = self.decode(z_mean + tf.exp(z_log_var / 2) * batch["epsilon"])
-            reconstruction = tf.reduce_sum((images - decoded) ** 2, axis=[1, 2])
-        return reconstruction, self.kl_weight * kl
+            reconstruction = tf.reduce_sum((images - tf.sigmoid(logits)) ** 2, axis=[1, 2])
+        else:
+            reconstruction = vae.reconstruction_loss(images, logits)
+        return reconstruction, self.kl_weight * vae.kl_divergence(z_mean, z_log_var)
 
 
+choices = {
+    "squared error, λ = 10": (True, 10.0),
+    "squared error, λ = 1": (True, 1.0),
+    "cross entropy without KL": (False, 0.0),
+}
 variants = {"cross entropy": model}
-choices = {"squared error, λ = 1": (True, 1.0), "squared error, λ = 10": (True, 10.0)}
-choices["cross entropy without KL"] = (False, 0.0)
-for name, (squared_error, kl_weight) in list(choices.items())[notebook.budget(0, small=2) :]:
+for name in list(choices)[: notebook.budget(3, small=1)]:
     variants[name] = variant = Variant(seed=config.seed)
-    variant.squared_error, variant.kl_weight = squared_error, kl_weight
+    variant.squared_error, variant.kl_weight = choices[name]
     variant.compile(optimizer=vae.RMSpropTF1(0.001, epsilon=1e-10), jit_compile=True)
     variant.fit(batches, steps_per_epoch=updates // 100, shuffle=False, verbose=0)
 
@@ -522,11 +530,13 @@ plt.show()
 #   deviation of $q$ is nearly the prior's 1, and every draw is the same blur, the mean of all
 #   digits. This is *posterior collapse*. The formula says why: $\lambda = 10$ declares a noise of
 #   $s = 2.2$ on pixels between 0 and 1, and under so much noise no image is worth describing. With
-#   $\lambda = 1$ the model is as good as with cross entropy, to the eye and in squared error.
+#   $\lambda = 1$ the squared error is about that of the model with cross entropy, and draws from
+#   the prior look better after so few updates.
 # - With cross entropy the codes have not yet spread evenly over the circle, and some draws fall
-#   where no code has ever been: the decoder makes something up there, white patches and all. The
-#   cross entropy of an image is some four times its squared error, so the KL term weighs less
-#   beside it, and needs longer. (Compare the grid of a model after 30,000 updates, below.)
+#   where no code has ever been: the decoder makes something up there, white patches and all. By the
+#   formulas above the gradient of the cross entropy is at least twice that of the squared error in
+#   each pixel, since $2 \hat x (1 - \hat x) \le \frac12$. So the KL term weighs less beside it, and
+#   needs longer. (Compare the grid of a model after 30,000 updates, below.)
 # - Without the KL term the reconstructions are as good as any, and that is all there is: $q$
 #   shrinks towards a point, and the codes spread far beyond the prior. A draw from the prior lands
 #   in a corner of them, or outside. This is what the KL term is for: it brings the codes of the
@@ -535,10 +545,10 @@ plt.show()
 # %% [markdown]
 # ## Save, load, decode
 #
-# The author of the article saved the wrong thing, as he says himself: only the reconstruction,
-# which takes an image. To decode a point he had to read ten raw variables from the graph and
-# rebuild the decoder by hand. Here a model says what it offers, each with the names and shapes of
-# its inputs, and the decoder is a function of its own in the saved file:
+# The article saved the wrong thing, as it says itself: the reconstruction alone, which takes an
+# image. To decode a point, ten raw variables had to be read from the graph and the decoder rebuilt
+# by hand. Here a model says what it offers, each with the names and shapes of its inputs, and the
+# decoder is a function of its own in the saved file:
 
 # %%
 notebook.source(export.export)
@@ -588,7 +598,7 @@ plots.manifold(decode(plots.plane(axis)), axis)
 # To find out, ask the encoder where it puts digits whose labels we know. For each digit the picture
 # has two points to decode: the mean of its codes, and a point where it is clearest, chosen among
 # the codes by what lies around it (`digits.clearest_points`). A mean of codes may be the place of
-# another digit, as you may see for one or two.
+# another digit, as you see for the 2, the 4 and the 5.
 
 # %%
 z_mean = box.signatures["encode"](images=tf.constant(held_out))["z_mean"].numpy()
@@ -687,15 +697,15 @@ for i, axes in enumerate(all_axes):
 plt.show()
 
 # %% [markdown]
-# The sums ELBO + KL give $\log p(x)$ back, from two computations that share nothing but the
-# decoder: draws for the one, the grid for the other. The encoder's Gaussian is upright, as a
-# diagonal covariance is, where the posterior may be tilted or bent. That alone costs about a nat.
-# More is lost where the encoder, which must serve all images, has put $q$ beside the posterior. The
-# two is such a case: the decoder draws it better at another place of the plane than the one that
-# the encoder names.
+# The sums ELBO + KL give $\log p(x)$ back: the ELBO is a mean over draws, the other two are sums
+# over the grid. ($p(x \mid z)$ stands for $e^{-\text{cross entropy}}$ here, as pixels are grey.)
+# The encoder's Gaussian is upright, as a diagonal covariance is, where the posterior may be tilted
+# or bent. Where $q$ lies well, as for the zero and the eight, all this costs about a nat. More is
+# lost where the encoder, which must serve all images, has put $q$ beside the posterior: some nats
+# for the four, twenty for the two, which the decoder draws better at quite another place.
 #
-# The last column is the price of a $q$ that does not depend on $x$: with the prior as $q$ the bound
-# is worse by more than a hundred nats, far more than any gap.
+# The last column is what a $q$ costs that does not depend on $x$, here the prior: the bound is
+# worse by more than a hundred nats, far more than any gap.
 
 # %% [markdown]
 # ## Take it away
@@ -742,8 +752,6 @@ print(f"(n - 1) / n:                          {4 / 5:.3f}")
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
 # @title Answer 2
-rng = np.random.default_rng(1)
-x = np.concatenate([rng.normal(-1.0, 0.6, 120), rng.normal(2.0, 1.0, 180)])
 pi, mu, sigma = np.array([0.5, 0.5]), np.array([0.0, 0.0]), np.array([1.0, 1.0])
 for _ in range(20):
     r = special.softmax(log_joint_of(pi, mu, sigma), axis=1)
@@ -762,7 +770,8 @@ print(
 # @title Answer 3
 for k in (1, 10, 100):
     print(f"k = {k:3}: {vae.importance_bound(model, held_out[:100], k):.2f} nats")
-# k = 1 is the ELBO. By Jensen's inequality a mean of more draws lies nearer to the exact integral.
+# k = 1 is the ELBO. By Jensen's inequality the log of a mean is too small on average, the less so,
+# the less the mean scatters: the more draws.
 
 # %% [markdown]
 # **4.** How much better is a latent space of ten dimensions? Train one for as long, and compare.
@@ -786,4 +795,4 @@ for name, some_model, c in (("2", model, config), ("10", wide, wide_config)):
 # @title Answer 5
 a, b = (np.array(latent_map["labels"][label]) for label in "38")
 notebook.picture(plots.mosaic(decode(np.linspace(a, b, 15)), 15, scale=2))
-# Every point of the way decodes to something like a digit: the KL term has left no gaps.
+# Threes and then eights. All between is something like a digit: the KL term has left no gaps.

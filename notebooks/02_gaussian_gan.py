@@ -137,9 +137,10 @@ finish(xlabel="x", ylabel="density, or probability", title="The best D for a G t
 # %% [markdown]
 # The two numbers agree, and any other $D$ has a smaller $V$. Look at the curve of the best $D$: it
 # is near 1 where real points are far more frequent than generated ones, near 0 where it is the
-# other way round, and its slope tells a generated point at $x = 2$ which way to go. To the far
-# left it is flat. A point there learns nothing of where the data lie. (At the outer right $D^*$
-# falls again: the wider of two Gaussians always wins in the far tails.)
+# other way round, and its slope tells a generated point at $x = 2$ which way to go. To the far left
+# it is flat: whoever follows $D$ itself learns nothing there of where the data lie. (Its logit,
+# $\log p - \log q$, is steep there, which section 2 makes use of.) (At the outer right $D^*$ falls
+# again: the wider of two Gaussians always wins in the far tails.)
 #
 # ## 2. Two losses for G, and why one fails when D wins
 #
@@ -153,10 +154,10 @@ finish(xlabel="x", ylabel="density, or probability", title="The best D for a G t
 #
 # At the start $D$ wins easily: $D \approx 0$ at the generated points. The first gradient is then
 # zero, when $G$ has most to learn; the second is $-1$. The article, its listing and this package
-# use the second. What it minimises at the best $D$ is no longer JS but
-# $\mathrm{KL}(q \,\|\, p) - 2\,\mathrm{JS}(p, q)$ (Arjovsky and Bottou, arXiv:1701.04862, theorem
-# 2.5). $\mathrm{KL}(q \,\|\, p)$ punishes points where there are no data, and hardly punishes data
-# where there are no points. Keep that in mind for section 5.
+# use the second. With the best $D$ for the present $G$ held fixed, its gradient is no longer that
+# of JS but that of $\mathrm{KL}(q \,\|\, p) - 2\,\mathrm{JS}(p, q)$ (Arjovsky and Bottou,
+# arXiv:1701.04862, theorem 2.5). $\mathrm{KL}(q \,\|\, p)$ punishes points where there are no data,
+# and hardly punishes data where there are no points. Keep that in mind for section 5.
 
 # %%
 notebook.source(
@@ -304,7 +305,7 @@ for seed, run in runs.items():
 
 # %%
 nearest = min(runs, key=lambda seed: runs[seed]["rows"][-1]["w1"])
-notebook.animation(gaussian_gan.frames(runs[nearest]["shots"][::2], article), fps=6)
+notebook.animation(gaussian_gan.frames(runs[nearest]["shots"][1::2], article), fps=6)
 
 # %%
 edges = gaussian.edges(article)
@@ -325,9 +326,9 @@ for seed in (nearest, max(runs, key=lambda seed: runs[seed]["rows"][-1]["w1"])):
 # real nor generated points lie means nothing: nobody asked it there.
 #
 # In the last picture, the run that ended farthest, the generated points still lie far from the
-# data, many outside the picture. Away from its edge $D$ is a plateau or a floor, without a slope to
-# follow, as in section 1. 1,200 small steps do not bring them home, nor do 10,000 in most seeds,
-# says the card.
+# data, many outside the picture. Away from its edge this $D$ is a plateau or a floor, and so is its
+# logit, so there is no slope to follow. 1,200 small steps do not bring them home, nor do 10,000 in
+# most seeds, says the card.
 #
 # The converse does not hold: losses near 1.386 and 0.693 do not say that $G$ is good. They say that
 # *this* $D$ sees no difference. Compare the losses of the three seeds in the table.
@@ -384,10 +385,10 @@ finish(xlabel="x", ylabel="logit", ylim=(-3, 6))
 
 # %% [markdown]
 # The best $D$ has a valley over the crowd, with a wall on each side: it would push the points
-# apart. The $D$ that is there has a gentle slope over all of them, so they are pushed together in
-# one direction, with nearly the same force. This is what $D$ learns from twelve points and a
-# step at a time: "a little less likely real over here". $G$ moves its crowd, $D$ tilts after it.
-# Nothing spreads the points.
+# apart. The $D$ that is there has a gentle slope over all of them, so all are pushed in one
+# direction. Where the slope is larger on the far side of the crowd, as on the right of seed 4's, it
+# even narrows them. This is what $D$ learns from twelve points and a step at a time: "a little less
+# likely real over here". $G$ moves its crowd, $D$ tilts after it. Nothing spreads the points.
 #
 # The article says that a $G$ which puts out the mean of the data can fool $D$. More exactly:
 #
@@ -453,13 +454,13 @@ notebook.source(gaussian_gan.MinibatchDiscrimination.call)
 # **Does it see what a $D$ without it cannot?** A test that leaves no excuse: real batches are
 # twelve draws from $\mathcal{N}(4, 0.5)$. Each false batch is a crowd of width 0.05 around a place
 # that is drawn anew, so that *each single false point has exactly the density of the data*. Then
-# $p = q$, $D^* = 1/2$, and a $D$ that judges points one by one cannot get below $\log 4 = 1.386$,
-# however large it is and however long it learns. No generator is trained here, only the two kinds
-# of $D$.
+# $p = q$, $D^* = 1/2$, and a $D$ that judges points one by one cannot on average get below
+# $\log 4 = 1.386$, however large it is and however long it learns. No generator is trained here,
+# only the two kinds of $D$; each figure printed is the mean loss over 100 updates.
 
 
 # %%
-def learn(minibatch, calls, updates=100, rng=rng):
+def learn(minibatch, calls, updates=100):
     judge = gaussian_gan.build(replace(article, minibatch=minibatch)).discriminator
     optimizer = keras.optimizers.Adam(0.005)
     optimizer.build(judge.trainable_variables)
@@ -583,8 +584,8 @@ finish(xlabel="G: theta", ylabel="D: psi", title="The smallest GAN")
 # Without R1 the pair circles around the solution and gets nearer ever more slowly. With it, it
 # spirals in. The seven, with their reasons:
 #
-# 1. **16 hidden units** instead of 4: four softplus units can hardly bend $z$ into the quantile
-#    function of section 3, or into any other curve that does as well.
+# 1. **16 hidden units** instead of 4: more bends with which to make $z$ into the quantile function
+#    of section 3, or into another curve that does as well.
 # 2. **Batches of 64** instead of 12: twelve points say little about the width of what they were
 #    drawn from.
 # 3. **Scaled weights**, $\mathcal{N}(0, 1/\text{fan-in})$: wider layers of unit weights would
@@ -632,9 +633,9 @@ finish(xscale="log", xlabel="W1 of each seed")
 # "Without nothing" is the preset as it is. Four seeds show the large effects only. Over thirty
 # seeds ([card](../saved_models/gaussian_gan/README.md), give or take nine points), so many are
 # close without: R1 7 %, batches of 64 27 %, two time scales 43 %, the lower $\beta_1$ 67 %,
-# softplus 70 %, the decay 80 %, scaled weights 83 %, 16 units 87 %; with all of them, 100 %. R1
-# matters most, as the theory says. Those at the end of the list are hardly out of the uncertainty,
-# but none of them did without harm. `listing` lacks all seven.
+# softplus 70 %, the decay 80 %, scaled weights 83 %, 16 units 87 %; with all of them, 100 %. R1,
+# the remedy that the smallest GAN needs, matters most. Those at the end of the list are hardly out
+# of the uncertainty, but leaving one out never helped. `listing` lacks all seven.
 #
 # ## 9. KDE likelihoods, and why to doubt them
 #
@@ -646,9 +647,10 @@ finish(xscale="log", xlabel="W1 of each seed")
 # $$\log \hat q(x) = \log \frac{1}{n} \sum_{k=1}^{n} \frac{1}{(2\pi h^2)^{d/2}}
 # \exp\Big( -\frac{\|x - g_k\|^2}{2 h^2} \Big),$$
 #
-# $d$ being the dimension. $h$ is chosen to be best on a validation set. We try it on
-# three generators of our task: the data themselves (as good as a generator can be), the trained
-# `stable` model that comes with the package, and the complete collapse, every point at 4.
+# $d$ being the dimension. $h$ should be chosen on a validation set; with one number to choose and
+# 1,000 points we may as well take the best on the held-out points. We try it on three generators of
+# our task: the data themselves (as good as a generator can be), the trained `stable` model that
+# comes with the package, and the complete collapse, every point at 4.
 
 
 # %%
@@ -703,11 +705,12 @@ for d in (1, 8, 64):
 finish(xscale="log", yscale="log", xlabel="n, points of the KDE", ylabel="nats below the truth")
 
 # %% [markdown]
-# On a line, points of the true distribution give the true value but for a few hundredths of a nat.
-# In 64 dimensions the estimate is many nats too low with the largest $n$, and a hundred times as
-# many points mend little of it: no bandwidth makes up for empty space between points. The last
-# column is a "generator" that knows one point, the centre. On a line it is level with
-# the real data's own sample, and it beats it by more the higher the dimension.
+# On a line, points of the true distribution give the true value but for a few hundredths of a nat,
+# which are left to chance. In 64 dimensions the estimate is many nats too low with the largest $n$,
+# and a hundred times as many points mend less than a third of it: no bandwidth makes up for empty
+# space between points. The last column is a "generator" that knows one point, the centre, with
+# $h = 1$: this one kernel *is* the true density, so nothing is missing in any dimension. It beats
+# the real data's own sample, by more the higher the dimension.
 #
 # So a KDE likelihood neither approximates the likelihood in high dimensions nor puts generators
 # in order. Theis, van den Oord and Bethge, *A note on the evaluation of generative models*,
@@ -780,7 +783,7 @@ for n in (3, 6, 12, 24, 48):
     both = rng.normal(4, 0.5, [200, n, 1]), rng.normal(4, 0.05, [200, n, 1])
     answers = [np.mean(tf.sigmoid(judge(np.float32(points)))) for points in both]
     print(f"batches of {n:2}: D says {answers[0]:.3f} of draws, {answers[1]:.3f} of crowds")
-print("The sums grow with the batch, and D learned its weights for them with 12: it drifts.")
+print("The sums grow with the batch, and so do D's logits, which it has learned for sums over 12.")
 
 # %% [markdown]
 # **4.** The article proposes to stop early. For each of the three runs of section 4, at which step

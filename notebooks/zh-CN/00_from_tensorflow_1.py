@@ -18,11 +18,11 @@
 #
 # tf_gen 依据四篇文章，其中三篇是用 TensorFlow 1 写的：《变分自编码器》（VAE）、《生成对抗网络介绍》（学习高斯分布的 GAN）和《ALI的Tensorflow炼成与GAN科普》（ALI）。它们的代码里满是 `Variable`、`placeholder`、`feed_dict`、`Session`、`InteractiveSession`、`Saver`，还有集合、队列和变量作用域。本笔记本逐个讲解这些词：它当初有什么用，后来变成了什么；新旧两种写法并排运行，最后得到同样的数或同样的图。第四篇《GANs 很难》用的是 PyTorch，与这些无关。
 #
-# 读完之后，你能读懂这几篇文章的代码；你会用新旧两种写法更新同一个模型，得到同样的结果；还会亲眼看到移植中的两个陷阱：一个起点不同的优化器，和一个纸面上有限、在计算图里却等于 $-\infty$ 的对数 `log(1 - D + 1e-8)`。后者在几百次迭代之内就使原来的 ALI 失效，还把这件事掩盖起来。最后你会得到一张新旧名称对照表，以及 VAE 那篇的作者不得不手工重建的解码器。
+# 读完之后，你能读懂这几篇文章的代码；你会用新旧两种写法更新同一个模型，得到同样的结果；还会亲眼看到移植中的两个陷阱：一个起点不同的优化器，和一个纸面上有限、在计算图里却等于 $-\infty$ 的对数 `log(1 - D + 1e-8)`。后者在几百次迭代之内就使原来的 ALI 失效，还把这件事掩盖起来。最后你会得到一张新旧名称对照表，以及 VAE 一文的作者不得不手工重建的解码器。
 #
 # **需要** Python、一点 Keras，以及求导。不需要安装 TensorFlow 1：TensorFlow 2 里仍然带着它，名叫 `tf.compat.v1`。不需要 GPU，也不用下载数据：所有数据都由软件包自带。在 tf_gen 的仓库目录里执行 `pip install '.[notebooks]'`。在 Colab 上，先在一个单独的单元格里执行 `%pip install "tf_gen[notebooks] @ git+https://github.com/OWNER/REPOSITORY"`。
 #
-# **时间**：在双核 CPU 上半分钟。
+# **时间**：在双核 CPU 上不到一分钟。
 
 # %%
 from tf_gen import cli
@@ -71,7 +71,7 @@ print("new, as a graph:   ", triple(tf.constant(2.0)).numpy())
 #
 # ## Variable 及其初始化
 #
-# **Variable** 是有记忆的节点，权重就存放在这里。计算图存的是变量的描述，**会话**存的才是它的值。所以在会话运行初始化操作之前，变量没有值；一次初始化所有变量的操作是 `tf.global_variables_initializer()`（高斯那篇的正文里用的是它的旧名 `initialize_all_variables`）。同一个图上的两个会话，对同一个变量各有一个值；会话一关闭，值也就没有了。
+# **Variable** 是有记忆的节点，权重就存放在这里。计算图存的是变量的描述，**会话**存的才是它的值。所以在会话运行初始化操作之前，变量没有值；一次初始化所有变量的操作是 `tf.global_variables_initializer()`（高斯 GAN 一文的正文里用的是它的旧名 `initialize_all_variables`）。同一个图上的两个会话，对同一个变量各有一个值；会话一关闭，值也就没有了。
 #
 # 在 TensorFlow 2 里，`tf.Variable` 是一个 Python 对象，从创建那一行起就有自己的值。
 
@@ -95,9 +95,9 @@ print("new:                 ", weight.numpy())
 # %% [markdown]
 # ## placeholder 与 feed_dict
 #
-# **placeholder**（占位符）是计算图里的一个空位，有类型和形状（`None` 表示长度任意）。每次运行时由 **feed_dict** 填入值。ALI 那篇用对比来解释它：`Variable` 的值从一次运行保留到下一次，placeholder 却没有自己的值，所以不带 `feed_dict` 的 `sess.run(y_example)` 会报错中止。下面就运行给你看。
+# **placeholder**（占位符）是计算图里的一个空位，有类型和形状（`None` 表示长度任意）。每次运行时由 **feed_dict** 填入值。ALI 一文用对比来解释它：`Variable` 的值从一次运行保留到下一次，placeholder 却没有自己的值，所以不带 `feed_dict` 的 `sess.run(y_example)` 会报错中止。下面的运行正是如此。
 #
-# 这个空位后来变成了函数的参数，`feed_dict` 变成了函数调用。过去运行时才出现的错误，现在就是 Python 自己报告的缺少参数；placeholder 所声明的类型和形状，现在是输入签名里的 `tf.TensorSpec`。
+# 这个空位后来变成了函数的参数，`feed_dict` 变成了函数调用。过去运行时才出现的错误，现在由 Python 自己报告为缺少参数；placeholder 所声明的类型和形状，现在是输入签名里的 `tf.TensorSpec`。
 
 # %%
 with tf.Graph().as_default():
@@ -105,7 +105,7 @@ with tf.Graph().as_default():
     total = tf.reduce_sum(y_example**2)
     with v1.Session() as session:
         try:
-            session.run(total)
+            session.run(y_example)
         except tf.errors.InvalidArgumentError as error:
             print("old, not fed: You must", str(error).split("You must ")[1].splitlines()[0])
         print("old, fed:    ", session.run(total, feed_dict={y_example: [1.0, 2.0, 3.0]}))
@@ -137,13 +137,13 @@ weight = tf.Variable([1.0, 2.0])
 print("new:", (weight * 10).numpy())
 
 # %% [markdown]
-# ## 集合与 Saver：VAE 那篇的抱怨
+# ## 集合与 Saver：VAE 一文的抱怨
 #
 # **集合**（collection）是属于计算图的一个有名字的列表。`tf.Variable` 把每个新变量登记到 `GLOBAL_VARIABLES`，如果没有另外说明，还登记到 `TRAINABLE_VARIABLES`；`optimizer.minimize` 就从那里取变量。程序里有什么以后还要找回来的东西，就用 `tf.add_to_collection` 保存。
 #
-# **Saver** 写出两样东西：一是**元图**（meta graph，即 `.meta`：所有节点和集合），二是**检查点**（checkpoint，即 `.data` 和 `.index`：各变量的值，按名字存放）。`import_meta_graph` 和 `restore` 能在另一个程序里把它们恢复出来，那个程序不需要有建图的代码。
+# **Saver** 写出两样东西：一是**元图**（meta graph，即 `.meta`：所有节点和集合），二是**检查点**（checkpoint，即 `.data` 和 `.index`：各变量的值，按名字存放；另有一个名为 `checkpoint` 的文件，记着最新的是哪一个）。`import_meta_graph` 和 `restore` 能在另一个程序里把它们恢复出来，那个程序不需要有建图的代码。
 #
-# VAE 那篇就是这样保存训练好的模型的，事后才发现，集合 `recon` 里只有重构。重构要输入一张图像，而想要的是以 $z$ 为输入的解码器。下面是它的计算图，十个变量里装的是[本仓库训练好的模型](../../saved_models/vae/README.md)的权重。（损失作了简化：它在这里只是为了让 RMSProp 创建自己的变量。原文所说的 `z_std` 其实是方差的对数。）
+# VAE 一文就是这样保存训练好的模型的，事后才发现，集合 `recon` 里只有重构。重构要输入一张图像，而想要的是以 $z$ 为输入的解码器。下面是它的计算图，十个变量里装的是[本仓库训练好的模型](../../saved_models/vae/README.md)的权重。（损失作了简化：它在这里只是为了让 RMSProp 创建自己的变量。原文所说的 `z_std` 其实是方差的对数。）
 
 # %%
 box = tf.saved_model.load(str(sample.find(Path("vae"))))
@@ -187,9 +187,9 @@ with tf.Graph().as_default() as graph:
         by_hand = session.run(decoder, {noise: points}).reshape(-1, 28, 28)
 
 # %% [markdown]
-# 十个变量，是什么却没有一个字的说明；必须从形状和旧代码推知，`a[3]`、`a[8]`、`a[4]`、`a[9]` 是解码器。其余二十个全局变量，是 RMSProp 为这十个变量各保存的两个累加器。
+# 这十个变量各是什么，没有一个字的说明；只能根据形状和旧代码推断，`a[3]`、`a[8]`、`a[4]`、`a[9]` 是解码器。其余二十个全局变量，是 RMSProp 为这十个变量各保存的两个累加器。
 #
-# **后来变成了什么。** *SavedModel* 没有集合，有的是**签名**：一些有名字的函数，输入和输出也都有名字，每个函数各自保存它所需要的变量。解码器就是其中之一，所以什么都不用重建：
+# **后来变成了什么。** *SavedModel* 没有集合，有的是**签名**：一些有名字的函数，输入和输出也都有名字，（调用期间要留着载入的对象，这里是 `box`：变量由它持有。）解码器就是其中之一，所以什么都不用重建：
 
 # %%
 images = box.signatures["decode"](z=tf.constant(points))["images"].numpy()  # one line
@@ -217,7 +217,7 @@ print("now both draw the same:", np.array_equal(*pictures))
 # %% [markdown]
 # ## 队列，以及训练数据的供给
 #
-# VAE 那篇的图像来自一个列表文件，每行一个 `path label`，通过**队列**读入：一个文件名队列、一个已解码样本的队列，以及让队列保持充足的若干 Python 线程。`start_queue_runners` 启动这些线程，**Coordinator** 停止它们。谁忘了启动，第一次 `session.run` 就会永远等下去，等一张没有线程去读的图像。
+# VAE 一文的图像来自一个列表文件，每行一个 `path label`，通过**队列**读入：一个文件名队列、一个已解码样本的队列，以及让队列保持充足的若干 Python 线程。`start_queue_runners` 启动这些线程，**Coordinator** 停止它们。谁忘了启动，第一次 `session.run` 就会永远等下去，等一张没有线程去读的图像。
 #
 # `tf.data` 有同样的几个环节，但它们是普通的对象，没有线程需要启动或停止。下面两种写法读同一个列表，处理一行用的也是同一个函数。
 
@@ -249,7 +249,7 @@ print("old:", old_labels, "new:", new_labels.numpy())
 notebook.picture(plots.mosaic(np.concatenate([old_images, new_images])[..., 0] / 255, 10))
 
 # %% [markdown]
-# tf_gen 更进一步。用队列时，哪张图像何时出现取决于线程的运行情况；用 `Dataset.shuffle` 时，则取决于此前抽取过的一切。而在这里，一个批次是随机种子与更新序号的**纯函数**，连噪声也是。所以第 25,000 次更新的批次可以直接得到，不必先生成前面的 24,999 个；中断的训练可以接着进行，就像什么都没有发生过；一次更新还可以与原代码的更新逐个数地比较，因为更新本身不做任何抽样。
+# tf_gen 更进一步。用队列时，哪张图像何时出现取决于线程的运行情况；用 `Dataset.shuffle` 时，则取决于此前抽取过的一切。而在这里，一个批次是随机种子与更新序号的**纯函数**，连噪声也是。所以第 25,000 次更新的批次可以直接得到，不必先生成前面的 24,999 个；中断的训练可以接着进行，就像什么都没有发生过；一次更新还可以与原代码的更新逐个数值地比较，因为更新本身不做任何抽样。
 
 # %%
 config = vae.Config(seed=3)
@@ -261,9 +261,9 @@ notebook.source(vae.batches)
 # %% [markdown]
 # ## 变量作用域：共享权重的两份 D
 #
-# 在 GAN 里，判别器 $D$ 既看真实的点，也看生成的点。在 TensorFlow 1 里，网络不是对象，而是某个 Python 函数加到计算图里的那些节点。函数调用两次，就有两个网络、两套权重。为了共享权重，高斯那篇用了**变量作用域**（variable scope）：在 `tf.variable_scope("D")` 里调用 `tf.get_variable("w")`，就是向计算图要变量 `D/w`，而 `reuse` 规定这个变量必须是新的，还是必须已经存在。
+# 在 GAN 里，判别器 $D$ 既看真实的点，也看生成的点。在 TensorFlow 1 里，网络不是对象，而是某个 Python 函数加到计算图里的那些节点。函数调用两次，就有两个网络、两套权重。为了共享权重，高斯 GAN 一文用了**变量作用域**（variable scope）：在 `tf.variable_scope("D")` 里调用 `tf.get_variable("w")`，就是向计算图要变量 `D/w`，而 `reuse` 规定这个变量必须是新的，还是必须已经存在。
 #
-# 下面按这种写法实现原文的网络。为了简短，各个网络都由同一个函数按各层的大小建立；它返回 logit，sigmoid 放在它之后。
+# 下面按这种写法实现原文的网络。为了简短，各个网络都由同一个函数按各层的大小建立；它返回 logit，sigmoid 放在它之后。（初始权重按 ALI 的方式抽取，后面的 ALI 要用到；在这里，使用之前就会被替换掉。）
 
 
 # %%
@@ -299,7 +299,7 @@ print("new, D called twice:", *[v.path.split("/", 2)[2] for v in model.d_variabl
 #
 # ## 优化器：var_list，以及两种写法的同一次更新
 #
-# $D$ 学着降低 `loss_d`，同时不得改动 $G$；然后 $G$ 通过 $D$ 降低 `loss_g`，这时 $D$ 必须不变。在 TensorFlow 1 里，`optimizer.minimize(loss, var_list=...)` 把计算梯度和迈出一步的节点加进计算图，`var_list` 规定这一步移动哪些变量。不写它，就会移动 `TRAINABLE_VARIABLES` 里的一切，$G$ 就会帮助 $D$ 识别自己。
+# $D$ 学着降低 `loss_d`，同时不得改动 $G$；然后 $G$ 通过 $D$ 降低 `loss_g`，这时 $D$ 必须不变。在 TensorFlow 1 里，`optimizer.minimize(loss, var_list=...)` 把计算梯度和迈出一步的节点加进计算图，`var_list` 规定这一步移动哪些变量。不写它，就会移动 `TRAINABLE_VARIABLES` 里的一切，$G$ 反而会帮助 $D$ 把自己认出来。
 #
 # 在 TensorFlow 2 里，这两半是分开的。`GradientTape` 记录一段计算并对它求导，`optimizer.apply(gradients, variables)` 迈出一步。变量列表出现两次，两次都明明白白写在那里：
 
@@ -346,7 +346,7 @@ compare(old_update(batches[0]), model.update(batches[0]))
 #
 # ## 循环里的 `session.run`，与一个程序里的多次更新
 #
-# 原代码用 Python 循环来训练，每次更新调用两次 `session.run`。这些网络非常小：一次更新的算术只需几微秒，从 Python 进入 TensorFlow 再回来却要几百微秒。所以 tf_gen 把**循环**也放进程序。先把 $K$ 次更新所用的数据堆叠起来，再由编译好的函数里的 `tf.while_loop` 一片一片地取用：
+# 原代码用 Python 循环来训练，每次更新调用两次 `session.run`。这些网络非常小：一次更新的算术只需几十微秒，从 Python 进入 TensorFlow 再回来却要几百微秒。所以 tf_gen 把**循环**也放进程序。先把 $K$ 次更新所用的数据堆叠起来，再由编译好的函数里的 `tf.while_loop` 一片一片地取用：
 
 # %%
 notebook.source(base.Generative.train_step, base.repeat)
@@ -366,7 +366,7 @@ program(stacked)["loss"].numpy()  # which waits for the result
 print(f"new: {(time.perf_counter() - begin) / (count - 1) * 1e6:.0f} microseconds an update")
 
 # %% [markdown]
-# 经过这么多次更新，损失和权重仍然一致，而新写法只用了一小部分时间。（生成程序花了几秒，但只需一次，没有计入。更长的训练和其他模型见[基准测试](../../tests/benchmarks/README.md)：与原代码的会话相比，VAE 的算术量不小，速度是 1.9 倍；这个模型则是 20 倍。）
+# 经过这么多次更新，损失和权重仍然一致，而新写法所用的时间只是旧写法的一小部分。（生成程序花了几秒，但只需一次，没有计入。更长的训练和其他模型见[基准测试](../../tests/benchmarks/README.md)：与原代码的会话相比，速度最低是 VAE 的 1.9 倍（它的算术量确实不小），最高是这个模型的 19.7 倍。）
 #
 # ## RMSProp：从 1 开始的累加器
 #
@@ -375,7 +375,7 @@ print(f"new: {(time.perf_counter() - begin) / (count - 1) * 1e6:.0f} microsecond
 # $$s \leftarrow \rho\, s + (1 - \rho)\, g^2, \qquad
 # w \leftarrow w - \frac{\eta\, g}{\sqrt{s + \epsilon}}.$$
 #
-# 区别在于 $s$ 从哪里开始，而这从 VAE 那篇的代码里一点也看不出来。Keras 从 $s = 0$ 开始，所以第一步是 $\eta g / \sqrt{0.1\, g^2} = \sqrt{10}\, \eta$，与梯度的大小无关。TensorFlow 1 从 $s = 1$ 开始，所以第一步是 $\eta g / \sqrt{0.9 + 0.1\, g^2}$；$g$ 小的时候，它大约是 $1.05\, \eta g$，很小。移植时如果用 `keras.optimizers.RMSprop` 代替 `tf.train.RMSPropOptimizer`，从第一步起训练就不一样了。tf_gen 为此有一个专门的类：
+# 区别在于 $s$ 从哪里开始，而这从 VAE 一文的代码里一点也看不出来。Keras 从 $s = 0$ 开始，所以第一步是 $\eta g / \sqrt{0.1\, g^2} = \sqrt{10}\, \eta$，与梯度的大小无关。TensorFlow 1 从 $s = 1$ 开始，所以第一步是 $\eta g / \sqrt{0.9 + 0.1\, g^2}$；$g$ 小的时候，它大约是 $1.05\, \eta g$，很小。移植时如果用 `keras.optimizers.RMSprop` 代替 `tf.train.RMSPropOptimizer`，从第一步起训练就不一样了。tf_gen 为此有一个专门的类：
 
 # %%
 notebook.source(vae.RMSpropTF1)
@@ -402,7 +402,7 @@ for name, step in steps.items():
 #
 # ## `log(1 - D + 1e-8)` 在图模式下是 $-\infty$
 #
-# 判别器如果十分肯定，就会给出 $D = 1$，这时 $\log(1 - D)$ 会是 $-\infty$。ALI 那篇所依据的脚本对此有所防护：其中的 `log(v)` 是 `tf.log(v + 1e-8)`。在纸面上，$\log(1 - 1 + 10^{-8}) = -18.4$。我们来问问今天的 TensorFlow，各种模式都试一遍。（$D$ 作为参数传入，或者通过占位符传入；如果是常量，就会被预先算好。）
+# 判别器如果十分肯定，就会给出 $D = 1$，这时 $\log(1 - D)$ 会是 $-\infty$。ALI 一文所依据的脚本对此有所防护：其中的 `log(v)` 是 `tf.log(v + 1e-8)`。在纸面上，$\log(1 - 1 + 10^{-8}) = -18.4$。我们来问问今天的 TensorFlow，各种模式都试一遍。（$D$ 作为参数传入，或者通过占位符传入；如果是常量，就会被预先算好。）
 
 
 # %%
@@ -467,7 +467,7 @@ compiled = tf.function(guarded, jit_compile=True).experimental_get_compiler_ir(t
 print("XLA, additions:", [compiled(stage=s).count(" add(") for s in ("hlo", "optimized_hlo")])
 
 # %% [markdown]
-# 照写出来的样子，图里有两个常量、一个 `Sub` 和一个 `AddV2`。实际运行的图里只有一个常量，恰好是 1，还有一次减法；XLA 的程序原来有一次加法，后来没有了。在这两者里，防护都消失了。
+# 按原来的写法，图里有两个常量、一个 `Sub` 和一个 `AddV2`。实际运行的图里只有一个常量，恰好是 1，还有一次减法；XLA 的程序原来有一次加法，后来没有了。在这两者里，防护都消失了。
 #
 # ## 后果
 #
@@ -528,11 +528,11 @@ tell("with the loss of tf_gen", *original_ali(ali.discriminator_loss, count))
 # 更糟的是，1.3863 就是 $2 \ln 2$，正是 GAN 的理论预言的均衡值，在均衡处 $D = \tfrac12$ 处处成立。原文也把 $D$ 的这个值说成目标。然而 $Q$ 里全是 NaN。NaN 怎么会变成最好的结果？
 #
 # - $G$ 的损失里有 $\log(1 - D_\text{enc})$ 这一项。只要有一张图像让 $D$ 十分肯定，这一项就变成无穷大，$Q$ 的梯度就变成 NaN。于是 $Q$ 毁了，所有的 $z = Q(x)$ 也随之毁了。
-# - $D$ 得到的是 $(x, \text{NaN})$。它的第一个乘积是 NaN，而 NaN 的 relu 本来应当是 NaN。但是另一个优化遍 `remapping` 把乘积、偏置和 relu 合成了一个融合内核（fused kernel），这个内核的 relu 把 NaN 变成 0。（这是在这种处理器 x86 和这个 TensorFlow 上的情形；在别的情形下，“as written”那一行也会显示 `nan`，那样反倒好些。）
-# - 对 $D$ 第一层权重矩阵的梯度是输入乘以误差：在 $z$ 所进入的 64 行里（一共 848 行），就是 NaN 乘以 0；$D$ 的权重中 7.5 % 的 NaN 就在这里。现在这些行也是 NaN，于是**每一**对输入在内部都得到 NaN，经过 relu 都变成 0。
+# - $D$ 得到的是 $(x, \text{NaN})$。它的第一个乘积是 NaN，而 NaN 的 relu 本来应当是 NaN。但是另一个优化遍 `remapping` 把乘积、偏置和 relu 合成了一个融合内核（fused kernel），这个内核的 relu 把 NaN 变成 0。（这是在 x86 处理器和这个版本的 TensorFlow 上的情形；在别的情形下，“as written”那一行也会显示 `nan`，那样反倒好些。）
+# - 对 $D$ 第一层权重矩阵的梯度是输入乘以误差：在 $z$ 所进入的 64 行里（一共 848 行），就是 NaN 乘以 0；$D$ 的权重有 7.5 % 是 NaN，指的就是这些行。现在这些行也是 NaN，于是**每一**对输入在内部都得到 NaN，经过 relu 都变成 0。
 # - 这样，无论输入是真实的还是生成的，$D$ 的 logit 都等于它最后一层的偏置。Adam 把这个偏置拉向 0，于是对一切输入都有 $D = \tfrac12$，$\mathrm{loss} = 2 \ln 2$。
 #
-# 关掉 `remapping` 的那一行是验证：在同一次迭代出问题，此后日志显示的就是 `nan`。关掉 `constant_folding` 的那一行表明，如果照写出来的样子计算，这个公式会得到什么。
+# 关掉 `remapping` 的那一行是验证：在同一次迭代出问题，此后日志显示的就是 `nan`。关掉 `constant_folding` 的那一行表明，如果严格按写法计算，这个公式会得到什么。
 #
 # **要记住的是**：要看权重，不能只看损失；如果一个 GAN 恰好处在均衡点上，就应当怀疑。
 #
@@ -576,7 +576,7 @@ plt.show()
 # | `tf.Session`、`sess.run(y)` | 就是值；要计算图则用 `tf.function` | 描述即运行 | V G A |
 # | `tf.InteractiveSession`、`y.eval()` | 不需要；`y.numpy()` | 始终打开 | A |
 # | `tf.Variable` | `tf.Variable`、`keras.Variable` | 自己存值 | V G A |
-# | `tf.global_variables_initializer` | 不需要 | 构造时完成 | V G |
+# | `tf.global_variables_initializer` | 不需要 | 构造时完成 | V G A |
 # | `initialize_all_variables`、`local_variables_initializer` | 不需要 | 同上 | G |
 # | `tf.placeholder`、`tf.float32`、`[None, 1]` | 参数、`tf.TensorSpec` | 函数调用 | V G A |
 # | `feed_dict` | 调用函数 | 只有参数可以传入 | V G A |
@@ -588,9 +588,9 @@ plt.show()
 # | `tf.get_default_graph` | 不需要 | 没有始终存在的图 | V |
 # | 队列、reader、`tf.train.batch` | `tf.data` | 没有队列要填 | V |
 # | `Coordinator`、`start_queue_runners` | 不需要 | 没有线程要管 | V |
-# | `minimize(loss)`、`var_list` | `GradientTape`、`optimizer.apply` | 分成两步 | V G |
+# | `minimize(loss)`、`var_list` | `GradientTape`、`optimizer.apply` | 分成两步 | V G A |
 # | `tf.train.RMSPropOptimizer` | `vae.RMSpropTF1` | Keras 的 $s$ 从 0 开始 | V |
-# | `tf.train.AdamOptimizer` | `keras.optimizers.Adam(epsilon=1e-8)` | Keras 是 1e-7 | G |
+# | `tf.train.AdamOptimizer` | `keras.optimizers.Adam(epsilon=1e-8)` | Keras 是 1e-7 | G A |
 # | `tf.train.GradientDescentOptimizer` | `keras.optimizers.SGD` | 名称 | G |
 # | `tf.train.exponential_decay` | `keras.optimizers.schedules` | 由优化器计步 | G |
 # | `tf.random_normal` | `tf.random.stateless_normal` | 随机种子是参数 | V |
@@ -600,16 +600,16 @@ plt.show()
 #
 # （ALI 的代码清单已经遗失；凡是正文或它所依据的脚本里出现的名称，都标了 A。）《GANs 很难》用 PyTorch 写成，不在表中。TensorFlow 带有一个命令 `tf_upgrade_v2`，能把旧脚本改写成使用 `tf.compat.v1` 的脚本。改写的结果可以运行，就像本笔记本的单元格一样；但累加器、集合和会消失的防护，也都原样留在里面。
 #
-# ## 带走
+# ## 可以带走的
 #
 # - 旧脚本如果必须原样运行：写 `import tensorflow.compat.v1 as tf`，外面套上 `with tf.Graph().as_default():`，像这里一样。旧的检查点不用任何计算图也能读：`tf.train.load_checkpoint(prefix)`。
-# - 本仓库训练好的模型都有签名，使用时只需要 TensorFlow：`tf.saved_model.load("saved_models/vae").signatures["decode"]`；在命令行里用 `python -m tf_gen.sample vae --z 3,3 --out three.png`。更多内容见 [README](../../README.zh-CN.md) 和各模型的[卡片](../../saved_models/vae/README.md)。
+# - 本仓库训练好的模型都有签名，使用时只需要 TensorFlow：先 `model = tf.saved_model.load("saved_models/vae")`，再 `model.signatures["decode"]`；在命令行里用 `python -m tf_gen.sample vae --z 3,3 --out three.png`。更多内容见 [README](../../README.zh-CN.md) 和各模型的[卡片](../../saved_models/vae/README.md)。
 # - 凡是出现 $\log D$ 或 $\log(1 - D)$ 的地方：保留 logit，用 [`tf_gen.numerics.log_sigmoid`](../../tf_gen/numerics.py) 或 TensorFlow 的 `tf.math.log_sigmoid`。
-# - 接着读：[01，变分自编码器](01_vae.ipynb)、[02，学习高斯分布的 GAN](02_gaussian_gan.ipynb)、[03，50 行代码的 GAN](03_tiny_gan.ipynb)、[04，ALI](04_ali.ipynb)。
+# - 接着读：[1. 变分自编码器](01_vae.ipynb)、[2. 学习高斯分布的 GAN](02_gaussian_gan.ipynb)、[3. 50 行代码的 GAN](03_tiny_gan.ipynb)、[4. 对抗学习推断](04_ali.ipynb)。
 #
 # ## 练习
 #
-# **1.** `feed_dict` 可以覆盖任何张量。VAE 那篇用十个数组重建了解码器；请在它导入的计算图里找到张量 $z$，不重建任何东西，直接解码那三个点。
+# **1.** `feed_dict` 可以覆盖任何张量。VAE 一文用十个数组重建了解码器；请在它导入的计算图里找到张量 $z$，不重建任何东西，直接解码那三个点。
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
 # @title Answer 1
@@ -620,7 +620,7 @@ with tf.Graph().as_default() as graph, v1.Session() as session:
 print(f"{z.name} is what enters the fourth product; {abs(fed - by_hand).max():.1e} off at most")
 
 # %% [markdown]
-# **2.** 这几篇文章里还有别的防护对数的写法：VAE 的是 `log(1e-10 + 1 - D)`，高斯 GAN 的代码清单里是 `log(max(1 - D, 1e-5))`。在 $D = 1$ 处，哪些写法有效，在哪些模式下有效？在计算图里，`log(1 - D + epsilon)` 中的 `epsilon` 取 10 的哪些次幂能够保留下来？
+# **2.** 这几篇文章里还有别的防护对数的写法：VAE 的是 `log(1e-10 + 1 - D)`，高斯 GAN 的文末代码里是 `log(max(1 - D, 1e-5))`。在 $D = 1$ 处，哪些写法有效，在哪些模式下有效？在计算图里，`log(1 - D + epsilon)` 中的 `epsilon` 取 10 的哪些次幂能够保留下来？
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
 # @title Answer 2
@@ -630,7 +630,7 @@ forms |= {f"1 - D + {e:g}": lambda d, e=e: 1 - d + e for e in (1e-8, 1e-7, 1e-6,
 for name, form in forms.items():
     found = modes(lambda d, form=form: tf.math.log(form(d)), [1.0])
     print(f"{name:14}", *(f"{mode} {value[0]:.3f}  " for mode, value in found.items()))
-# 1e-10 + 1 is added first by Python itself, and is 1 in float32: this guard never held, in no mode.
+# 1e-10 + 1 is 1 in float32, so it holds in no mode. 1e-7 survives, as 2^-23, the spacing above 1.
 
 # %% [markdown]
 # **3.** 设梯度恒为 0.01：多少步之后，两种 RMSProp 的步长相差不到 1 %？先写出 $n$ 步之后的累加器。

@@ -113,7 +113,7 @@ print(f"by the formulas:  mu {x.mean():.3f}, sigma {x.std():.3f}")
 # $$p(z = k) = \pi_k, \qquad p(x \mid z = k) = N(x; \mu_k, \sigma_k^2), \qquad
 #   p(x) = \sum_k \pi_k\, N(x; \mu_k, \sigma_k^2) .$$
 #
-# 这时对数作用在求和号上，令导数为零不再能得到公式。如果知道各个 $z_i$，公式就有了：每个高斯分布的均值和方差，就是它自己那些点的均值和方差。如果知道参数 $\theta$，又可以用贝叶斯公式算出每个 $z_i$ 取各个值的概率。**期望最大化**（expectation-maximisation，EM）算法从任意的初始猜测 $\theta^{(0)}$ 出发，轮流做这两件事：
+# 这时对数里面是一个和，令导数为零不再能得到公式。如果知道各个 $z_i$，公式就有了：每个高斯分布的均值和方差，就是它自己那些点的均值和方差。如果知道参数 $\theta$，又可以用贝叶斯公式算出每个 $z_i$ 取各个值的概率。**期望最大化**（expectation-maximisation，EM）算法从任意的初始猜测 $\theta^{(0)}$ 出发，轮流做这两件事：
 #
 # - **E 步**：求隐变量的后验 $r_{ik} = p(z_i = k \mid x_i, \theta^{(t)})$，由它得到数据与隐变量的联合对数似然的期望
 #   $$Q(\theta, \theta^{(t)}) = \sum_i \sum_k r_{ik} \log p(x_i, z_i = k \mid \theta) .$$
@@ -169,7 +169,7 @@ plt.show()
 #   + \underbrace{\sum_k q_{ik} \log \frac{q_{ik}}{p(z_i = k \mid x_i)}}_{\mathrm{KL}(q_i \,\|\,
 #   p(z_i \mid x_i))} ,$$
 #
-# 因为 $p(x_i, z_i) = p(z_i \mid x_i)\, p(x_i)$，而且各个 $q_{ik}$ 之和为 1。KL（Kullback-Leibler）散度永不为负，所以无论 $q$ 是什么，$\mathcal L$ 都是对数似然的下界。E 步把 $q$ 取为后验：KL 为 0，下界**触及**对数似然。M 步移动 $\theta$ 来抬高下界；对数似然在下界之上，所以至少上升了同样多。原文说 EM 算法让人感觉很像坐标下降法。确实如此：它是在 $\mathcal L$ 上做坐标上升，先沿 $q$，再沿 $\theta$。
+# 因为 $p(x_i, z_i) = p(z_i \mid x_i)\, p(x_i)$，而且各个 $q_{ik}$ 之和为 1。KL（Kullback-Leibler）散度永不为负（在 $-\log t \ge 1 - t$ 中取 $t = p / q$，再对 $q$ 求平均即得），所以无论 $q$ 是什么，$\mathcal L$ 都是对数似然的下界。E 步把 $q$ 取为后验：KL 为 0，下界**触及**对数似然。M 步移动 $\theta$ 来抬高下界；对数似然在下界之上，所以至少上升了同样多。原文说 EM 算法让人感觉很像坐标下降法。确实如此：它是在 $\mathcal L$ 上做坐标上升，先沿 $q$，再沿 $\theta$。
 #
 # （原文说此时 $Q$“近似于对数似然函数”。准确地说：下界等于 $Q$ 加上 $q$ 的熵，与对数似然相等的是这个和。）
 #
@@ -207,7 +207,7 @@ print(
 #
 # 而这个积分要遍历所有编码，被积函数里又有神经网络，没有公式可用。盲目抽样也无济于事：对给定的图像，从先验抽出的 $z$ 几乎全都使 $p(x \mid z)$ 近乎为零。
 #
-# **变分推断**不完全地做 E 步。它先取定一族简单分布，例如协方差为对角阵的所有高斯分布（这样一来，给定 $x$ 时 $z$ 的各坐标相互独立，这就是原文的分解 $\prod_i q_i(z_i)$），再从中选出使下界 $\mathcal L$ 最大的 $q$。下界不再触及 $\log p(x)$，所差的恰好是 $\mathrm{KL}(q \,\|\, p(z \mid x))$。
+# **变分推断**只把 E 步做到一定程度。它先取定一族简单分布，例如协方差为对角阵的所有高斯分布（这样一来，给定 $x$ 时 $z$ 的各坐标相互独立，这就是原文的分解 $\prod_i q_i(z_i)$），再从中选出使下界 $\mathcal L$ 最大的 $q$。下界不再触及 $\log p(x)$，所差的恰好是 $\mathrm{KL}(q \,\|\, p(z \mid x))$。
 
 # %% [markdown]
 # ## 一步一步推导 ELBO
@@ -275,14 +275,14 @@ print(f"with the article's sign: {article:.4f}")
 # %% [markdown]
 # ## 重参数化
 #
-# 另一项 $E_{z \sim q(z \mid x)}[\log p(x \mid z)]$ 用每张图像抽一次 $z$ 来估计：经过随机梯度下降的许多次更新，噪声会平均掉。但它对**编码器**的梯度是个问题。编码器的 $\mu$ 和 $\sigma$ 出现在被抽样的分布里，而“抽一个数”这个操作没有导数。
+# 另一项 $E_{z \sim q(z \mid x)}[\log p(x \mid z)]$ 用每张图像抽一次 $z$ 来估计：经过随机梯度下降的许多次更新，噪声会平均掉。但它对**编码器**的梯度是个问题。编码器的 $\mu$ 和 $\sigma$ 出现在被抽样的分布里，而“抽一个数”这个操作没有导数。（原文说，只取一个样本就消除了对 $q$ 的依赖。从公式上看确实如此；可是编码器的梯度也随之消失，必须把它找回来。）
 #
-# 记 $f(z) = -\log p(x \mid z)$。要得到 $\nabla_\mu E_{z \sim q}[f(z)]$ 的无偏估计，有两种办法。
+# 记一个编码的代价为 $c(z) = -\log p(x \mid z)$。要得到 $\nabla_\mu E_{z \sim q}[c(z)]$ 的无偏估计，有两种办法。
 #
-# - **得分函数**：$\nabla_\mu \int q f\, dz = \int f\, q\, \nabla_\mu \log q\, dz$，所以估计量是 $f(z)\, \nabla_\mu \log q(z) = f(z)\, (z - \mu) / \sigma^2$。它只需要 $f$ 的值。给 $f$ 加上一个常数，期望不变，噪声却可以要多大有多大。
-# - **重参数化**：抽取与编码器毫无关系的 $\epsilon \sim N(0, I)$，再计算 $z = \mu + \sigma \epsilon$。于是 $E_q[f(z)] = E_\epsilon[f(\mu + \sigma\epsilon)]$，梯度可以移到期望里面，估计量是 $\nabla f(z)$。它用到的是 $f$ 的斜率。
+# - **得分函数**：$\nabla_\mu \int q c\, dz = \int c\, q\, \nabla_\mu \log q\, dz$，所以估计量是 $c(z)\, \nabla_\mu \log q(z) = f(z)\, (z - \mu) / \sigma^2$。它只需要 $c$ 的值。给 $c$ 加上一个常数，期望不变，噪声却可以要多大有多大。
+# - **重参数化**：抽取与编码器毫无关系的 $\epsilon \sim N(0, I)$，再计算 $z = \mu + \sigma \epsilon$。于是 $E_q[c(z)] = E_\epsilon[c(\mu + \sigma\epsilon)]$，梯度可以移到期望里面，估计量是 $\nabla c(z)$。它用到的是 $c$ 的斜率。
 #
-# 下面用真实的情形比较两者：$f$ 是一个手写数字在未经训练的解码器下的损失，每个估计只用一次抽样。（`baseline` 是对第一种办法的常用补救：减去 $f$ 的均值。）
+# 下面用真实的情形比较两者：$c$ 是一个手写数字在未经训练的解码器下的损失，每个估计只用一次抽样。（`baseline` 是对第一种办法的常用补救：减去 $c$ 的均值。）
 
 # %%
 source = data.load("bundled")
@@ -295,12 +295,12 @@ epsilon = np.random.default_rng(3).standard_normal([draws, 2]).astype(np.float32
 z = tf.constant(mean + std * epsilon)
 with tf.GradientTape() as tape:
     tape.watch(z)
-    f = vae.reconstruction_loss(digit, model.decoder(z))
-slope, f = np.float64(tape.gradient(f, z)), np.float64(f)[:, None]
+    cost = vae.reconstruction_loss(digit, model.decoder(z))
+slope, cost = np.float64(tape.gradient(cost, z)), np.float64(cost)[:, None]
 score = epsilon / std  # (z - mean) / std^2
 estimates = {
-    "score function": f * score,
-    "score function, baseline": (f - f.mean()) * score,
+    "score function": cost * score,
+    "score function, baseline": (cost - cost.mean()) * score,
     "reparameterised": slope,
 }
 for name, values in estimates.items():
@@ -308,7 +308,7 @@ for name, values in estimates.items():
     print(f"{name:25} mean {mean_of.round(1)} +- {(sd / draws**0.5).round(1)}, sd {sd.round(0)}")
 
 # %% [markdown]
-# 三个均值在误差范围内一致，可见这些估计量都是无偏的。再看最后一列：每次更新只有一次抽样，单凭一次抽样，得分函数说明不了斜率是多少，重参数化梯度的误差则比梯度本身要小。模型之所以能够训练，靠的就是重参数化这一行。在本软件包里，噪声随批次一起传入，更新本身不做任何抽样，因而可以精确地重复：
+# 三个均值在误差范围内一致，可见这些估计量都是无偏的。再看最后一列，它是单次抽样的误差，而每次更新只有一次抽样。用得分函数，一次抽样说明不了斜率是多少；减去基线之后，误差仍比斜率大；用重参数化，误差就比斜率小了。把 $z$ 写成 $\mu + \sigma\epsilon$，模型才能够训练。在本软件包里，噪声随批次一起传入，更新本身不做任何抽样，因而可以精确地重复：
 
 # %%
 notebook.source(vae.VAE.loss_terms, vae.VAE.update)
@@ -326,11 +326,11 @@ notebook.source(vae.VAE.loss_terms, vae.VAE.update)
 #
 # **伯努利像素**，每个像素以概率 $\hat x$ 取 1。这时 $-\log p(x \mid z)$ 是交叉熵
 #
-# $$-\sum_{\text{像素}} x \log \hat x + (1 - x) \log (1 - \hat x) ,$$
+# $$-\sum_{\text{像素}} \big( x \log \hat x + (1 - x) \log (1 - \hat x) \big) ,$$
 #
 # 原文用的就是它。（原文公式的第二项写成了 $(1 - y) \times (1 - \log \hat y)$，它的代码是对的。）MNIST 的像素有灰度，所以这其实是交叉熵，而不是似然。
 #
-# 输出 $\hat x = \mathrm{sigmoid}(l)$ 由 logit $l$ 得到。对 $l$ 的梯度，交叉熵是 $\hat x - x$，平方误差是 $2 (\hat x - x)\, \hat x\, (1 - \hat x)$。如果一个像素错了而且错得很有把握，前者的梯度最大，后者却没有梯度。
+# 输出 $\hat x = \mathrm{sigmoid}(l)$ 由 logit $l$ 得到。对 $l$ 的梯度，交叉熵是 $\hat x - x$，平方误差是 $2 (\hat x - x)\, \hat x\, (1 - \hat x)$。如果一个像素错了而且错得很有把握，前者的梯度最大，后者的梯度却几乎为零。
 
 # %%
 logit = np.linspace(-8, 8, 200)
@@ -361,7 +361,7 @@ print(f"{model.count_params():,} parameters")
 # %% [markdown]
 # ## 训练
 #
-# 上面的 `update` 是一步。`fit` 在一次编译好的调用里运行一百步。优化器是 TensorFlow 1 里的 RMSProp（它与今天的有什么不同，见笔记本 [0](00_from_tensorflow_1.ipynb)）。损失是每张图像的负 ELBO，单位是**奈特**（nat），即信息量的自然单位。
+# 上面的 `update` 是一步。`fit` 每调用一次编译好的函数，就运行一百步。优化器是 TensorFlow 1 里的 RMSProp（它与今天的有什么不同，见笔记本 [0](00_from_tensorflow_1.ipynb)）。损失是每张图像的负 ELBO，单位是**奈特**（nat），即信息量的自然单位。
 #
 # 原文做了 30,000 次更新，我们只训练其中的一小部分。
 
@@ -380,7 +380,7 @@ plots.curves(steps, {name: history[name] for name in ("loss", "reconstruction", 
 # %% [markdown]
 # 损失的下降几乎全部来自重构项。KL 项停留在几个奈特：这是模型为区分不同图像付出的代价，因为 KL 为 0 意味着所有图像的 $q$ 都相同。在原文的日志里，用 MNIST 训练 30,000 次更新之后，损失最终在 150 附近；[我们的模型](../../saved_models/vae/README.md)用十个种子训练，结果也是如此。
 #
-# ## 平方误差与交叉熵之比较，以及一个故意弄坏的模型
+# ## 平方误差与交叉熵的比较，以及一个故意弄坏的模型
 #
 # 现在我们改变损失：写一个只重写一个方法的子类，让同样的网络从同样的初始值出发，用同样的批次训练。
 #
@@ -395,21 +395,25 @@ class Variant(vae.VAE):
     squared_error, kl_weight = False, 1.0
 
     def loss_terms(self, batch):
-        reconstruction, kl = super().loss_terms(batch)
+        images = tf.cast(batch["images"], tf.float32) / 255
+        z_mean, z_log_var = self.encode(images)
+        logits = self.decoder(z_mean + tf.exp(z_log_var / 2) * batch["epsilon"])
         if self.squared_error:
-            images = tf.cast(batch["images"], tf.float32) / 255
-            z_mean, z_log_var = self.encode(images)
-            decoded = self.decode(z_mean + tf.exp(z_log_var / 2) * batch["epsilon"])
-            reconstruction = tf.reduce_sum((images - decoded) ** 2, axis=[1, 2])
-        return reconstruction, self.kl_weight * kl
+            reconstruction = tf.reduce_sum((images - tf.sigmoid(logits)) ** 2, axis=[1, 2])
+        else:
+            reconstruction = vae.reconstruction_loss(images, logits)
+        return reconstruction, self.kl_weight * vae.kl_divergence(z_mean, z_log_var)
 
 
+choices = {
+    "squared error, λ = 10": (True, 10.0),
+    "squared error, λ = 1": (True, 1.0),
+    "cross entropy without KL": (False, 0.0),
+}
 variants = {"cross entropy": model}
-choices = {"squared error, λ = 1": (True, 1.0), "squared error, λ = 10": (True, 10.0)}
-choices["cross entropy without KL"] = (False, 0.0)
-for name, (squared_error, kl_weight) in list(choices.items())[notebook.budget(0, small=2) :]:
+for name in list(choices)[: notebook.budget(3, small=1)]:
     variants[name] = variant = Variant(seed=config.seed)
-    variant.squared_error, variant.kl_weight = squared_error, kl_weight
+    variant.squared_error, variant.kl_weight = choices[name]
     variant.compile(optimizer=vae.RMSpropTF1(0.001, epsilon=1e-10), jit_compile=True)
     variant.fit(batches, steps_per_epoch=updates // 100, shuffle=False, verbose=0)
 
@@ -432,14 +436,14 @@ plt.show()
 # %% [markdown]
 # 上排是留出的手写数字的编码，按数字着色；圆的半径为 2，先验有 86 % 的概率落在圆内。下排是解码器由先验样本画出的图像。
 #
-# - $\lambda = 10$ 时，KL 项占了上风：所有数字的编码都在原点，$q$ 的标准差几乎就是先验的 1，每次抽样得到的都是同一团模糊，即所有数字的平均。这就是**后验坍缩**。公式说明了原因：$\lambda = 10$ 等于宣称 0 到 1 之间的像素带有 $s = 2.2$ 的噪声，噪声这么大，任何图像都不值得描述。$\lambda = 1$ 时，无论用眼睛看还是看平方误差，模型都与用交叉熵的一样好。
-# - 用交叉熵时，编码还没有均匀地铺满圆内，有些样本落在从未有过编码的地方，解码器在那里只能凭空编造，连白斑也画了出来。一张图像的交叉熵大约是平方误差的四倍，相比之下 KL 项的分量较轻，需要更长的时间。（可与后文经过 30,000 次更新的模型的网格图对照。）
+# - $\lambda = 10$ 时，KL 项占了上风：所有数字的编码都在原点，$q$ 的标准差几乎就是先验的 1，每次抽样得到的都是同一团模糊，即所有数字的平均。这就是**后验坍缩**。公式说明了原因：$\lambda = 10$ 等于宣称 0 到 1 之间的像素带有 $s = 2.2$ 的噪声，噪声这么大，任何图像都不值得描述。$\lambda = 1$ 时，平方误差与用交叉熵的模型差不多，而在更新次数这么少的时候，由先验抽样画出的图像还更好看一些。
+# - 用交叉熵时，编码还没有均匀地铺满圆内，有些样本落在从未有过编码的地方，解码器在那里只能凭空编造，连白斑也画了出来。由上面的公式，每个像素上交叉熵的梯度至少是平方误差的两倍，因为 $2 \hat x (1 - \hat x) \le \frac12$。相比之下 KL 项的分量较轻，需要更长的时间。（可与后文经过 30,000 次更新的模型的网格图对照。）
 # - 去掉 KL 项，重构与其他几种一样好，但也仅此而已：$q$ 向一个点收缩，编码散布到远远超出先验的范围。从先验抽出的样本，只会落在编码的一个角落里，或者落到外面。KL 项的作用就在于此：它使数据的编码和先验的样本处于同一个地方。
 
 # %% [markdown]
 # ## 保存、加载、解码
 #
-# 原文作者自己说保存错了东西：他只存了重构，而重构需要输入图像。为了解码一个点，他不得不从计算图里读出十个原始变量，再手工重建解码器。这里的模型会说明自己提供哪些功能，以及每项功能的输入叫什么名字、是什么形状；在保存的文件里，解码器是一个独立的函数：
+# 原文自己说保存错了东西：只存了重构，而重构需要输入图像。为了解码一个点，不得不从计算图里读出十个原始变量，再手工重建解码器。这里的模型会说明自己提供哪些功能，以及每项功能的输入叫什么名字、是什么形状；在保存的文件里，解码器是一个独立的函数：
 
 # %%
 notebook.source(export.export)
@@ -480,7 +484,7 @@ plots.manifold(decode(plots.plane(axis)), axis)
 # %% [markdown]
 # ## 哪个 z 对应哪个数字？
 #
-# 原文在结尾抱怨，不知道哪个数字对应哪种噪声输入。要弄清这一点，就问编码器：已知标签的数字，它放在哪里。图中每个数字给出两个可以解码的点：一个是该数字所有编码的均值；另一个是该数字最清楚的点，根据周围的情况从编码中挑选（`digits.clearest_points`）。编码的均值处可能是另一个数字的地方，图中也许就有一两个这样的例子。
+# 原文作者在结尾抱怨，不知道哪个数字对应哪种噪声输入。要弄清这一点，就问编码器：已知标签的数字，它放在哪里。图中每个数字给出两个可以解码的点：一个是该数字所有编码的均值；另一个是该数字最清楚的点，根据周围的情况从编码中挑选（`digits.clearest_points`）。编码的均值处可能是另一个数字的地方，图中的 2、4、5 就是这样。
 
 # %%
 z_mean = box.signatures["encode"](images=tf.constant(held_out))["z_mean"].numpy()
@@ -574,9 +578,9 @@ for i, axes in enumerate(all_axes):
 plt.show()
 
 # %% [markdown]
-# ELBO 与 KL 之和还原出 $\log p(x)$，而这两个计算除了解码器之外毫无共同之处：一个用抽样，一个用网格。编码器给出的高斯分布，协方差是对角阵，椭圆只能是正放的，而后验可能是斜的或弯的。单是这一点就损失大约一个奈特。损失更多的情形，是编码器要照顾所有图像，把 $q$ 放到了后验的旁边。图中的 2 就是这样：编码器指出的是一个位置，而解码器在平面的另一处能把它画得更好。
+# ELBO 与 KL 之和还原出 $\log p(x)$：ELBO 是对抽样求平均，另外两个量是在网格上求和。（像素有灰度，所以这里的 $p(x \mid z)$ 指 $e^{-\text{交叉熵}}$。）编码器给出的高斯分布，协方差是对角阵，椭圆的轴只能与坐标轴平行，而后验可能是斜的或弯的。在 $q$ 位置合适的地方，例如图中的 0 和 8，这一切总共损失大约一个奈特。损失更多的情形，是编码器要照顾所有图像，把 $q$ 放到了后验的旁边：图中的 4 损失几个奈特，2 损失二十个奈特，解码器在完全不同的另一处能把这个 2 画得更好。
 #
-# 最后一列是 $q$ 不依赖于 $x$ 的代价：以先验作为 $q$，下界要差一百多个奈特，远远超过任何一个间隙。
+# 最后一列是不依赖于 $x$ 的 $q$（这里就取先验）所付的代价：下界要差一百多个奈特，远远超过任何一张图像的 $q$ 与后验之间的差距。
 
 # %% [markdown]
 # ## 带走解码器
@@ -619,8 +623,6 @@ print(f"(n - 1) / n:                          {4 / 5:.3f}")
 
 # %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
 # @title Answer 2
-rng = np.random.default_rng(1)
-x = np.concatenate([rng.normal(-1.0, 0.6, 120), rng.normal(2.0, 1.0, 180)])
 pi, mu, sigma = np.array([0.5, 0.5]), np.array([0.0, 0.0]), np.array([1.0, 1.0])
 for _ in range(20):
     r = special.softmax(log_joint_of(pi, mu, sigma), axis=1)
@@ -638,7 +640,8 @@ print(
 # @title Answer 3
 for k in (1, 10, 100):
     print(f"k = {k:3}: {vae.importance_bound(model, held_out[:100], k):.2f} nats")
-# k = 1 is the ELBO. By Jensen's inequality a mean of more draws lies nearer to the exact integral.
+# k = 1 is the ELBO. By Jensen's inequality the log of a mean is too small on average, the less so,
+# the less the mean scatters: the more draws.
 
 # %% [markdown]
 # **4.** 十维的隐空间能好多少？训练同样长的时间，作一比较。
@@ -661,4 +664,4 @@ for name, some_model, c in (("2", model, config), ("10", wide, wide_config)):
 # @title Answer 5
 a, b = (np.array(latent_map["labels"][label]) for label in "38")
 notebook.picture(plots.mosaic(decode(np.linspace(a, b, 15)), 15, scale=2))
-# Every point of the way decodes to something like a digit: the KL term has left no gaps.
+# Threes and then eights. All between is something like a digit: the KL term has left no gaps.
