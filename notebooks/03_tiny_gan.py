@@ -45,6 +45,7 @@ cli.import_tensorflow()  # without the lines that TensorFlow prints at its start
 import inspect
 import re
 import tempfile
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -209,8 +210,9 @@ for name, x in (("real", real), ("generated", model.generate(batch["z_d"][0]).nu
 
 # %% [markdown]
 # One hundred points, one verdict. In the GAN of [notebook 02](02_gaussian_gan.ipynb) D judges each
-# point by itself, and a generator that puts all its points on $\mu$ may pass: each single point is
-# a good one. A D that sees the batch notices at once that the points do not scatter. (Minibatch
+# point by itself, and points that are all alike get the same verdict and the same gradient. D may
+# turn against the place where they lie, but then they move on together; nothing tells them to
+# scatter. A D that sees the batch notices at once that the points do not scatter. (Minibatch
 # discrimination there is a way to give some of this sight back.)
 #
 # The price: a batch is one example, not 100, and a vector of 100 numbers has an order, which means
@@ -253,8 +255,9 @@ print("real, straight G: mean, std, skew, kurtosis")
 print(np.round(tiny_gan.moments(both).numpy(), 2))
 
 # %% [markdown]
-# Which of these batches is real? From the dots on the left it is hard to say. From the last of the
-# four numbers on the right it is easy, provided that one knows how much it scatters.
+# Which of these batches is real? From the dots on the left it takes a second look: the crosses
+# never leave a band, and a few dots lie far outside of it. From the last of the four numbers on the
+# right it is easy, provided that one knows how much it scatters.
 #
 # **What a linear layer can read off.** A unit of D's first layer computes
 # $\sum_k w_k v_k + b$ of the vector $v$ that it is shown. With equal weights on one half:
@@ -293,8 +296,8 @@ for inputs in tiny_gan.INPUTS:
     print(f"{inputs:12} D from {p.min():.4f} to {p.max():.4f}, spread {p.std():.1e}")
 
 # %% [markdown]
-# Three D's change their mind with the order, so they spend weights and batches on learning that it
-# does not matter. For `moments` the order does not exist, but for the rounding of float32.
+# Three of the four change their minds with the order, so they spend weights and batches on learning
+# that it does not matter. For `moments` the order does not exist, but for the rounding of float32.
 #
 # **Where gradients flow.** G learns from $\partial D / \partial x_i$, so it matters how the
 # features depend on the points. In `squares` and `differences` the mean is wrapped in
@@ -386,7 +389,7 @@ model.update_d({"x": batch["x"][0], "z": batch["z_d"][0]})
 states.append(weights())
 model.update_g({"z": batch["z_g"][0]})
 states.append(weights())
-for name, old, new in zip(("update_d", "update_g"), states, states[1:], strict=False):
+for name, old, new in zip(("update_d", "update_g"), states[:2], states[1:], strict=True):
     change = {k: float(np.abs(new[k] - old[k]).max()) for k in old}
     print(f"{name}: greatest change of a weight of D {change['D']:.6f}, of G {change['G']:.6f}")
 
@@ -398,9 +401,9 @@ print(f"dL_G/dx: {np.sum(slope < 0)} points should grow, {np.sum(slope > 0)} shr
 
 # %% [markdown]
 # The zeros are exact. D's weights do not move by a bit while G learns, nor G's while D does. (The
-# first step of Adam moves every weight by about the learning rate, 0.0002, whatever the gradient.)
-# And the gradient does go through D: for each point of the batch it says in which direction the
-# point would look more real to this D. That is all the forger ever learns about R.
+# first step of Adam moves every weight by about the learning rate, 0.0002, unless its gradient is
+# next to nothing.) And the gradient does go through D: for each point of the batch it says in which
+# direction the point would look more real to this D. That is all the forger ever learns about R.
 #
 # ### What the losses should come to
 #
@@ -443,7 +446,7 @@ rounds = notebook.budget(200, 3)
 config = replace(later, steps=notebook.budget(5000, 6), seed=10)
 model = tiny_gan.build(config)
 rows, snapshots = train(model, config, rounds)
-for row in rows[:: max(1, rounds // 4)]:
+for row in [*rows[:: max(1, rounds // 4)], rows[-1]]:
     print(tiny_gan.LOG_LINE.format(**row))
 
 # %%
@@ -457,7 +460,7 @@ notebook.animation(tiny_gan.frames(snapshots[:48], config), fps=6)
 # The animation shows the first 1,200 epochs. G begins with a spike, all its points alike. Then mean
 # and spread swing past their targets and back. Once the four numbers are right, the losses sit at
 # the coin toss, 0.693 each, and little changes any more. (The seed is that of the trained model
-# that comes with the package, from here on *the model of the box*; it was chosen among twenty. On
+# that comes with the package, from here on *the packaged model*; it was chosen among twenty. On
 # another processor rounding differs, and so may the course.) Now the end, as curve and as
 # histogram:
 
@@ -500,7 +503,7 @@ article_rows, _ = train(article_model, article_run, notebook.budget(100, 2))
 plots.course(article_rows, targets)
 
 # %%
-highest = max(article_rows[:33], key=lambda row: row["mean"])
+highest = max(article_rows[:33], key=lambda row: row["mean"])  # in the first 10,000 epochs
 for row in (article_rows[0], highest, *article_rows[-34::33]):
     print(tiny_gan.LOG_LINE.format(**row))
 against_ideal(article_model, "G, preset article")
@@ -520,8 +523,11 @@ against_ideal(article_model, "G, preset article")
 #
 # The last line is the remarkable one. The article rejects the uniform distribution, whose mean and
 # standard deviation can be right and whose shape is not. A uniform distribution has the kurtosis
-# $-1.2$; its own G stops closer to that than to the Gaussian's 0. D's first layer reads off mean
-# and variance, the rest it would have to find, and 100 points a batch say little about the rest.
+# $-1.2$, and at 20,000 epochs its own G is, in the median of the seeds, nearer to that than to the
+# Gaussian's 0. Look also at the course above: mean and std soon stay near their targets, while skew
+# and kurtosis wander all the time, now above 0 and now below. Where they are when one looks is
+# chance. D's first layer reads off mean and variance, the rest it would have to find, and 100
+# points a batch say little about the rest.
 #
 # The article ends with a D that cannot tell real from forged. Whether it can is to be read from the
 # losses in the lines above: 0.693 each is the coin toss, and D's losses below it mean that D still
@@ -532,8 +538,9 @@ against_ideal(article_model, "G, preset article")
 # ## The trap: wrong labels
 #
 # The article steps only G's optimiser in the second half, lest D learn from wrong labels. Suppose
-# that we forget this, and step D, too, on the loss of G. What becomes of the game can be derived. D
-# then meets each generated batch twice, once as forged and once as real, and minimises $-p_r \log D
+# that we forget this, and let D, too, take a step on the loss of G. What becomes of the game can be
+# derived. D then meets generated batches in both halves of a round, in one as forged and in the
+# other as real, equally often. On balance it minimises $-p_r \log D
 # - p_g \log(1 - D) - p_g \log D$. As above,
 #
 # $$D^* = \frac{p_r + p_g}{p_r + 2 p_g}.$$
@@ -587,10 +594,12 @@ print(tiny_gan.LOG_LINE.format(**broken_rows[-1]))
 
 # %% [markdown]
 # Left, all three losses come to rest at $\log 2$; right, at the dashed lines of the derivation. The
-# trusting D answers about $\frac23$ to both kinds of batch. G can still learn from it, since its
-# answers are still in the right order, but the pull is weaker. What is lost is D's meaning: its
-# output is no longer the probability that a batch is real, and loss and verdict no longer tell how
-# far the game has come. (Exercise 5 goes further and leaves G without a teacher.)
+# trusting D answers about $\frac23$ to both kinds of batch (or a little more, since G's half of the
+# round, the last one, pushes its answer up). G can learn from it, since $1/(2 - s)$ still rises
+# with $s$, but the pull is weaker. Compare the last line with the honest model's, too: the losses
+# rest at their levels, and yet mean and spread need not be where they should be. What is lost is
+# D's meaning: its output is no longer the probability that a batch is real, and loss and verdict no
+# longer tell how far the game has come. (Exercise 5 goes further and leaves G without a teacher.)
 
 # %% [markdown]
 # ## Equal moments are not equal distributions
@@ -609,7 +618,7 @@ print(tiny_gan.LOG_LINE.format(**broken_rows[-1]))
 # Can D learn to tell such points from the bell? We give it every chance: a forger that does not
 # move, and thousands of `update_d` with Adam, for each of five forgers anew. (`generate` becomes
 # the identity, so that what stands in for the noise is the forger's batch itself.) The last column
-# is what the D of the box says of the same forgeries.
+# is what the packaged model's D, `box`, says of the same forgeries.
 
 # %%
 box = tf.saved_model.load(str(sample.find(Path("tiny_gan"))))  # keep it: it holds the variables
@@ -675,15 +684,16 @@ for name in list(draws)[1:]:
 #
 # The three points are a lesson of their own: equal moments, and yet this D is right more often than
 # not. What gives them away is the *scatter* of a batch's moments, which depends on moments of
-# higher order. The skew of $n$ Gaussian points has about the variance $6/n$, that of the three
-# points next to none, since their $E[x^6]$ is 9 instead of 15. Five points leave not even this
-# hint.
+# higher order. For a symmetric distribution with the Gaussian's second and fourth moment, in units
+# of $\sigma$, the skew of $n$ points has about the variance $(E[x^6] - 9)/n$. For Gaussian points,
+# with $E[x^6] = 15$, this is $6/n$; for the three points, with $E[x^6] = 9$, it is next to nothing.
+# Five points leave not even this hint.
 #
-# For the model of the box it means this. Its G was judged by four numbers, so four numbers came out
+# For the packaged model it means this. Its G was judged by four numbers, so four numbers came out
 # right. The sharp peak and the cut ends of its histogram are not for more training to mend, since D
-# hardly sees them. And the box's D has a lesson, too: it answers about 0.5 to forgeries that a D
-# taught for the purpose finds out at once. At the end of the game D knows what its own G needed to
-# hear last, and is no detector of forgeries in general.
+# hardly sees them. And the packaged model's D has a lesson, too: it answers about 0.5 to forgeries
+# that a D taught for the purpose finds out at once. At the end of the game D knows what its own G
+# needed to hear last, and is no detector of forgeries in general.
 
 # %% [markdown]
 # ## One run of a GAN says nothing
@@ -701,7 +711,7 @@ figure, axes = plt.subplots(1, 5, figsize=(12, 2.6), layout="constrained")
 middles = (gaussian.edges(article)[1:] + gaussian.edges(article)[:-1]) / 2
 print("medians            mean    std   skew  kurtosis     W1 (from, to)")
 for ax, (name, task) in list(zip(axes, tasks.items(), strict=True))[: notebook.budget(5, 1)]:
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, redirect_stdout(None):  # no progress lines
         runs = evaluate.train_seeds(tiny_gan, task, None, None, Path(directory), seeds)
     summary = evaluate.summarise(runs)
     mean, std, skew, kurtosis, w1 = (summary[key]["median"] for key in (*targets, "w1"))
@@ -715,19 +725,22 @@ plt.show()
 # %% [markdown]
 # Look at the kurtosis first, and hold it against the table of what a linear layer can read off.
 # With `raw` and `differences` it stops near $-1$: a flat stretch that ends in a spike and a cliff,
-# on the right in these runs. With `moments` it comes near 0, in either preset: what D is shown is
-# what G gets right. The mode `squares` lies between them and differs much from seed to seed. So few
-# seeds do not rank the modes in $W_1$.
+# on the right in these runs. With `moments` it comes near 0, in either preset: kurtosis is right
+# where D is shown kurtosis. (The rule has limits: `raw` gets the standard deviation about right,
+# which its hidden layers had to find.) The mode `squares` differs much from seed to seed; its
+# median of so few may lie far from the card's median of twenty, with the same settings. Nor do so
+# few seeds rank the modes in $W_1$.
 #
 # Twenty seeds are in the [card](../saved_models/tiny_gan/README.md): with the article's settings at
 # 20,000 epochs none comes close ($W_1 \le \sigma/5$), with the preset `moments` 55 % do, and 10 %
-# collapse. The model of the box is the best of those twenty, not a typical one.
+# collapse. The packaged model is the best of those twenty, not a typical one.
 
 # %% [markdown]
 # ## Take it away
 #
 # The trained model in the package needs TensorFlow alone, neither tf_gen nor Keras. It has three
-# signatures: `decode` (G), `sample` (I and G) and `discriminate` (D, of any number of points).
+# signatures: `decode` (G), `sample` (I and G) and `discriminate` (D, of any number of points);
+# `serving_default` is `decode` by the name that TensorFlow Serving looks for.
 
 # %%
 for name, signature in box.signatures.items():
@@ -773,8 +786,9 @@ print(counts, "\nsum:", sum(counts.values()), "the whole file:", code_lines(tiny
 # So the five parts are more than 50 lines here, and the reasons are plain: four ways to show a
 # batch instead of one, two presets, draws that depend on the seed and the step alone, a loop that
 # is compiled, and settings that are named once more where the networks are put together. The rest
-# of the file checks settings, writes the log and draws pictures. The loop itself is short, as the
-# article promises.
+# of the file checks settings, writes the log and draws pictures. The loop is the longest of the
+# five, since it brings its own compiled repetition; what the article means by it, `update_d` and
+# `update_g`, is a handful of statements each.
 #
 # **Read on**: [notebook 02](02_gaussian_gan.ipynb) has a D that judges points, and collapse;
 # [notebook 04](04_ali.ipynb) a D that judges pairs. The whole recipe of this one is

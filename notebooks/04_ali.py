@@ -68,7 +68,7 @@ from tf_gen.models import ali
 # $$\mathbb{E}_{q(x)} \log D(x) + \mathbb{E}_{p(x)} \log (1 - D(x))
 #   = \int q(x) \log D(x) + p(x) \log (1 - D(x))\, dx.$$
 #
-# The integrand can be maximised for each $x$ by itself. Its derivative by $D(x)$ is
+# The integrand can be maximised for each $x$ by itself. Its derivative with respect to $D(x)$ is
 # $q(x)/D(x) - p(x)/(1 - D(x))$, which is 0 where
 #
 # $$D^*(x) = \frac{q(x)}{q(x) + p(x)}.$$
@@ -94,15 +94,16 @@ from tf_gen.models import ali
 # | GAN ([02](02_gaussian_gan.ipynb)) | one pass | yes | no | $D$ of images |
 # | ALI | one pass | yes | yes | $D$ of pairs |
 #
-# The table differs from the article in places where the article slips.
+# In four places the article slips, or calls for a word.
 #
 # - It says that autoregressive models need an abstract representation of the data that was learned
 #   before. The introduction of the ALI paper, which the passage renders, says the opposite: they go
 #   without one, and this is counted as their price, beside slow sampling.
 # - It says that GANs draw better samples than the best VAEs. That was a judgement of 2016, mostly
 #   about the sharpness of pictures. It is no theorem, and it says nothing about missing modes.
-# - It sums the game up as two networks, a generator and a discriminator. That is the GAN. ALI has
-#   three: an encoder $Q$, a decoder $P$, and $D$.
+# - It says that in ALI a generation network and an inference network fight each other. They are on
+#   the same side: the encoder $Q$ and the decoder $P$ together play against $D$. Its summary with
+#   two networks, a generator and a discriminator, is of the GAN; ALI has three.
 # - Its "深度定向 G Model" is a *directed* (有向) graphical model: an arrow leads from $z$ to $x$.
 #
 # Here is where we are going. A trained ALI comes with tf_gen. In pairs of rows: real images $x$,
@@ -168,8 +169,10 @@ notebook.picture(plots.pairs(some, reconstruct(trained, some)))
 #   &= 2 \log 2 - 2\,\mathrm{JS}(q, p).
 #   \end{aligned}$$
 #
-# JS is the Jensen-Shannon divergence. It is 0 only where $q(x, z) = p(x, z)$, and then everything
-# that can be computed from the joint agrees as well:
+# $\mathrm{KL}(q \,\|\, m) = \mathbb{E}_q \log (q/m)$ is the Kullback-Leibler divergence
+# ([01](01_vae.ipynb)), and $\mathrm{JS}(q, p)$, the Jensen-Shannon divergence, is the mean of the
+# two KL. It is 0 only where $q(x, z) = p(x, z)$, and then everything that can be computed from the
+# joint agrees as well:
 #
 # - the marginals over $z$: $p(x) = \int p(x, z)\, dz = \int q(x, z)\, dz = q(x)$, so the generated
 #   images are distributed as the real ones. A GAN wants this alone;
@@ -225,7 +228,7 @@ for axis, (title, table) in zip(axes, tables.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# Look at the first row of the table. The encoder calls image 0 by code 0, and the decoder draws
+# Look at the first row of the table. The encoder gives image 0 the code 0, and the decoder draws
 # image 1 for it. Both have perfect marginals: the first two columns are 0. A GAN's $D$ that sees
 # images alone has nothing to object, nor has one that sees codes alone. $D$ on pairs can be right
 # always: JS has its greatest value, $\log 2$, and $D$'s loss is 0. Where $Q$ and $P$ half agree
@@ -240,9 +243,10 @@ plt.show()
 #
 # ### Deterministic Q and P: the argument of the BiGAN paper
 #
-# The ALI paper's $Q$ draws $z$ from a Gaussian around its output. The article's $Q$ and $P$, like
-# BiGAN's, are plain functions. That excludes the fourth row, since one image has one code. Suppose
-# $D$ is fooled entirely, so both joints are the same distribution.
+# The ALI paper's $Q$ gives the mean and the standard deviation of a Gaussian, from which $z$ is
+# drawn. The article's $Q$ and $P$, like BiGAN's, are plain functions. That excludes the fourth row,
+# since one image has one code. Suppose $D$ is fooled entirely, so both joints are the same
+# distribution.
 #
 # 1. Every pair $(x, Q(x))$ lies on the graph $\{(x, z): z = Q(x)\}$. So that set has probability 1
 #    under $q(x, z)$.
@@ -252,15 +256,19 @@ plt.show()
 #    $x = P(Q(x))$ for almost every real image $x$.
 #
 # So $D$ can only be fooled if $Q$ inverts $P$. No term of the loss asks for a reconstruction, and
-# it comes out all the same.
+# it comes out all the same. Two reservations. Pairs of deterministic networks have no density: each
+# kind fills only a thin surface in the space of pairs. ($D^*$ and JS exist all the same; the BiGAN
+# paper does it with measures.) Where the two surfaces do not lie on each other, a strong $D$ can be
+# right nearly always, and section 5 shows that game. And nothing says that a $Q$ and a $P$ exist
+# that fool $D$ entirely.
 #
 # In practice it often comes out badly, and the fourth row says why. A function of high frequency
 # can scatter the codes of neighbouring images all over the prior, so that the pairs look
 # independent to any $D$ of finite size and smoothness. $D$ is then fooled well enough, and
 # $P(Q(x))$ is a good digit, but another one. $D$'s gradient says little of a single $x$. ALICE's
-# remedy is to ask for what one wants: add $\lVert x - P(Q(x)) \rVert^2$ to the loss of $Q$ and $P$.
-# It excludes the bad couplings and keeps the good ones as optima. In tf_gen its weight is the
-# setting `cycle`, 0 in the article's model.
+# remedy is to ask for what one wants, by another discriminator or, as here, explicitly: add
+# $\lVert x - P(Q(x)) \rVert^2$ to the loss of $Q$ and $P$. It excludes the bad couplings and keeps
+# the good ones as optima. In tf_gen its weight is the setting `cycle`, 0 in the article's model.
 
 # %% [markdown]
 # ## 3. The two pairs that D sees
@@ -288,13 +296,13 @@ def show_pairs(title, model, x, z):
 
 fresh = ali.build(ali.PRESETS["stable"])  # the networks of the trained model, before training
 z_prior = tf.random.stateless_uniform([len(held_out), 20], [1, 2], -1, 1).numpy()
-show_pairs("before training", fresh, data.evenly(held_out, 5), z_prior[:5])
+show_pairs("before", fresh, data.evenly(held_out, 5), z_prior[:5])
 show_pairs("after", trained, data.evenly(held_out, 5), z_prior[:5])
 
 # %% [markdown]
 # Before training the right half shows noise, and $D$ says much the same of both halves. After it,
-# both halves show digits, and codes that fill the range of the prior. Some generated pairs convince
-# $D$, others do not.
+# both halves show digits, and codes that fill the range of the prior. $D$ leans towards the right
+# answer, mostly, and is sure of hardly any pair.
 #
 # Does $D$ look at the *pairing*, or only at images and codes by themselves? We give the trained $D$
 # pairs that are wrong on purpose: a real image with the code of another image. The digits are
@@ -478,7 +486,7 @@ plots.curves(steps, answers, "mean output of D, held-out images", level=0.5)
 # The animation runs through the training; the row of pictures is its start, its end, and two stages
 # between. The samples become parts of digits within seconds, grainy as in the article's pictures.
 # The curves tell who wins: $D$ does, by far. It is nearly sure of every pair of either kind. Its
-# loss is near 0, and that of $Q$ and $P$ is around ten times what it should be. The game still
+# loss is near 0, and that of $Q$ and $P$ is more than ten times what it should be. The game still
 # moves on, because the swapped loss gives gradients where $D$ is sure.
 #
 # What became of $Q$? Look at its hidden layer, 128 relu units. A unit that is 0 for every image
@@ -505,8 +513,8 @@ notebook.picture(np.concatenate([mine, np.full([9, mine.shape[1]], 128, np.uint8
 
 # %% [markdown]
 # The article's model draws the same for all images, or nearly so. It has learned to draw, and not
-# to infer. More training helps a little: after all 100,000 iterations on full MNIST about a third
-# of the reconstructions show the digit of their image, and five seeds range from 13 % to 63 %
+# to infer. More training, on more images, helps: after all 100,000 iterations on full MNIST about a
+# third of the reconstructions show the digit of their image, and five seeds range from 13 % to 63 %
 # ([card](../saved_models/ali/README.md)). The trained model has 93 % there.
 #
 # To compare models we need a number. The mean distance $\lVert x - P(Q(x)) \rVert$ alone misleads,
@@ -548,9 +556,11 @@ notebook.picture(np.concatenate([drawn, plots.pairs(few, reconstruct(blind, few)
 
 # %% [markdown]
 # The first row shows samples: $P$ has learned to draw, and no worse. Below are images and what
-# becomes of them. The encoder has not moved by a single bit. Its only way to learn was through the
-# code that $D$ sees. With zeros there its gradient is 0, and we have a GAN with a random encoder
-# beside it. Keep `blind`; it has a surprise for section 7.
+# becomes of them. Their error is 1, and so was that of the article's model: in this short training
+# there was nothing left to lose. What differs is the reason, and it shows in the weights. The
+# encoder has not moved by a single bit. Its only way to learn was through the code that $D$ sees.
+# With zeros there its gradient is 0, and we have a GAN with a random encoder beside it. Keep
+# `blind`; it has a surprise for section 7.
 
 # %% [markdown]
 # ## 6. What the trained model can do
@@ -635,21 +645,23 @@ for name, features in spaces.items():
 #
 # - Raw pixels have the best score of all. An image and its nearest neighbour in pixels mostly show
 #   the same digit: MNIST is that easy.
-# - An *untrained* encoder has nearly as much. A random linear map keeps distances roughly, and relu
-#   does not destroy them. These layers know nothing of digits; they pass on what the pixels had.
-# - The article's trained encoder has far less than the untrained one. Its few live units send all
-#   images to few codes. `blind`, whose encoder learned nothing at all, has exactly the score of the
-#   untrained one and so beats the properly trained model by far.
+# - An *untrained* encoder has nearly as much in its hidden layer. A random linear map into many
+#   dimensions keeps distances roughly, and relu does not destroy them. These layers know nothing of
+#   digits; they pass on what the pixels had, and the less, the fewer numbers are left (128, 64,
+#   20).
+# - The article's trained encoder has far less than the untrained one, in fact about what guessing
+#   has. Its few live units send all images to few codes. `blind`, whose encoder learned nothing at
+#   all, has exactly the score of the untrained one and so beats the properly trained model by far.
 # - The trained model's code of 20 numbers has more than its own baseline, the same network
 #   untrained, but less than raw pixels.
 #
 # So a score of 97 % by itself says next to nothing. What counts is the distance from the baselines,
 # in units of the interval. On full MNIST, where 10,000 test images make the interval about ±0.4
-# points, the [card](../saved_models/ali/README.md) has for the last hidden layer of $Q$: trained
-# 96.55 %, untrained 96.0 %, raw pixels 96.9 %; for $z$: 82.7 % and untrained 74.0 %. What the
-# encoder has *learned* is half a point in the one and nine points in the other, and neither beats
-# the pixels. tf_gen prints baselines beside every figure of this kind: `ali.score` asks for both
-# layers, `digits.score` for the untrained network and for pixels.
+# points at 96 % and ±0.8 at 80 %, the [card](../saved_models/ali/README.md) has for the last hidden
+# layer of $Q$: trained 96.55 %, untrained 96.0 %, raw pixels 96.9 %; for $z$: 82.7 % and untrained
+# 74.0 %. What the encoder has *learned* is half a point in the one and nine points in the other,
+# and neither beats the pixels. tf_gen prints baselines beside every figure of this kind:
+# `ali.score` asks for both layers, `digits.score` for the untrained network and for pixels.
 
 # %%
 notebook.source(ali.score)
@@ -683,7 +695,9 @@ notebook.source(ali.score)
 # A list of remedies proves nothing. So we train a small `stable`, with the article's 128 units and
 # batches of 32, for 4,000 updates, then again with one remedy taken away at a time. `samples` is
 # the mean distance of a held-out image to the nearest of 500 samples, beside the same of 500 real
-# images. $D$'s loss is 1.39 where it is fooled, and 0 where it is always right and sure.
+# images. (It finds out a $P$ that draws noise or always the same; it does not find out blur, for a
+# blurred digit is near to many images.) $D$'s loss is 1.39 where it is fooled, and 0 where it is
+# always right and sure.
 
 # %%
 calls_stable = notebook.budget(20, 1)
@@ -746,7 +760,8 @@ for name in ("decode", "sample", "encode", "reconstruct", "discriminate"):
 # %% [markdown]
 # An example of use: does $Q$ know a digit that is not in its place? We shift the held-out digits to
 # the right by 0 to 4 pixels, encode them, and decode the codes. In the picture each row of images
-# is followed by a row of their reconstructions.
+# is followed by a row of their reconstructions. (`np.roll` brings what leaves at the right back in
+# at the left.)
 
 # %%
 rows = []
@@ -762,8 +777,9 @@ notebook.picture(plots.mosaic(np.concatenate(rows), 10, scale=2))
 # %% [markdown]
 # One pixel does little harm. From three on, many digits become others: well drawn, and wrong.
 # MNIST's digits are centred, so a shifted one is like nothing in the data. To us it is the same
-# digit; these networks have a weight for each pixel and no notion of a shift. $D$ notices at once,
-# so it can serve as a warning: where it says 0, do not trust the code.
+# digit; these networks have a weight for each pixel and no notion of a shift. $D$ notices at once
+# (though the 0.72 of digits in their place is partly memory, see section 3), so it can serve as a
+# warning: where it says 0, do not trust the code.
 #
 # In the shell, no Python to write:
 #
@@ -819,10 +835,10 @@ def shuffle_codes(model):
 
 shuffled = train(config, change=shuffle_codes)
 print(f"relative error of reconstructions: {relative_error(shuffled):.2f}")
-print(
-    f"1-NN accuracy in z: {nearest(shuffled.encode):.0%}, untrained {nearest(untrained.encode):.0%}"
-)
+models = {"wrong pairs": shuffled, "right pairs": article, "untrained": untrained}
+print("1-NN accuracy in z:", *(f"{k} {nearest(m.encode):.0%} " for k, m in models.items()))
 # Q moves now, to no purpose: any encoder will do whose codes, as a crowd, look like the prior.
+# The article's model, trained as briefly, is no better: right pairs must also be made to count.
 
 # %% [markdown]
 # **3.** The BiGAN argument gives two inverses, $P(Q(x)) = x$ and $Q(P(z)) = z$. We looked at the

@@ -4,6 +4,7 @@ Each source is run from top to bottom in a fresh kernel, and written beside itse
 what its cells showed. Without arguments: all, which takes half an hour on two cores.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -25,14 +26,17 @@ def build(source):
         cell.id = f"cell-{number}"  # not at random, so that what has not changed stays the same
     resources = {"metadata": {"path": source.parent}}
     options = {"timeout": None, "record_timing": False, "coalesce_streams": True}
-    NotebookClient(notebook, resources=resources, **options).execute()
+    environment = {name: v for name, v in os.environ.items() if name != "TF_GEN_BUDGET"}
+    NotebookClient(notebook, resources=resources, **options).execute(env=environment)
     del notebook.metadata["language_info"]["version"]
     with files.beside(source.with_suffix(".ipynb")) as temporary:
         nbformat.write(notebook, temporary)
 
 
 def main():
-    sources = [Path(name) for name in sys.argv[1:]] or sorted(HERE.rglob("[0-9]*.py"))
+    sources = [Path(name) for name in sys.argv[1:]] or sorted(HERE.glob("[0-9]*.py")) + sorted(
+        HERE.glob("zh-CN/[0-9]*.py")
+    )
     for source in sources:
         begin = time.monotonic()
         print(f"running {source}", flush=True)

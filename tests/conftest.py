@@ -12,6 +12,14 @@ cli.import_tensorflow()  # first, and without its messages, which would be taken
 
 from tf_gen import data, digits  # noqa: E402
 
+# The files that take minutes, which begin first: two processes share the files, and neither should
+# wait for the other at the end.
+LONG = {f"test_{name}.py" for name in ("cli", "conformance", "evaluate", "notebooks", "resume")}
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in LONG)
+
 
 @pytest.fixture(scope="session")
 def bundled():

@@ -237,7 +237,7 @@ def densities(edges, real, generated):
     figure, axes = _density_axes(edges, real)
     for number, density in enumerate(generated):
         label = f"generated data, {len(generated)} seeds" if number == 0 else None
-        alpha = max(0.1, 1 / len(generated))
+        alpha = max(0.1, min(1, 8 / len(generated)))
         axes.plot(_middles(edges), density, color="C2", alpha=alpha, linewidth=1, label=label)
     axes.plot(_middles(edges), real, color="C1", label="real data")
     axes.plot(_middles(edges), np.mean(generated, axis=0), "k--", label="all seeds together")

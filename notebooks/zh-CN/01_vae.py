@@ -92,7 +92,7 @@ print(f"integral of the right one:    {likelihood[:-1].sum() / 200:.3f}")
 
 # %%
 x = np.random.default_rng(0).normal(4.0, 1.5, 100)
-mu, sigma = np.meshgrid(np.linspace(3, 5, 401), np.linspace(1, 2.5, 601))
+mu, sigma = np.meshgrid(np.linspace(3, 5, 201), np.linspace(1, 2.5, 301))
 log_likelihood = stats.norm.logpdf(x[:, None, None], mu, sigma).sum(axis=0)
 best = np.unravel_index(log_likelihood.argmax(), mu.shape)
 plt.figure(figsize=(5, 3.2))

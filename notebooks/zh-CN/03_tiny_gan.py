@@ -34,6 +34,7 @@ cli.import_tensorflow()  # without the lines that TensorFlow prints at its start
 import inspect
 import re
 import tempfile
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -173,7 +174,7 @@ for name, x in (("real", real), ("generated", model.generate(batch["z_d"][0]).nu
     print(f"{name:9} {len(x)} points -> D: {model.discriminate(x[:, None]).numpy().round(3)}")
 
 # %% [markdown]
-# 一百个点，一个判断。在笔记本 [2](02_gaussian_gan.ipynb) 的 GAN 里，D 单独评判每个点，生成器把所有点都放在 $\mu$ 上也可能过关：每个点单独看都没有问题。看得到整个批次的 D 却立刻会发现，这些点没有散开。（那里的小批量判别，就是把这种眼力还给 D 一部分的一种办法。）
+# 一百个点，一个判断。在笔记本 [2](02_gaussian_gan.ipynb) 的 GAN 里，D 单独评判每个点，完全相同的点得到的是同样的判断、同样的梯度。D 可能转而反对它们所在的地方，但它们随后会一起挪走；没有什么叫它们散开。看得到整个批次的 D 却立刻会发现，这些点没有散开。（那里的小批量判别，就是把这种眼力还给 D 一部分的一种办法。）
 #
 # 代价是：一个批次只是一个样本，而不是 100 个；而且由 100 个数组成的向量是有顺序的，顺序在这里却没有任何意义。因此，让 D 看到批次的什么，值得专门用一节来讲。
 
@@ -212,7 +213,7 @@ print("real, straight G: mean, std, skew, kurtosis")
 print(np.round(tiny_gan.moments(both).numpy(), 2))
 
 # %% [markdown]
-# 这两个批次哪个是真的？看左边的散点很难说。看右边四个数中的最后一个就容易了，前提是知道这个数本身有多大的波动。
+# 这两个批次哪个是真的？看左边的散点要仔细些：叉号从不越出一条带子，圆点却有几个远在带子之外。看右边四个数中的最后一个就容易了，前提是知道这个数本身有多大的波动。
 #
 # **线性层能直接读出什么。** D 的第一层的一个单元，对看到的向量 $v$ 计算 $\sum_k w_k v_k + b$。在向量的一半上取相等的权重，则有：
 #
@@ -318,7 +319,7 @@ model.update_d({"x": batch["x"][0], "z": batch["z_d"][0]})
 states.append(weights())
 model.update_g({"z": batch["z_g"][0]})
 states.append(weights())
-for name, old, new in zip(("update_d", "update_g"), states, states[1:], strict=False):
+for name, old, new in zip(("update_d", "update_g"), states[:2], states[1:], strict=True):
     change = {k: float(np.abs(new[k] - old[k]).max()) for k in old}
     print(f"{name}: greatest change of a weight of D {change['D']:.6f}, of G {change['G']:.6f}")
 
@@ -329,7 +330,7 @@ slope = tape.gradient(loss, x).numpy()
 print(f"dL_G/dx: {np.sum(slope < 0)} points should grow, {np.sum(slope > 0)} shrink")
 
 # %% [markdown]
-# 这些零是精确的。G 学习时，D 的权重一位也没有变；D 学习时，G 的权重也一样。（Adam 的第一步，不论梯度大小，都使每个权重移动大约一个学习率，即 0.0002。）而梯度确实穿过了 D：对批次中的每个点，它指出这个点往哪个方向移动，在当前这个 D 看来会更像真的。造假者对 R 的了解，全部来自这里。
+# 这些零是精确的。G 学习时，D 的权重一位也没有变；D 学习时，G 的权重也一样。（Adam 的第一步使每个权重移动大约一个学习率，即 0.0002，除非它的梯度几乎为零。）而梯度确实穿过了 D：对批次中的每个点，它指出这个点往哪个方向移动，在当前这个 D 看来会更像真的。造假者对 R 的了解，全部来自这里。
 #
 # ### 损失应当趋于多少
 #
@@ -367,7 +368,7 @@ rounds = notebook.budget(200, 3)
 config = replace(later, steps=notebook.budget(5000, 6), seed=10)
 model = tiny_gan.build(config)
 rows, snapshots = train(model, config, rounds)
-for row in rows[:: max(1, rounds // 4)]:
+for row in [*rows[:: max(1, rounds // 4)], rows[-1]]:
     print(tiny_gan.LOG_LINE.format(**row))
 
 # %%
@@ -412,7 +413,7 @@ article_rows, _ = train(article_model, article_run, notebook.budget(100, 2))
 plots.course(article_rows, targets)
 
 # %%
-highest = max(article_rows[:33], key=lambda row: row["mean"])
+highest = max(article_rows[:33], key=lambda row: row["mean"])  # in the first 10,000 epochs
 for row in (article_rows[0], highest, *article_rows[-34::33]):
     print(tiny_gan.LOG_LINE.format(**row))
 against_ideal(article_model, "G, preset article")
@@ -429,14 +430,14 @@ against_ideal(article_model, "G, preset article")
 # | 左尾比右边稍长 | 是：偏度的中位数是 $-0.60$ |
 # | 偏度和峰度与高斯分布相符 | 否：峰度的中位数是 $-0.82$ |
 #
-# 最后一行最值得注意。原文不接受均匀分布，因为它的均值和标准差可以都对，形状却不对。均匀分布的峰度是 $-1.2$；原文自己的 G 停下来的地方，离这个值比离高斯分布的 0 更近。D 的第一层能直接读出均值和方差，其余的要靠它自己去发现，而每批 100 个点对其余的说明不了多少。
+# 最后一行最值得注意。原文不接受均匀分布，因为它的均值和标准差可以都对，形状却不对。均匀分布的峰度是 $-1.2$；而在 20,000 轮时，原文自己的 G 按各种子的中位数来看，离这个值比离高斯分布的 0 更近。再看上面的曲线：均值和标准差很快就稳定在目标附近，偏度和峰度却一直游移，时而在 0 之上，时而在 0 之下。看的时候它们在哪里，全凭偶然。D 的第一层能直接读出均值和方差，其余的要靠它自己去发现，而每批 100 个点对其余的说明不了多少。
 #
 # 原文的结局是 D 分不清真假。D 是否真的分不清，要看上面几行里的损失：各为 0.693 就是抛硬币；D 的两项损失低于它，说明 D 仍然看得出差别。如果 $L_G$ 升到远高于它，而 D 的损失降向 0，那就是 D 赢了，G 跟随的梯度不再引它走上正路。
 
 # %% [markdown]
 # ## 陷阱：错误的标签
 #
-# 原文在后一半只调用 G 的优化器，以免 D 从错误的标签学习。假如我们忘了这一点，让 D 也按 G 的损失更新，这场博弈会变成什么样，可以推导出来。这时 D 会遇到每个生成的批次两次，一次作为假的，一次作为真的，它要最小化的是 $-p_r \log D - p_g \log(1 - D) - p_g \log D$。与上面一样可得
+# 原文在后一半只调用 G 的优化器，以免 D 从错误的标签学习。假如我们忘了这一点，让 D 也按 G 的损失更新，这场博弈会变成什么样，可以推导出来。这时 D 在一轮的两半里都会遇到生成的批次，在一半里作为假的，在另一半里作为真的，次数相同。总起来，它要最小化的是 $-p_r \log D - p_g \log(1 - D) - p_g \log D$。与上面一样可得
 #
 # $$D^* = \frac{p_r + p_g}{p_r + 2 p_g}.$$
 #
@@ -482,7 +483,7 @@ for name, one in (("honest", model), ("trusting", broken)):
 print(tiny_gan.LOG_LINE.format(**broken_rows[-1]))
 
 # %% [markdown]
-# 左图中，三项损失都停在 $\log 2$；右图中，它们停在推导给出的虚线上。轻信的 D 对两种批次的回答都在 $\frac23$ 左右。G 仍然可以向它学习，因为它的回答仍然排对了次序，只是牵引力变弱了。失去的是 D 的含义：它的输出不再是批次为真的概率，损失和判断也不再能说明博弈进行到了哪一步。（练习 5 更进一步，让 G 完全没有老师。）
+# 左图中，三项损失都停在 $\log 2$；右图中，它们停在推导给出的虚线上。轻信的 D 对两种批次的回答都在 $\frac23$ 左右（或略高一些，因为每轮最后的那一半，即 G 的那一半，会把它的回答推高）。G 可以向它学习，因为 $1/(2 - s)$ 仍随 $s$ 上升，只是牵引力变弱了。再把最后一行与诚实的模型比较：损失停在各自的水平上，均值和离散程度却不一定到位。失去的是 D 的含义：它的输出不再是批次为真的概率，损失和判断也不再能说明博弈进行到了哪一步。（练习 5 更进一步，让 G 完全没有老师。）
 
 # %% [markdown]
 # ## 矩相等不等于分布相等
@@ -555,7 +556,7 @@ for name in list(draws)[1:]:
 # %% [markdown]
 # 那两条阶梯曲线毫无钟形的样子。五个点的矩直到第九阶都与高斯分布相符，D 的表现并不比抛硬币好：对两者的判断相同，一半的情况下正确。均匀分布的四阶矩不对，每一批都被识破；均值偏高 0.1 的与真实的放在一起，它四批里能判对三批。
 #
-# 三个点的情形另有启发：前四阶矩都相等，这个 D 却对多错少。泄露底细的是一个批次的矩的**波动**，它取决于更高阶的矩。$n$ 个高斯分布的点，偏度的方差约为 $6/n$；三个点的情形则几乎为零，因为那里的 $E[x^6]$ 是 9 而不是 15。五个点连这一点线索也没有留下。
+# 三个点的情形另有启发：前四阶矩都相等，这个 D 却对多错少。泄露底细的是一个批次的矩的**波动**，它取决于更高阶的矩。对于二阶矩、四阶矩与高斯分布相同的对称分布，以 $\sigma$ 为单位，$n$ 个点的偏度的方差约为 $(E[x^6] - 9)/n$。高斯分布的 $E[x^6] = 15$，方差是 $6/n$；三个点的 $E[x^6] = 9$，方差几乎为零。五个点连这一点线索也没有留下。
 #
 # 这对附带的模型意味着：它的 G 是凭四个数来评判的，所以做对的也就是四个数。直方图的尖峰和被截断的两端，不是多训练就能改好的，因为 D 几乎看不见它们。附带的模型的 D 也给人启发：有些赝品，专门教过的 D 一眼就能识破，它的回答却都在 0.5 左右。博弈结束时，D 知道的是它自己的 G 最后需要听到的话，它并不是一般意义上的赝品检测器。
 
@@ -573,7 +574,7 @@ figure, axes = plt.subplots(1, 5, figsize=(12, 2.6), layout="constrained")
 middles = (gaussian.edges(article)[1:] + gaussian.edges(article)[:-1]) / 2
 print("medians            mean    std   skew  kurtosis     W1 (from, to)")
 for ax, (name, task) in list(zip(axes, tasks.items(), strict=True))[: notebook.budget(5, 1)]:
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, redirect_stdout(None):  # no progress lines
         runs = evaluate.train_seeds(tiny_gan, task, None, None, Path(directory), seeds)
     summary = evaluate.summarise(runs)
     mean, std, skew, kurtosis, w1 = (summary[key]["median"] for key in (*targets, "w1"))
@@ -585,14 +586,14 @@ for ax, (name, task) in list(zip(axes, tasks.items(), strict=True))[: notebook.b
 plt.show()
 
 # %% [markdown]
-# 先看峰度，与“线性层能直接读出什么”那张表对照。用 `raw` 和 `differences` 时，它停在 $-1$ 附近：一段平坦，接着一个尖峰，然后陡然下落，在这几次运行里尖峰都在右边。用 `moments` 时，两种预设下它都接近 0：让 D 看到什么，G 就做对什么。`squares` 这种方式介于两者之间，而且各个种子相差很大。这么几个种子，还不足以按 $W_1$ 给各种方式排名次。
+# 先看峰度，与“线性层能直接读出什么”那张表对照。用 `raw` 和 `differences` 时，它停在 $-1$ 附近：一段平坦，接着一个尖峰，然后陡然下落，在这几次运行里尖峰都在右边。用 `moments` 时，两种预设下它都接近 0：让 D 看到峰度，峰度就对。（这条规律有限度：用 `raw` 时标准差也大致正确，那是隐藏层自己发现的。）`squares` 这种方式，各个种子相差很大；设置相同，这么几个种子的中位数可能与卡片上二十个种子的中位数相去甚远。这么几个种子，也不足以按 $W_1$ 给各种方式排名次。
 #
 # 二十个种子的结果在[卡片](../../saved_models/tiny_gan/README.md)里：用原文的设置训练 20,000 轮，没有一个接近目标（$W_1 \le \sigma/5$）；用预设 `moments`，55 % 接近，10 % 坍缩。附带的模型是这二十个里最好的一个，不是典型的一个。
 
 # %% [markdown]
 # ## 带走生成器
 #
-# 软件包里训练好的模型只需要 TensorFlow，既不需要 tf_gen，也不需要 Keras。它有三个签名：`decode`（G）、`sample`（I 和 G）、`discriminate`（D，点数任意）。
+# 软件包里训练好的模型只需要 TensorFlow，既不需要 tf_gen，也不需要 Keras。它有三个签名：`decode`（G）、`sample`（I 和 G）、`discriminate`（D，点数任意）；`serving_default` 就是 `decode`，这是 TensorFlow Serving 要找的名字。
 
 # %%
 for name, signature in box.signatures.items():
@@ -633,7 +634,7 @@ counts = {
 print(counts, "\nsum:", sum(counts.values()), "the whole file:", code_lines(tiny_gan))
 
 # %% [markdown]
-# 可见在这里，五个组件不止 50 行，原因也很清楚：呈现批次的方式有四种而不是一种；有两种预设；抽样只取决于种子和步数；循环要编译；各项设置在拼装网络的地方又要写一遍。文件的其余部分检查设置、写日志、画图。循环本身很短，与原文许诺的一样。
+# 可见在这里，五个组件不止 50 行，原因也很清楚：呈现批次的方式有四种而不是一种；有两种预设；抽样只取决于种子和步数；循环要编译；各项设置在拼装网络的地方又要写一遍。文件的其余部分检查设置、写日志、画图。循环是五个组件中最长的，因为它自带编译好的重复执行；原文所说的循环，即 `update_d` 和 `update_g`，各自只有寥寥几条语句。
 #
 # **接着读**：笔记本 [2](02_gaussian_gan.ipynb) 里的 D 评判单个点，还讲到坍缩；笔记本 [4](04_ali.ipynb) 里的 D 评判由图像与编码组成的数据对。本篇完整的做法在 [tf_gen/models/tiny_gan.py](../../tf_gen/models/tiny_gan.py)。
 
