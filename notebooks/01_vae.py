@@ -337,7 +337,7 @@ print(f"with the article's sign: {article:.4f}")
 # estimate of $\nabla_\mu E_{z \sim q}[c(z)]$.
 #
 # - The *score function*: $\nabla_\mu \int q c\, dz = \int c\, q\, \nabla_\mu \log q\, dz$, so the
-#   estimate is $c(z)\, \nabla_\mu \log q(z) = f(z)\, (z - \mu) / \sigma^2$. It needs only values of
+#   estimate is $c(z)\, \nabla_\mu \log q(z) = c(z)\, (z - \mu) / \sigma^2$. It needs only values of
 #   $c$. Adding a constant to $c$ does not change the expectation, but makes it as noisy as you
 #   like.
 # - *Reparameterisation*: draw $\epsilon \sim N(0, I)$, which knows nothing of the encoder, and

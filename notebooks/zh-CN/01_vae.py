@@ -279,7 +279,7 @@ print(f"with the article's sign: {article:.4f}")
 #
 # 记一个编码的代价为 $c(z) = -\log p(x \mid z)$。要得到 $\nabla_\mu E_{z \sim q}[c(z)]$ 的无偏估计，有两种办法。
 #
-# - **得分函数**：$\nabla_\mu \int q c\, dz = \int c\, q\, \nabla_\mu \log q\, dz$，所以估计量是 $c(z)\, \nabla_\mu \log q(z) = f(z)\, (z - \mu) / \sigma^2$。它只需要 $c$ 的值。给 $c$ 加上一个常数，期望不变，噪声却可以要多大有多大。
+# - **得分函数**：$\nabla_\mu \int q c\, dz = \int c\, q\, \nabla_\mu \log q\, dz$，所以估计量是 $c(z)\, \nabla_\mu \log q(z) = c(z)\, (z - \mu) / \sigma^2$。它只需要 $c$ 的值。给 $c$ 加上一个常数，期望不变，噪声却可以要多大有多大。
 # - **重参数化**：抽取与编码器毫无关系的 $\epsilon \sim N(0, I)$，再计算 $z = \mu + \sigma \epsilon$。于是 $E_q[c(z)] = E_\epsilon[c(\mu + \sigma\epsilon)]$，梯度可以移到期望里面，估计量是 $\nabla c(z)$。它用到的是 $c$ 的斜率。
 #
 # 下面用真实的情形比较两者：$c$ 是一个手写数字在未经训练的解码器下的损失，每个估计只用一次抽样。（`baseline` 是对第一种办法的常用补救：减去 $c$ 的均值。）

@@ -332,7 +332,8 @@ for number, (name, h) in enumerate((("spread", spread), ("collapsed", collapsed)
         axes, matrix = all_axes[2 * number + k - 1], closeness(h)[k]
         axes.imshow(matrix, vmin=0, vmax=(5, 1)[k - 1], cmap="Blues")
         for i, j in np.ndindex(4, 4):
-            axes.text(j, i, f"{matrix[i, j]:.2f}", ha="center", va="center", color="C1")
+            color = "white" if matrix[i, j] > 0.6 * (5, 1)[k - 1] else "black"
+            axes.text(j, i, f"{matrix[i, j]:.2f}", ha="center", va="center", color=color)
         axes.set(title=f"{name}: {title}", xticks=range(4), yticks=range(4))
 plt.show()
 notebook.source(gaussian_gan.MinibatchDiscrimination.call)
