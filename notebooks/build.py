@@ -14,13 +14,15 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 
-from tf_gen import files
+from tf_gen import cli, files
 
 HERE = Path(__file__).parent
 
 
 def build(source):
     """Run the notebook of `source`, a path, and write it; its cells' errors are raised."""
+    if source.suffix != ".py":
+        raise cli.UserError(f"{source}: not a source; name the .py beside it")
     notebook = jupytext.read(source)
     del notebook.metadata["jupytext"]
     for number, cell in enumerate(notebook.cells):
@@ -35,10 +37,8 @@ def build(source):
 
 
 def main():
-    sources = [Path(name) for name in sys.argv[1:]] or sorted(HERE.glob("[0-9]*.py")) + sorted(
-        HERE.glob("zh-CN/[0-9]*.py")
-    )
-    for source in sources:
+    every = sorted([*HERE.glob("[0-9]*.py"), *HERE.glob("zh-CN/[0-9]*.py")])
+    for source in [Path(name) for name in sys.argv[1:]] or every:
         begin = time.monotonic()
         print(f"running {source}", flush=True)
         build(source)
@@ -47,4 +47,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)
