@@ -639,9 +639,9 @@ tell("without remapping", *without("remapping", original_ali, written_loss, coun
 tell("with the loss of tf_gen", *original_ali(ali.discriminator_loss, count))
 
 # %% [markdown]
-# As written, it becomes infinite after some hundred iterations (in eight trials, with seeds 0 to 7,
-# it did so in all, between the 367th and the 565th), and then reports a loss of 1.3863 for both
-# players, for ever. The log shows two numbers that are finite and at rest.
+# As written, it becomes infinite after some hundred iterations (another seed, another iteration),
+# and then reports a loss of 1.3863 for both players, for ever. The log shows two numbers that are
+# finite and at rest.
 #
 # Worse: 1.3863 is $2 \ln 2$, the very value that the theory of GANs promises at the equilibrium,
 # where $D = \tfrac12$ everywhere. The article, too, names this value of $D$ as the goal. Yet $Q$

@@ -499,9 +499,9 @@ for name, model in {"before": untrained, "after": article}.items():
     print(f"{name} training, units of Q that are 0 for all held-out images: {dead.mean():.0%}")
 
 # %% [markdown]
-# Nearly all are dead, and what the code tells of an image has to pass through the few others. It
-# happens early: in each of the six seeds that we looked at, more than nine units in ten were dead
-# after 2,000 updates.
+# Nearly all are dead, and what the code tells of an image has to pass through the few others. To
+# see how early it happens, and whether this seed is an exception, train for fewer updates, or with
+# another `seed` in `config`.
 #
 # And the reconstructions? Two rows of images and $P(Q(x))$ of our article model (above), and of the
 # trained model (below):
@@ -739,10 +739,8 @@ notebook.picture(np.concatenate(pictures))
 # - *no batch_norm*: $D$ wins as in section 5, its loss is near 0, and little can be learned from
 #   it.
 #
-# These three stood out in both seeds that we tried. Taking away one of the others changes less in
-# so short a training, too little to tell from the luck of a seed; 64 dimensions reconstruct no
-# worse than 20 at this size. To measure such things, train several seeds, on all images, to the
-# end.
+# These three were chosen because they show in so short a training. What the others are worth is
+# harder to tell from the luck of one seed: to measure it, train several, on all images, to the end.
 
 # %% [markdown]
 # ## Take it away

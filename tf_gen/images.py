@@ -27,6 +27,11 @@ def mosaic(images, columns, scale=3):
     return np.rint(255 * pixels).astype(np.uint8).repeat(scale, axis=0).repeat(scale, axis=1)
 
 
+def png(pixels):
+    """Pixels, uint8 [height, width], as the bytes of a PNG file."""
+    return tf.io.encode_png(pixels[..., None]).numpy()
+
+
 def write_png(path, pixels):
     """Write uint8 [height, width] to `path`, whatever its name ends in."""
-    Path(path).write_bytes(tf.io.encode_png(pixels[..., None]).numpy())
+    Path(path).write_bytes(png(pixels))

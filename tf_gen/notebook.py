@@ -9,10 +9,10 @@ import tempfile
 import textwrap
 from pathlib import Path
 
-import tensorflow as tf
 from IPython.display import Image, Markdown
 
 from tf_gen import plots
+from tf_gen.images import png
 
 
 def budget(full, small):
@@ -29,7 +29,6 @@ def source(*objects):
 
 
 def _source(object_):
-    object_ = getattr(object_, "python_function", object_)  # of what tf.function made
     path = Path(inspect.getsourcefile(object_)).relative_to(Path(__file__).parents[1])
     text = textwrap.dedent(inspect.getsource(object_)).strip()
     return f"`{path.as_posix()}`\n\n```python\n{text}\n```"
@@ -37,7 +36,7 @@ def _source(object_):
 
 def picture(pixels):
     """Pixels, uint8 [height, width] as `plots.mosaic` returns them, to be displayed."""
-    return Image(tf.io.encode_png(pixels[..., None]).numpy())
+    return Image(png(pixels))
 
 
 def animation(frames, fps=10):

@@ -523,7 +523,7 @@ tell("without remapping", *without("remapping", original_ali, written_loss, coun
 tell("with the loss of tf_gen", *original_ali(ali.discriminator_loss, count))
 
 # %% [markdown]
-# 照原样运行，它在几百次迭代之后变成无穷大（用种子 0 到 7 试了八次，次次如此，都发生在第 367 次到第 565 次迭代之间），然后一直报告双方的损失都是 1.3863。日志里显示的是两个有限的、不再变动的数。
+# 照原样运行，它在几百次迭代之后变成无穷大（种子不同，发生在第几次迭代也不同），然后一直报告双方的损失都是 1.3863。日志里显示的是两个有限的、不再变动的数。
 #
 # 更糟的是，1.3863 就是 $2 \ln 2$，正是 GAN 的理论预言的均衡值，在均衡处 $D = \tfrac12$ 处处成立。原文也把 $D$ 的这个值说成目标。然而 $Q$ 里全是 NaN。NaN 怎么会变成最好的结果？
 #
