@@ -15,6 +15,7 @@ import nbformat
 from nbclient import NotebookClient
 
 from tf_gen import cli, files
+from tf_gen.errors import UserError
 
 HERE = Path(__file__).parent
 
@@ -22,7 +23,7 @@ HERE = Path(__file__).parent
 def build(source):
     """Run the notebook of `source`, a path, and write it; its cells' errors are raised."""
     if source.suffix != ".py":
-        raise cli.UserError(f"{source}: not a source; name the .py beside it")
+        raise UserError(f"{source}: not a source; name the .py beside it")
     notebook = jupytext.read(source)
     del notebook.metadata["jupytext"]
     for number, cell in enumerate(notebook.cells):

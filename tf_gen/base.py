@@ -1,5 +1,7 @@
 """What all models share: many updates in one compiled program, and the SavedModel. No algorithm."""
 
+import dataclasses
+
 import keras
 import tensorflow as tf
 
@@ -13,10 +15,14 @@ if keras.backend.backend() != "tensorflow":
 class Generative(keras.Model):
     """A model that learns by `update(batch)`, many updates a call.
 
-    A subclass defines `update(batch)`: one iteration of the article's training loop. `batch` holds
-    everything that the iteration consumes, data and noise, so an update draws nothing by itself.
-    It also has `prior(count, seed)`, int32 [] and int32 [2] to z float32 [count, latent_dim], and
-    `decode(z)`, float32 [n, latent_dim] to images [n, 28, 28] or x [n, 1], which draws nothing.
+    A subclass names its settings, `Config = Config`, and defines `update(batch)`: one iteration of
+    the article's training loop. `batch` holds everything that the iteration consumes, data and
+    noise, so an update draws nothing by itself. It also has `prior(count, seed)`, int32 [] and
+    int32 [2] to z float32 [count, latent_dim], and `decode(z)`, float32 [n, latent_dim] to images
+    [n, 28, 28] or x [n, 1], which draws nothing.
+
+    Args:
+        config: a `Config`, which `.keras` files keep, too.
 
     Attributes:
         losses_reported: the names of the scalars that `update` returns.
@@ -27,12 +33,20 @@ class Generative(keras.Model):
     """
 
     losses_reported = ("loss",)
-    latent_dim = 1
     generates = "x"
 
-    def __init__(self, **kwargs):
+    def __init__(self, config, **kwargs):
         super().__init__(**kwargs)
+        self.config = config
+        self.latent_dim = getattr(config, "latent_dim", 1)  # noise on a line
         self.means = [keras.metrics.Mean(name) for name in self.losses_reported]
+
+    def get_config(self):
+        return dataclasses.asdict(self.config)
+
+    @classmethod
+    def from_config(cls, settings):
+        return cls(cls.Config(**settings))
 
     @property
     def metrics(self):
@@ -58,38 +72,6 @@ class Generative(keras.Model):
         for mean in self.means:
             mean.update_state(losses[mean.name], sample_weight=count)
         return losses
-
-    def train_lines(self, batches, lines):
-        """The updates before each of some lines of the log: what `tf_gen.train` compiles.
-
-        Where a line comes every few updates, it would take longer to come back to Python for each
-        of them than to train.
-
-        Args:
-            batches: structure of tensors [lines * K, ...], K batches for each line.
-            lines: Python int.
-
-        Returns:
-            dict of float32 [lines], the means over the K updates before each line; and float32
-            [lines, ...], what `observe` gave at each line.
-        """
-
-        def line(part):
-            losses, _ = repeat(self.update, part, self.losses_reported)
-            return losses, self.observe()
-
-        parts = tf.nest.map_structure(
-            lambda stack: tf.reshape(stack, [lines, -1, *stack.shape[1:]]), batches
-        )
-        signature = dict.fromkeys(self.losses_reported, tf.float32), tf.float32
-        return tf.map_fn(line, parts, fn_output_signature=signature)
-
-    def observe(self):
-        """What a line of the log needs of the model as it is then; float32, any shape.
-
-        For a subclass to define if lines may share a call; here nothing, float32 [].
-        """
-        return tf.zeros([])
 
     def signatures(self):
         """What the SavedModel offers: name -> (function, its inputs); the first is the default.

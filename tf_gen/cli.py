@@ -1,4 +1,7 @@
-"""What the commands share: one-line errors with the right exit status. Imports nothing heavy."""
+"""What the commands share: one-line errors with the right exit status, and how signals stop them.
+
+Imports nothing heavy.
+"""
 
 import argparse
 import contextlib
@@ -7,13 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-
-class UserError(ValueError):
-    """Something that the user can mend: the message says what is wrong, where, and what to do."""
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came, where Ctrl-C would have raised KeyboardInterrupt."""
+from tf_gen.errors import Terminated, UserError
 
 
 class Parser(argparse.ArgumentParser):
@@ -49,6 +46,34 @@ def run(main):
         message = f"TensorFlow: {error.message.splitlines()[0]}"
     print(f"error: {message}", file=sys.stderr)
     sys.exit(1)
+
+
+class StopRequest:
+    """In `with`, the first SIGINT or SIGTERM is noted in `requested`; a second one acts at once.
+
+    Attributes:
+        requested: the exception that the signal would have raised, or None.
+    """
+
+    def __init__(self):
+        self.requested = None
+
+    def __enter__(self):
+        self.handlers = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *exception):
+        for signum, handler in self.handlers.items():
+            signal.signal(signum, handler)
+
+    def _note(self, signum, frame):
+        self.requested = Terminated() if signum == signal.SIGTERM else KeyboardInterrupt()
+        signal.signal(signum, self.handlers[signum])
+
+
+def warn(message):
+    """Print a warning, a line, on stderr."""
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def import_tensorflow():

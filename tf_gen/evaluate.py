@@ -9,13 +9,12 @@ stopped on its way.
 import csv
 import dataclasses
 import io
-import json
 import shlex
 import sys
-import time
 from pathlib import Path
 
-from tf_gen import cli, config, files
+from tf_gen import cli, files, flags
+from tf_gen.errors import UserError
 from tf_gen.models import NAMES, load
 
 COLUMNS = ("mean", "sd", "min", "10 %", "median", "90 %", "max")
@@ -33,109 +32,91 @@ def main(argv=None):
 
 def measure_run(arguments):
     """Measure the newest checkpoint of a run of `tf_gen.train`."""
-    from tf_gen import data, run, train
+    from tf_gen import mnist, rundir, tasks
 
-    settings, module, model_config = run.described(arguments.run)
-    if settings["model"] != arguments.model:
-        raise cli.UserError(f"{arguments.run}: a run of {settings['model']}")
+    manifest, recipe, config = rundir.identify(arguments.run)
+    if manifest["model"] != arguments.model:
+        raise UserError(f"{arguments.run}: a run of {manifest['model']}")
     source = None
-    if module.NEEDS_IMAGES:
-        spec = arguments.data
-        source = data.load(train.same_data(arguments.run) if spec == "auto" else spec)
+    if recipe.TASK in tasks.WITH_IMAGES:
+        auto = arguments.data == "auto"
+        source = mnist.load(rundir.data_of(arguments.run) if auto else arguments.data)
         print(source)
-        if source.sha256 != settings["data"]["sha256"]:
-            raise cli.UserError(
-                f"{arguments.run}: trained on other images ({settings['data']['source']}); name "
+        if source.sha256 != manifest["data"]["sha256"]:
+            raise UserError(
+                f"{arguments.run}: trained on other images ({manifest['data']['source']}); name "
                 "them with --data"
             )
-    model = module.build(model_config)
-    step, _, damaged = run.restore(model, arguments.run)
+    model = recipe.build(config)
+    step, _, damaged = rundir.restore(model, arguments.run)
     for directory in damaged:
-        print(f"warning: checkpoint {directory} is damaged and left out", file=sys.stderr)
+        cli.warn(f"checkpoint {directory} is damaged and left out")
     out = arguments.out or Path("runs", f"evaluate-{arguments.run.resolve().name}-step-{step}")
-    judge = load_judge(source, arguments)
-    with run.RunDirectory(out, {**settings, "evaluation": True, "step": step}) as directory:
-        warn(directory.warnings)
+    report = tasks.report(recipe, config, source, load_judge(source, arguments))
+    with rundir.RunDirectory(out, {**manifest, "evaluation": True, "step": step}) as directory:
+        for warning in directory.warnings:
+            cli.warn(warning)
         print(f"measuring step {step} of {arguments.run}; results go to {out}")
-        score = module.score(model, model_config, judge)
+        score = report.score(model)
         figures = plain(score)
         lines = [f"| {arguments.model}, step {step} | |", "|---|---|"]
         for name, value in figures.items():
             lines.append(f"| {name} | {value if isinstance(value, bool) else f'{value:.4g}'} |")
         summary = {"step": step, **figures}
-        report(module, model_config, {model_config.seed: score}, summary, lines, judge, out)
+        write(report, {config.seed: score}, summary, lines, out)
         if (arguments.run / "saved_model").exists():
-            flags = module.sample_flags(model_config)
-            print(f"next: python -m tf_gen.sample {shlex.quote(str(arguments.run))} {flags}")
+            run = shlex.quote(str(arguments.run))
+            print(f"next: python -m tf_gen.sample {run} {report.sample_flags}")
 
 
 def measure_seeds(arguments, settings, argv):
     """Train from many seeds and measure each; what is there already is only read."""
-    from tf_gen import data, run
+    from tf_gen import mnist, rundir, tasks
 
-    module = load(arguments.model)
-    model_config = module.Config(**settings)
+    recipe = load(arguments.model)
+    config = recipe.Config(**settings)
     source = None
-    if module.NEEDS_IMAGES:
-        source = data.load(arguments.data)
+    if recipe.TASK in tasks.WITH_IMAGES:
+        source = mnist.load(arguments.data)
         print(source)
     settings.pop("seed")
-    judge = load_judge(source, arguments)
-    described = run.settings(arguments.model, settings, source)
-    described["evaluation"] = True
-    if judge:
-        described["judge"] = judge.sha256  # scores that are kept must be of the same one
+    report = tasks.report(recipe, config, source, load_judge(source, arguments))
+    manifest = {**rundir.manifest(arguments.model, settings, source), "evaluation": True}
+    if report.judge:
+        manifest["judge"] = report.judge.sha256  # scores that are kept must be of the same one
     out = arguments.out or Path("runs", f"evaluate-{arguments.model}-{arguments.preset}")
-    with run.RunDirectory(out, described) as directory:
-        warn(directory.warnings)
+    with rundir.RunDirectory(out, manifest) as directory:
+        for warning in directory.warnings:
+            cli.warn(warning)
         print(f"training {arguments.seeds} seeds of {arguments.model}; results go to {out}")
         try:
-            scores = train_seeds(
-                module, model_config, source, judge, out / "seeds", arguments.seeds
-            )
+            scores = train_seeds(recipe, report, out / "seeds", arguments.seeds)
         except KeyboardInterrupt:
             again = shlex.join(["python", "-m", "tf_gen.evaluate", *argv])
             print(f"stopped; to go on with the seeds that are left: {again}")
             raise
         summary = summarise(scores)
-        by_seed = dict(enumerate(scores))
-        report(module, model_config, by_seed, summary, table_of(summary), judge, out)
-        flags = train_flags(arguments, settings, module)
+        write(report, dict(enumerate(scores)), summary, table_of(summary), out)
         run_dir = Path("runs", f"{out.name.removeprefix('evaluate-')}-0")
-        print(
-            f"next: python -m tf_gen.train {flags} --seed 0 --run-dir {shlex.quote(str(run_dir))}"
-        )
+        train = train_command(arguments, settings)
+        print(f"next: {train} --seed 0 --run-dir {shlex.quote(str(run_dir))}")
 
 
 def load_judge(source, arguments):
-    """The `digits.Judge` of models of images; None for a model without."""
+    """The `judge.Judge` of models of images; None for a model without."""
     if source is None:
         return None
-    from tf_gen import digits
+    from tf_gen.tasks import judge
 
     path = arguments.judge or Path("runs", f"judge-{source.sha256[:8]}.keras")
-    return digits.Judge(source, path)
+    return judge.Judge(source, path)
 
 
-def warn(warnings):
-    for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-
-
-def train_flags(arguments, settings, module):
-    """The arguments with which `tf_gen.train` makes one of the runs."""
-    preset = dataclasses.asdict(module.PRESETS[arguments.preset])
-    words = [arguments.model, "--preset", arguments.preset]
-    for name, value in settings.items():
-        flag = name.replace("_", "-")
-        if value != preset[name]:
-            if isinstance(value, bool):
-                words.append(f"--{flag}" if value else f"--no-{flag}")
-            else:
-                words += [f"--{flag}", str(value)]
-    if module.NEEDS_IMAGES:
-        words += ["--data", arguments.data]
-    return shlex.join(words)
+def train_command(arguments, settings):
+    """The command that makes one of the runs, without its seed."""
+    outline = flags.read(arguments.model)
+    command = f"python -m tf_gen.train {flags.command_line(outline, arguments.preset, settings)}"
+    return f"{command} --data {shlex.quote(arguments.data)}" if outline.with_images else command
 
 
 def parse(argv):
@@ -144,33 +125,35 @@ def parse(argv):
         prog="tf_gen.evaluate", description="Measure a model, over many seeds or of a run."
     )
     subparsers = parser.add_subparsers(dest="model", metavar="MODEL", required=True)
-    sources = {name: config.read(name) for name in NAMES}
-    for name, source in sources.items():
-        flags = subparsers.add_parser(name, help=source.summary, description=source.summary)
-        flags.add_argument(
+    outlines = {name: flags.read(name) for name in NAMES}
+    for name, outline in outlines.items():
+        command = subparsers.add_parser(name, help=outline.summary, description=outline.summary)
+        command.add_argument(
             "--run",
             type=Path,
             metavar="DIR",
             help="measure the newest checkpoint of this run of tf_gen.train, and train nothing: "
             "for runs that take long, of which nothing is kept here before they are done",
         )
-        flags.add_argument(
+        command.add_argument(
             "--seeds",
             type=int,
             metavar="INT",
-            help=f"runs, seeds from 0 (default: {1 if source.needs_images else 10})",
+            help=f"runs, seeds from 0 (default: {1 if outline.with_images else 10})",
         )
-        config.add_flags(flags, source, without=("seed",))
-        if source.needs_images:
-            flags.add_argument("--data", default="auto", help="as for tf_gen.train (default: auto)")
-            flags.add_argument(
+        flags.add(command, outline, without=("seed",))
+        if outline.with_images:
+            command.add_argument(
+                "--data", default="auto", help="as for tf_gen.train (default: auto)"
+            )
+            command.add_argument(
                 "--judge",
                 type=Path,
                 metavar="FILE",
                 help="the classifier that judges digits, a .keras file; trained and written there "
                 "if it is missing (default: runs/judge-DATA.keras)",
             )
-        flags.add_argument(
+        command.add_argument(
             "--out",
             type=Path,
             metavar="DIR",
@@ -178,27 +161,27 @@ def parse(argv):
             "runs/evaluate-RUN-step-STEP); seeds of the same settings there are not trained again",
         )
     arguments = parser.parse_args(argv)
-    flags, source = subparsers.choices[arguments.model], sources[arguments.model]
-    settings = config.chosen(flags, source, arguments)
+    command, outline = subparsers.choices[arguments.model], outlines[arguments.model]
+    settings = flags.chosen(command, outline, arguments)
     if arguments.run:
         changed = [name for name in settings if name in arguments]
         if changed or arguments.seeds is not None or arguments.preset != "article":
-            flags.error("argument --run: has its settings already; give no others")
+            command.error("argument --run: has its settings already; give no others")
     elif arguments.seeds is None:
-        arguments.seeds = 1 if source.needs_images else 10
+        arguments.seeds = 1 if outline.with_images else 10
     elif not 1 <= arguments.seeds < 2**31:
-        flags.error(f"argument --seeds: must be at least 1, not {arguments.seeds}")
-    if source.needs_images and arguments.judge and arguments.judge.suffix != ".keras":
-        flags.error(f"argument --judge: must end in .keras, not {arguments.judge.name!r}")
+        command.error(f"argument --seeds: must be at least 1, not {arguments.seeds}")
+    if outline.with_images and arguments.judge and arguments.judge.suffix != ".keras":
+        command.error(f"argument --judge: must end in .keras, not {arguments.judge.name!r}")
     return arguments, settings
 
 
-def train_seeds(module, model_config, source, judge, directory, seeds):
+def train_seeds(recipe, report, directory, seeds):
     """Train and score the seeds 0 .. seeds - 1; those that `directory` holds are only read.
 
     Args:
-        module, model_config, source: a model file, its `Config`, whose seed is replaced, on what.
-        judge: a `digits.Judge` for models of images, else None.
+        recipe, report: a module of `tf_gen.models`, and what reports on its models; the seed of
+            its config is replaced.
         directory: path, where each seed's score is kept, in a file of its own.
         seeds: Python int.
 
@@ -206,8 +189,8 @@ def train_seeds(module, model_config, source, judge, directory, seeds):
         list of dicts, the `score` of each seed.
     """
     import numpy as np
-    import tensorflow as tf
-    from tqdm import tqdm
+
+    from tf_gen import loop, tasks
 
     directory.mkdir(exist_ok=True)
     files.remove_leftovers(directory)
@@ -215,19 +198,16 @@ def train_seeds(module, model_config, source, judge, directory, seeds):
     scores = [read_score(path) for path in paths]
     missing = [seed for seed, score in enumerate(scores) if score is None]
     if missing:
-        model = module.build(model_config)
-        program = tf.function(model.train_lines, jit_compile=True, autograph=False)
-    begin = told = time.monotonic()
-    for done, seed in enumerate(tqdm(missing, unit="seed", disable=None)):
-        seed_config = dataclasses.replace(model_config, seed=seed)
-        scores[seed] = train_seed(module, seed_config, source, judge, model, program)
-        with files.beside(paths[seed]) as temporary, temporary.open("wb") as file:
-            np.savez(file, **scores[seed])
-        now = time.monotonic()
-        if not sys.stderr.isatty() and now - told >= 10:
-            left = (now - begin) / (done + 1) * (len(missing) - done - 1)
-            print(f"seed {seed} done, {tqdm.format_interval(left)} left")
-            told = now
+        model = recipe.build(report.config)
+        program = loop.program(model, report.observe)
+    with loop.Progress(len(missing), unit="seed") as progress:
+        for done, seed in enumerate(missing, 1):
+            config = dataclasses.replace(report.config, seed=seed)
+            seed_report = tasks.report(recipe, config, report.source, report.judge)
+            scores[seed] = train_seed(recipe, seed_report, model, program)
+            with files.beside(paths[seed]) as temporary, temporary.open("wb") as file:
+                np.savez(file, **scores[seed])
+            progress.report(done, f"seed {seed} done")
     return scores
 
 
@@ -245,41 +225,31 @@ def read_score(path):
         return None
 
 
-def train_seed(module, model_config, source, judge, model, program):
-    """Train `model` anew with `program`, its compiled `train_lines`; return its score."""
+def train_seed(recipe, report, model, program):
+    """Train `model` anew with `program`, its compiled `loop.program`; return its score."""
     import numpy as np
-    from tqdm import tqdm
 
-    from tf_gen import train
+    from tf_gen import loop, tasks
 
-    for variable, initial in zip(model.state, module.build(model_config).state, strict=True):
+    config = report.config
+    for variable, initial in zip(model.state, recipe.build(config).state, strict=True):
         variable.assign(initial)
-    finite = True
-    limits = module.stop_at(model_config)
+    finite, steps = True, config.steps
     # Without limits nothing is measured on the way, and the calls are as large as they may be.
-    schedule = model_config if limits else dataclasses.replace(model_config, log_every=10**9)
-    step, total = 0, model_config.steps
-    begin = told = time.monotonic()
-    bar = tqdm(total=total, unit="update", leave=False, delay=10, disable=None)
-    for lines, size, stack in train.calls(module, schedule, source, start=0):
-        losses, seen = program(stack, lines)
-        finite = finite and all(np.isfinite(values).all() for values in losses.values())
-        step += lines * size
-        bar.update(lines * size)
-        now = time.monotonic()
-        if bar.disable and now - told >= 10:
-            left = tqdm.format_interval((now - begin) / step * (total - step))
-            print(f"seed {model_config.seed}: {step} of {total} updates, {left} left")
-            told = now
-        if not limits or step % model_config.log_every:
-            continue
-        measured = module.measure(model, model_config, source, seen[-1].numpy())
-        if train.close_enough(measured, limits):
-            break
-    bar.close()
-    score = module.score(model, model_config, judge)
+    plan = config if report.limits else dataclasses.replace(config, log_every=10**9)
+    schedule = loop.calls(recipe, tasks.report(recipe, plan, report.source))
+    with loop.Progress(steps, unit="update", leave=False, delay=10) as progress:
+        for lines in loop.updates(model, program, schedule, 0, plan.log_every):
+            (line,) = lines
+            finite = finite and all(np.isfinite(value) for value in line.losses.values())
+            progress.report(line.step, f"seed {config.seed}: {line.step} of {steps} updates")
+            measured = report.limits and line.step % config.log_every == 0
+            if measured and report.reached(report.measure(line.seen)):
+                steps = line.step
+                break
+    score = report.score(model)
     score["diverged"] = score["diverged"] or not finite
-    return {**score, "steps": step} if limits else score
+    return {**score, "steps": steps} if report.limits else score
 
 
 def plain(score):
@@ -326,36 +296,32 @@ def table_of(summary):
     return [*lines, "", ", ".join(shares)]
 
 
-def report(module, model_config, scores, summary, lines, judge, out):
+def write(report, scores, summary, lines, out):
     """Print a table, write it, the numbers and a picture to `out`, and say where they are.
 
     Args:
-        module, model_config: a model file, a `Config` of it.
+        report: of the model.
         scores: dict of seeds to their `score`.
         summary: dict, for summary.json.
         lines: list of strings, of the table.
-        judge: a `digits.Judge`, or None.
         out: path of a directory.
     """
-    if judge:
+    from tf_gen import plots
+
+    if judge := report.judge:
         summary = {**summary, "judge": {"accuracy": judge.accuracy, "seed": judge.seed}}
-        lines = [
-            *lines,
-            "",
-            f"judge: {judge.accuracy:.2%} of the held-out images, seed {judge.seed}",
-        ]
+        words = f"judge: {judge.accuracy:.2%} of the held-out images, seed {judge.seed}"
+        lines = [*lines, "", words]
     table = "\n".join(lines)
     print(table)
     rows = [{"seed": seed, **plain(score)} for seed, score in scores.items()]
-    with files.beside(out / "table.md") as temporary:
-        temporary.write_text(table + "\n")
-    with files.beside(out / "summary.json") as temporary:
-        temporary.write_text(json.dumps(summary, indent=2) + "\n")
+    files.write_text(out / "table.md", table + "\n")
+    files.write_json(out / "summary.json", summary)
     with files.beside(out / "scores.csv") as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, dict.fromkeys(name for row in rows for name in row))
         writer.writeheader()
         writer.writerows(rows)
-    module.draw_scores(list(scores.values()), model_config, out / "seeds.png")
+    plots.save(report.draw_scores(list(scores.values())), out / "seeds.png")
     print(f"table:    {out / 'table.md'}")
     print(f"numbers:  {out / 'scores.csv'}, {out / 'summary.json'}")
     print(f"picture:  {out / 'seeds.png'}")

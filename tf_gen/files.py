@@ -1,9 +1,12 @@
 """Writing so that what is on disk is always whole: beside, then rename. Imports nothing heavy."""
 
 import contextlib
+import json
 import os
 import shutil
 from pathlib import Path
+
+from tf_gen.errors import UserError
 
 PREFIX = ".tmp-"
 
@@ -23,6 +26,33 @@ def beside(path):
         temporary.replace(path)
     finally:
         _remove(temporary)
+
+
+def write_text(path, text):
+    """Write `text` to `path`."""
+    with beside(path) as temporary:
+        temporary.write_text(text)
+
+
+def write_json(path, content):
+    """Write `content`, a dict of what JSON knows, to `path`."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def read_json(path):
+    """The dict in a JSON file.
+
+    Raises:
+        OSError: it cannot be read; FileNotFoundError or NotADirectoryError: it is not there.
+        UserError: it is damaged.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"{path}: damaged ({error})") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: damaged (a JSON object is needed)")
+    return content
 
 
 def remove_leftovers(directory):

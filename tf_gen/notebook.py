@@ -12,7 +12,7 @@ from pathlib import Path
 from IPython.display import Image, Markdown
 
 from tf_gen import plots
-from tf_gen.images import png
+from tf_gen.mosaic import png
 
 
 def budget(full, small):

@@ -1,4 +1,7 @@
-"""Figures and animations. The only place that knows matplotlib and Pillow."""
+"""Figures and animations. The only place that knows matplotlib and Pillow.
+
+It imports them where they are used, so that a recipe can be imported without them.
+"""
 
 import contextlib
 import itertools
@@ -6,26 +9,32 @@ import statistics
 import subprocess
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image
 
 from tf_gen import files
-from tf_gen.images import mosaic, write_png
+from tf_gen.mosaic import mosaic, write_png
 
 
 def save(picture, path):
-    """Write a Figure, or pixels as `images.mosaic` returns them, to `path` (.png)."""
+    """Write a Figure, or pixels as `mosaic` returns them, to `path` (.png)."""
     with files.beside(path) as temporary:
-        if isinstance(picture, Figure):
-            picture.savefig(temporary, dpi=120)
-        else:
+        if isinstance(picture, np.ndarray):
             write_png(temporary, picture)
+        else:
+            picture.savefig(temporary, dpi=120)
 
 
 def read(path):
     """The pixels of a picture that `save` wrote from a mosaic: uint8 [height, width]."""
+    from PIL import Image
+
     return np.asarray(Image.open(path))
+
+
+def _figure(width, height, **options):
+    """An empty Figure of so many inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", **options)
 
 
 def pairs(originals, reconstructions, columns=10):
@@ -60,7 +69,7 @@ def manifold(images, axis):
         axis: list of n floats, ascending.
     """
     n = len(axis)
-    figure = Figure(figsize=(8, 8), layout="constrained")
+    figure = _figure(8, 8)
     axes = figure.add_subplot(title="The decoder's image at each z", xlabel="z[0]", ylabel="z[1]")
     axes.imshow(mosaic(images, n, scale=1), cmap="gray", extent=(0, n, 0, n))
     labels = [f"{value:.2f}" for value in axis]
@@ -80,12 +89,12 @@ def latent_map(decode, z_mean, labels, clearest):
         decode: function of z float32 [batch, 2] to images [batch, height, width] in [0, 1].
         z_mean: float [n, 2].
         labels: int [n].
-        clearest: dict of each label to float [2], as `digits.clearest_points` returns it.
+        clearest: dict of each label to float [2], as `judge.clearest_points` returns it.
     """
     classes = np.unique(labels)
     centroids = np.stack([z_mean[labels == label].mean(axis=0) for label in classes])
     clearest = np.stack([clearest[label] for label in classes])
-    figure = Figure(figsize=(12, 7.5), layout="constrained")
+    figure = _figure(12, 7.5)
     plane_spec, table_spec = figure.add_gridspec(1, 2, width_ratios=[2, 1])
     plane = figure.add_subplot(plane_spec, title="Where the encoder puts held-out images")
     plane.set(xlabel="z[0]", ylabel="z[1]")
@@ -117,7 +126,7 @@ def curves(steps, values, ylabel, level=None):
         ylabel: what they are, and their unit.
         level: where to draw a horizontal line, if anywhere.
     """
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = _figure(8, 5)
     axes = figure.add_subplot(xlabel="training step", ylabel=ylabel)
     if level is not None:
         axes.axhline(level, color="grey", linestyle="--", label=f"{level:g}")
@@ -161,7 +170,9 @@ def density_frames(snapshots, edges, real):
     Yields:
         uint8 [400, 600, 3], a frame for each snapshot.
     """
-    figure, axes = _density_axes(edges, real, figsize=(6, 4), dpi=100)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure, axes = _density_axes(edges, real, 6, 4, dpi=100)
     canvas = FigureCanvasAgg(figure)
     boundary = "probability" in snapshots[0]
     moving = []
@@ -184,7 +195,7 @@ def density_frames(snapshots, edges, real):
             axes.draw_artist(line)
         counter.set_text(f"Frame: {number}/{len(snapshots)}, step {snapshot['step']}")
         axes.draw_artist(counter)
-        yield np.asarray(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
+        yield np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 def course(history, targets):
@@ -194,7 +205,7 @@ def course(history, targets):
         history: list of dicts, rows of history.csv.
         targets: dict of a column's name to the value it should reach.
     """
-    figure = Figure(figsize=(8, 2.5 * len(targets)), layout="constrained")
+    figure = _figure(8, 2.5 * len(targets))
     steps = [int(row["step"]) for row in history]
     all_axes = figure.subplots(len(targets), 1, sharex=True)
     for axes, (name, target) in zip(all_axes, targets.items(), strict=True):
@@ -209,7 +220,7 @@ def course(history, targets):
 
 def histogram(x, mean=None, std=None):
     """Histogram of finite points x, float [n], over the density of N(mean, std) if given."""
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = _figure(8, 5)
     axes = figure.add_subplot(xlabel="x", ylabel="density")
     x = np.asarray(x, np.float64)
     margin = max(0.05, 1e-3 * np.max(np.abs(x)))  # bins need a width, also where all x are the same
@@ -245,8 +256,8 @@ def densities(edges, real, generated):
     return figure
 
 
-def _density_axes(edges, real, **figure_options):
-    figure = Figure(**{"figsize": (8, 5), "layout": "constrained", **figure_options})
+def _density_axes(edges, real, width=8, height=5, **options):
+    figure = _figure(width, height, **options)
     axes = figure.add_subplot(xlabel="Data values", ylabel="Probability density")
     axes.set(xlim=(edges[0], edges[-1]), ylim=(0, max(1.4, 1.5 * np.max(real))))
     return figure, axes
@@ -278,6 +289,8 @@ def animation(frames, path, fps=30):
 
 
 def _write_pillow(frames, path, fps):
+    from PIL import Image
+
     images = (Image.fromarray(frame) for frame in frames)
     first = next(images)
     if path.suffix.lower() in (".gif", ".png") and first.mode == "RGB":
@@ -324,7 +337,7 @@ def _write_mp4(frames, path, fps):
 
 def values_by_seed(values, name):
     """One dot for each seed, and their mean. `values` float [seeds], `name` what they are."""
-    figure = Figure(figsize=(8, 4), layout="constrained")
+    figure = _figure(8, 4)
     axes = figure.add_subplot(xlabel="seed", ylabel=name)
     axes.plot(range(len(values)), values, "o")
     axes.axhline(np.mean(values), color="grey", linestyle="--", label=f"mean {np.mean(values):.2f}")

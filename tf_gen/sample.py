@@ -6,32 +6,28 @@ of a trained model that comes with this package: no model code, no checkpoint, n
 out are images, or points on a line, of which a picture is a histogram.
 """
 
-import json
 import math
 import re
 import sys
 from pathlib import Path
 
-from tf_gen import cli, files
+from tf_gen import cli, files, savedmodel
+from tf_gen.errors import UserError
 
-# Where the trained models are that come with this package: installed with it, or in its checkout.
-BOXES = [Path(__file__).parent / "saved_models", Path(__file__).parents[1] / "saved_models"]
 NO_MAP = "this model has no latent_map.json, which training with images writes at its end; give --z"
 
 
 def main(argv=None):
     arguments = parse(sys.argv[1:] if argv is None else argv)
-    directory = find(arguments.model)
+    directory = savedmodel.find(arguments.model)
     cli.import_tensorflow()
     import numpy as np
     import tensorflow as tf
 
-    model = _load(directory)
+    model = savedmodel.load(directory)
     signatures = model.signatures  # does not keep the variables alive by itself
-    if not {"decode", "sample"} <= set(signatures):
-        raise cli.UserError(f"{directory}: not a SavedModel of this package")
     (spec,) = signatures["decode"].structured_input_signature[1].values()
-    latent_map = read_map(directory / "latent_map.json", latent_dim=spec.shape[1])
+    latent_map = savedmodel.read_latent_map(directory, latent_dim=spec.shape[1])
     z = points(arguments, latent_map, latent_dim=spec.shape[1])
     if z is None:
         count, seed = tf.constant(arguments.count), tf.constant([arguments.seed, 0])
@@ -45,7 +41,7 @@ def main(argv=None):
             np.save(temporary, values)
     elif kind == "x":
         # Given points are no sample, so there is no density that they should have.
-        config = {} if z is not None else read_json(directory / "config.json").get("config", {})
+        config = {} if z is not None else savedmodel.read_config(directory)
         draw_histogram(values, arguments.out, config.get("data_mean"), config.get("data_std"))
     elif arguments.grid:
         draw_grid(values, arguments.out, latent_map["axis"])
@@ -66,7 +62,7 @@ def points(arguments, latent_map, latent_dim):
 
     Args:
         arguments: of the command line.
-        latent_map: dict, as `read_map` returns it.
+        latent_map: dict, as `savedmodel.read_latent_map` returns it.
         latent_dim: Python int, the length of this model's z.
 
     Raises:
@@ -90,9 +86,9 @@ def points(arguments, latent_map, latent_dim):
         from tf_gen import plots
 
         if latent_dim != 2:
-            raise cli.UserError(f"--grid: needs a plane, but this model's z has {latent_dim}")
+            raise UserError(f"--grid: needs a plane, but this model's z has {latent_dim}")
         if "axis" not in latent_map:
-            raise cli.UserError(f"--grid: {NO_MAP}")
+            raise UserError(f"--grid: {NO_MAP}")
         z = plots.plane(latent_map["axis"])
     else:
         return None
@@ -103,7 +99,7 @@ def checked(point, flag, latent_dim):
     """The point, a list of floats. UserError if it has another length."""
     if len(point) != latent_dim:
         numbers = "1 number" if len(point) == 1 else f"{len(point)} numbers"
-        raise cli.UserError(f"{flag}: {numbers}, but this model's z has {latent_dim}")
+        raise UserError(f"{flag}: {numbers}, but this model's z has {latent_dim}")
     return point
 
 
@@ -111,52 +107,15 @@ def digit(label, flag, latent_map):
     """A point where the digit `label` lies: list of floats. UserError if there is none."""
     labels = latent_map.get("labels")
     if labels is None:
-        raise cli.UserError(f"{flag}: {NO_MAP}")
+        raise UserError(f"{flag}: {NO_MAP}")
     if str(label) not in labels:
-        raise cli.UserError(
-            f"{flag}: no {label} in this model's map, which has {', '.join(labels)}"
-        )
+        raise UserError(f"{flag}: no {label} in this model's map, which has {', '.join(labels)}")
     return labels[str(label)]
-
-
-def read_json(path):
-    """The dict in a file beside a SavedModel; empty if there is no such file."""
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise cli.UserError(f"{path}: damaged ({error})") from error
-    if not isinstance(content, dict):
-        raise cli.UserError(f"{path}: damaged (a JSON object is needed)")
-    return content
-
-
-def read_map(path, latent_dim):
-    """What `latent_map` of a model file found, a dict; empty if there is no such file.
-
-    Args:
-        path: of a latent_map.json.
-        latent_dim: Python int, the length of the model's z.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    content = read_json(path)
-    try:
-        lists = [*content.get("labels", {}).values(), content.get("axis", [])]
-        whole = all(isinstance(number, int | float) for numbers in lists for number in numbers)
-        whole = whole and all(len(z) == latent_dim for z in lists[:-1])
-    except (AttributeError, TypeError):
-        whole = False
-    if not whole:
-        raise cli.UserError(f"{path}: damaged; export the model again")
-    return content
 
 
 def draw_images(images, path, in_a_row):
     """Write float32 images [count, height, width] in [0, 1] as a PNG, in a square or rows of 20."""
-    from tf_gen.images import mosaic, write_png
+    from tf_gen.mosaic import mosaic, write_png
 
     columns = min(20, len(images)) if in_a_row else math.ceil(math.sqrt(len(images)))
     with files.beside(path) as temporary:
@@ -177,7 +136,7 @@ def draw_histogram(x, path, mean, std):
     from tf_gen import plots
 
     if not np.all(np.isfinite(x)):
-        raise cli.UserError("not all points are finite, so there is no histogram; ask for a .npy")
+        raise UserError("not all points are finite, so there is no histogram; ask for a .npy")
     plots.save(plots.histogram(x[:, 0], mean, std), path)
 
 
@@ -244,37 +203,6 @@ def parse(argv):
     if arguments.out.suffix not in (".png", ".npy"):
         parser.error(f"argument --out: must end in .png or .npy, not {arguments.out.name}")
     return arguments
-
-
-def find(path):
-    """The directory of the SavedModel that `path` means: itself, a run's, or one in the box.
-
-    Raises:
-        UserError: there is none.
-    """
-    places = [path / "saved_model", path]
-    if not path.exists() and len(path.parts) == 1:  # a name
-        places = [box / path for box in BOXES]
-    for place in places:
-        if (place / "saved_model.pb").is_file():
-            return place
-    if path.exists():
-        raise cli.UserError(
-            f"{path}: no SavedModel (saved_model.pb is missing); of an unfinished run, make one "
-            "with python -m tf_gen.export"
-        )
-    names = sorted(place.parent.name for box in BOXES for place in box.glob("*/saved_model.pb"))
-    raise cli.UserError(f"{path}: no such directory, nor one of {', '.join(names)}")
-
-
-def _load(directory):
-    import tensorflow as tf
-
-    try:
-        return tf.saved_model.load(str(directory))
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        message = str(error).splitlines()[0]
-        raise cli.UserError(f"{directory}: the SavedModel cannot be read ({message})") from error
 
 
 def _numbers(text):

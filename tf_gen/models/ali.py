@@ -54,62 +54,48 @@ Changes from the original:
   stretched to (-1, 1); here it is tanh. Unbounded, what Q gave grew to ten thousands.
 """
 
-import math
 from dataclasses import dataclass
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from tf_gen import data, digits, plots
+from tf_gen import plots
 from tf_gen.base import Adversarial
+from tf_gen.batches import with_images
 from tf_gen.numerics import log_sigmoid
+from tf_gen.settings import Count, Rate, Ratio, Seed, Settings, Share, Weight
+from tf_gen.tasks import digits
 
 
 @dataclass(frozen=True)
-class Config:
-    hidden_dim: int = 128  # units in each hidden layer of Q, P and D
-    hidden_layers: int = 1  # hidden layers of each network
-    latent_dim: int = 64  # length of z
-    leak: float = 0.0  # slope of the units of Q and D below 0; 0 for relu, as in P
+class Config(Settings):
+    # the article's
+    hidden_dim: Count = 128  # units in each hidden layer of Q, P and D
+    latent_dim: Count = 64  # length of z
+    learning_rate: Rate = 0.001  # of both Adams
+    batch_size: Count = 32  # images an update, and z
+    steps: Count = 100_000  # updates in all
+    log_every: Count = 1_000  # updates between two lines of the log
+    seed: Seed = 0  # of the initial weights, the order of the images and the noise
+    # of the other presets
+    hidden_layers: Count = 1  # hidden layers of each network
+    leak: Share = 0.0  # slope of the units of Q and D below 0; 0 for relu, as in P
     batch_norm: bool = False  # normalise each batch in all hidden layers but the first
-    z_layer: int = 1  # the hidden layer of D that z enters
+    z_layer: Count = 1  # the hidden layer of D that z enters
     bounded: bool = False  # let Q end in tanh, so that its z are as bounded as the prior's
-    cycle: float = 0.0  # weight of the squared error of P(Q(x)), summed over the pixels
-    l2: float = 0.0  # weight of half the squared kernels in all losses
-    learning_rate: float = 0.001  # of both Adams
-    beta_1: float = 0.9  # of Adam's mean of gradients
-    final_rate: float = 1.0  # last learning rate over the first; it decays over the second half
-    batch_size: int = 32  # images an update, and z
-    steps: int = 100_000  # updates in all
-    log_every: int = 1_000  # updates between two lines of the log
-    seed: int = 0  # of the initial weights, the order of the images and the noise
+    cycle: Weight = 0.0  # weight of the squared error of P(Q(x)), summed over the pixels
+    l2: Weight = 0.0  # weight of half the squared kernels in all losses
+    beta_1: Share = 0.9  # of Adam's mean of gradients
+    final_rate: Ratio = 1.0  # last learning rate over the first; it decays over the second half
 
     def __post_init__(self):
-        sizes = ("hidden_dim", "hidden_layers", "latent_dim", "z_layer", "batch_size", "steps")
-        for name in (*sizes, "log_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        super().__post_init__()
         if self.z_layer > self.hidden_layers:
             raise ValueError(f"z_layer must be at most hidden_layers, not {self.z_layer}")
         if self.batch_norm and self.hidden_layers < 2:
             raise ValueError("batch_norm needs a second hidden layer; hidden_layers is 1")
         if self.batch_norm and self.batch_size < 2:
             raise ValueError("batch_size must be at least 2 with batch_norm, not 1")
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
-        for name in ("cycle", "l2"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
-        for name in ("leak", "beta_1"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} must be at least 0 and below 1, not {getattr(self, name)}"
-                )
-        if not 0 < self.final_rate <= 1:
-            raise ValueError(f"final_rate must be above 0 and at most 1, not {self.final_rate}")
-        if not 0 <= self.seed < 2**31:
-            raise ValueError(f"seed must be from 0 to 2**31 - 1, not {self.seed}")
 
 
 PRESETS = {
@@ -146,8 +132,7 @@ PRESETS = {
         steps=90_000,
     ),
 }
-NEEDS_IMAGES = True
-LOG_LINE = "Iter: {step}; D_loss: {loss_d:.4}; G_loss: {loss_g:.4}"  # the original's form
+TASK = "digits"
 EPSILON = 1e-8  # of log(v + 1e-8)
 
 
@@ -193,17 +178,23 @@ class Hidden(keras.layers.Layer):
         return tf.nn.leaky_relu(h, self.leak) if self.leak else tf.nn.relu(h)
 
 
+def hidden_layers(config, leak, draws):
+    """The hidden layers of one of the networks; the first is never normalised."""
+    return [
+        Hidden(config.hidden_dim, leak, config.batch_norm and i > 0, draws)
+        for i in range(config.hidden_layers)
+    ]
+
+
 class Encoder(keras.layers.Layer):
     """Q: images [batch, 28, 28] -> z [batch, latent]."""
 
-    def __init__(self, hidden_dim, hidden_layers, latent_dim, leak, batch_norm, bounded, draws):
+    def __init__(self, config, draws):
         super().__init__()
         self.flatten = keras.layers.Flatten()
-        self.hidden = [
-            Hidden(hidden_dim, leak, batch_norm and i > 0, draws) for i in range(hidden_layers)
-        ]
-        self.z = dense(latent_dim, draws)
-        self.bounded = bounded
+        self.hidden = hidden_layers(config, config.leak, draws)
+        self.z = dense(config.latent_dim, draws)
+        self.bounded = config.bounded
 
     def call(self, images, training=False):
         z = self.z(self.features(images, training))
@@ -220,11 +211,9 @@ class Encoder(keras.layers.Layer):
 class Decoder(keras.layers.Layer):
     """P: z [batch, latent] -> logits [batch, 28, 28]."""
 
-    def __init__(self, hidden_dim, hidden_layers, batch_norm, draws):
+    def __init__(self, config, draws):
         super().__init__()
-        self.hidden = [
-            Hidden(hidden_dim, 0.0, batch_norm and i > 0, draws) for i in range(hidden_layers)
-        ]
+        self.hidden = hidden_layers(config, 0.0, draws)
         self.logits = dense(28 * 28, draws)
         self.image = keras.layers.Reshape([28, 28])
 
@@ -237,13 +226,11 @@ class Decoder(keras.layers.Layer):
 class Discriminator(keras.layers.Layer):
     """D: images [batch, 28, 28] and z [batch, latent] -> logits [batch]."""
 
-    def __init__(self, hidden_dim, hidden_layers, leak, batch_norm, z_layer, draws):
+    def __init__(self, config, draws):
         super().__init__()
         self.flatten = keras.layers.Flatten()
-        self.hidden = [
-            Hidden(hidden_dim, leak, batch_norm and i > 0, draws) for i in range(hidden_layers)
-        ]
-        self.z_layer = z_layer
+        self.hidden = hidden_layers(config, config.leak, draws)
+        self.z_layer = config.z_layer
         self.logit = dense(1, draws)
 
     def call(self, images, z, training=False):
@@ -260,46 +247,85 @@ class Discriminator(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tf_gen")
 class ALI(Adversarial):
+    """Q and P, which learn together, against D."""
+
+    Config = Config
     losses_reported = ("loss", "loss_d", "loss_g")
     generates = "images"
 
-    def __init__(
-        self,
-        hidden_dim=128,
-        hidden_layers=1,
-        latent_dim=64,
-        leak=0.0,
-        batch_norm=False,
-        z_layer=1,
-        bounded=False,
-        cycle=0.0,
-        l2=0.0,
-        seed=0,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.hidden_dim = hidden_dim
-        self.hidden_layers = hidden_layers
-        self.latent_dim = latent_dim
-        self.leak = leak
-        self.batch_norm = batch_norm
-        self.z_layer = z_layer
-        self.bounded = bounded
-        self.cycle = cycle
-        self.l2 = l2
-        self.seed = seed
-        draws = keras.random.SeedGenerator(seed)  # one, so that no two variables are alike
-        sizes = hidden_dim, hidden_layers
-        self.encoder = Encoder(*sizes, latent_dim, leak, batch_norm, bounded, draws)
-        self.decoder = Decoder(*sizes, batch_norm, draws)
-        self.discriminator = Discriminator(*sizes, leak, batch_norm, z_layer, draws)
-        images, z = tf.zeros([1, 28, 28]), tf.zeros([1, latent_dim])
+    def __init__(self, config, **kwargs):
+        super().__init__(config, **kwargs)
+        draws = keras.random.SeedGenerator(config.seed)  # one, so that no two variables are alike
+        self.encoder = Encoder(config, draws)
+        self.decoder = Decoder(config, draws)
+        self.discriminator = Discriminator(config, draws)
+        images, z = tf.zeros([1, 28, 28]), tf.zeros([1, config.latent_dim])
         self.discriminator(images, z)  # creates the variables
         self(images)
 
     @property
     def g_variables(self):
         return self.encoder.trainable_variables + self.decoder.trainable_variables
+
+    def update(self, batch):
+        """One iteration: D learns from the pairs (x, Q(x)) and (P(z), z), then Q and P do.
+
+        Args:
+            batch: see `batches`.
+
+        Returns:
+            float32 [] each: `loss_d` and `loss_g`, without L2 and cycle term, before each
+            network's step, and `loss`, their sum.
+        """
+        x, z = tf.cast(batch["images"], tf.float32) / 255, batch["z"]
+        # Q infers and P generates, once for both steps. Their tape goes on after D's.
+        g_tape = tf.GradientTape()
+        with g_tape:
+            z_enc, x_gen, x_cycle = self.infer_and_generate(x, z)
+
+        # D learns to tell (x, Q(x)) from (P(z), z); Q and P stay as they are.
+        with tf.GradientTape() as d_tape:
+            loss_d = discriminator_loss(*self.tell_apart(x, z_enc, x_gen, z))
+            penalised = loss_d + self.penalty(self.d_variables)
+        gradients = d_tape.gradient(penalised, self.d_variables)
+        self.d_optimizer.apply(gradients, self.d_variables)
+
+        # Q and P learn, through D, which stays as it is, to have each pair taken for the other.
+        with g_tape:
+            loss_g = generator_loss(*self.tell_apart(x, z_enc, x_gen, z))
+            penalised = loss_g + self.penalty(self.g_variables, x, x_cycle)
+        gradients = g_tape.gradient(penalised, self.g_variables)
+        self.g_optimizer.apply(gradients, self.g_variables)
+        return {"loss": loss_d + loss_g, "loss_d": loss_d, "loss_g": loss_g}
+
+    def tell_apart(self, x, z_enc, x_gen, z):
+        """D's logits of the pairs (x, Q(x)) and (P(z), z), float32 [batch] both."""
+        # Each kind by itself: batch normalisation needs it, and it is faster than both at once.
+        enc_logits = self.discriminator(x, z_enc, training=True)
+        return enc_logits, self.discriminator(x_gen, z, training=True)
+
+    def infer_and_generate(self, x, z):
+        """Q(x), P(z) and P(Q(x)) as in training; the last is x itself without a cycle term.
+
+        float32 [batch, latent] and twice [batch, 28, 28].
+        """
+        z_enc = self.encoder(x, training=True)
+        if not self.config.cycle:
+            return z_enc, tf.sigmoid(self.decoder(z, training=True)), x
+        # As one batch, so that batch normalisation does not tell the one half from the other.
+        both = tf.sigmoid(self.decoder(tf.concat([z, z_enc], axis=0), training=True))
+        return z_enc, *tf.split(both, 2)
+
+    def penalty(self, variables, x=None, x_cycle=None):
+        """What the other presets add to a loss: L2 on the kernels, and P(Q(x))'s squared error."""
+        penalty = 0.0
+        if self.config.l2:
+            kernels = [variable for variable in variables if variable.name == "kernel"]
+            penalty += self.config.l2 / 2 * tf.add_n([tf.reduce_sum(k**2) for k in kernels])
+        if self.config.cycle and x is not None:
+            error = tf.reduce_sum((x - x_cycle) ** 2, axis=[1, 2])
+            penalty += self.config.cycle * tf.reduce_mean(error)
+        return penalty
 
     def call(self, images):
         """Reconstruct, P(Q(x)): float32 [batch, 28, 28] to the same."""
@@ -321,71 +347,6 @@ class ALI(Adversarial):
         """Draw z ~ U(-1, 1): float32 [count, latent] from int32 [] and int32 [2]."""
         return tf.random.stateless_uniform([count, self.latent_dim], seed, -1, 1, alg="philox")
 
-    def update(self, batch):
-        """One iteration: D learns from the pairs (x, Q(x)) and (P(z), z), then Q and P do.
-
-        Args:
-            batch: see `batches`.
-
-        Returns:
-            float32 [] each: `loss_d` and `loss_g`, without L2 and cycle term, before each
-            network's step, and `loss`, their sum.
-        """
-        x, z = tf.cast(batch["images"], tf.float32) / 255, batch["z"]
-        with tf.GradientTape() as tape:
-            x_gen, z_enc, x_cycle = self.generate(x, z)
-            with tape.stop_recording():
-                loss_d = self.update_d(x, z_enc, x_gen, z)
-            loss_g = generator_loss(*self.tell_apart(x, z_enc, x_gen, z))
-            loss = loss_g
-            if self.l2:
-                loss += self.l2 / 2 * squares(self.g_variables)
-            if self.cycle:
-                error = tf.reduce_sum((x - x_cycle) ** 2, axis=[1, 2])
-                loss += self.cycle * tf.reduce_mean(error)
-        self.g_optimizer.apply(tape.gradient(loss, self.g_variables), self.g_variables)
-        return {"loss": loss_d + loss_g, "loss_d": loss_d, "loss_g": loss_g}
-
-    def generate(self, x, z):
-        """P(z), Q(x) and P(Q(x)) as in training; the last is None without a cycle term.
-
-        float32 [batch, 28, 28], [batch, latent], [batch, 28, 28] from the first and the second.
-        """
-        z_enc = self.encoder(x, training=True)
-        if not self.cycle:
-            return tf.sigmoid(self.decoder(z, training=True)), z_enc, None
-        # As one batch, so that batch normalisation does not tell the one half from the other.
-        both = tf.sigmoid(self.decoder(tf.concat([z, z_enc], axis=0), training=True))
-        x_gen, x_cycle = tf.split(both, 2)
-        return x_gen, z_enc, x_cycle
-
-    def tell_apart(self, x, z_enc, x_gen, z):
-        """D's logits of the pairs (x, Q(x)) and (P(z), z), float32 [batch] both."""
-        # Each kind by itself: batch normalisation needs it, and it is faster than both at once.
-        enc_logits = self.discriminator(x, z_enc, training=True)
-        return enc_logits, self.discriminator(x_gen, z, training=True)
-
-    def update_d(self, x, z_enc, x_gen, z):
-        """D learns to tell (x, Q(x)) from (P(z), z); Q and P stay as they are. Returns loss_d."""
-        with tf.GradientTape() as tape:
-            loss_d = discriminator_loss(*self.tell_apart(x, z_enc, x_gen, z))
-            loss = loss_d
-            if self.l2:
-                loss += self.l2 / 2 * squares(self.d_variables)
-        self.d_optimizer.apply(tape.gradient(loss, self.d_variables), self.d_variables)
-        return loss_d
-
-    @tf.function(jit_compile=True)
-    def look(self, x, z):
-        """What `measure` tells of x [n, 28, 28] and z [n, latent], compiled: float32 [3]."""
-        z_enc = self.encode(x)
-        means = [
-            self.discriminate(x, z_enc),
-            self.discriminate(self.decode(z), z),
-            (x - self.decode(z_enc)) ** 2,
-        ]
-        return tf.stack([tf.reduce_mean(values) for values in means])
-
     def signatures(self):
         """What the SavedModel offers besides `decode` and `sample`; see `Generative`."""
         z = tf.TensorSpec([None, self.latent_dim], tf.float32, name="z")
@@ -406,26 +367,6 @@ class ALI(Adversarial):
             "reconstruct": (reconstruct, [images]),
             "discriminate": (discriminate, [images, z]),
         }
-
-    def get_config(self):
-        return {
-            "hidden_dim": self.hidden_dim,
-            "hidden_layers": self.hidden_layers,
-            "latent_dim": self.latent_dim,
-            "leak": self.leak,
-            "batch_norm": self.batch_norm,
-            "z_layer": self.z_layer,
-            "bounded": self.bounded,
-            "cycle": self.cycle,
-            "l2": self.l2,
-            "seed": self.seed,
-        }
-
-
-def squares(variables):
-    """The sum of all squared kernels among `variables`: float32 []."""
-    kernels = [variable for variable in variables if variable.name == "kernel"]
-    return tf.add_n([tf.reduce_sum(kernel**2) for kernel in kernels])
 
 
 @keras.saving.register_keras_serializable("tf_gen")
@@ -451,18 +392,6 @@ class DecayInSecondHalf(keras.optimizers.schedules.LearningRateSchedule):
 
 def build(config):
     """A built and compiled `ALI`, its weights drawn from `config.seed`."""
-    model = ALI(
-        config.hidden_dim,
-        config.hidden_layers,
-        config.latent_dim,
-        config.leak,
-        config.batch_norm,
-        config.z_layer,
-        config.bounded,
-        config.cycle,
-        config.l2,
-        config.seed,
-    )
 
     def adam():
         rate = config.learning_rate
@@ -470,11 +399,9 @@ def build(config):
             rate = DecayInSecondHalf(rate, config.final_rate, config.steps)
         return keras.optimizers.Adam(rate, beta_1=config.beta_1, epsilon=1e-8)  # TensorFlow 1's
 
+    model = ALI(config)
     model.compile(adam(), adam())
     return model
-
-
-# ---- Data ---------------------------------------------------------------------------------------
 
 
 def batches(config, source, start=0):
@@ -485,118 +412,67 @@ def batches(config, source, start=0):
 
     Args:
         config: a `Config`.
-        source: a `data.Source`.
+        source: a `mnist.Source`.
         start: Python int, the update to begin with.
     """
-    with tf.device("CPU"):  # where the input pipeline runs
-        images = tf.constant(source.images)
 
-    def noise(step):
+    def z(seed):
         shape = [config.batch_size, config.latent_dim]
-        seed = data.noise_seed(step, config.seed)
         return tf.random.stateless_uniform(shape, seed, -1, 1, alg="philox")
 
-    def block(steps):
-        rows = data.examples_at(steps, config.batch_size, len(images), config.seed)
-        z = tf.map_fn(noise, steps, fn_output_signature=tf.float32, parallel_iterations=1)
-        return {"images": tf.gather(images, rows), "z": z}
-
-    return data.in_blocks(block, start, data.batches_at_once(config.batch_size))
+    return with_images(source.images, config.batch_size, config.seed, start, z=z)
 
 
-# ---- What the log, the pictures and the evaluation show ------------------------------------------
+# ---- What is measured and shown -----------------------------------------------------------------
 
 
-def some_held_out(source, count):
-    """At most `count` held-out images, float32 [n, 28, 28] in [0, 1]."""
-    return tf.constant(data.evenly(source.held_out_images, count), tf.float32) / 255
+class Report(digits.Report):
+    """The article's log and grids of samples; what D says, and interpolations."""
+
+    log_line = "Iter: {step}; D_loss: {loss_d:.4}; G_loss: {loss_g:.4}"  # the original's form
+    grid = 4
+    frame_scale = 4
+    progress_animation = "samples.gif"
+
+    @property
+    def axis(self):
+        """20 quantiles of one coordinate of the prior, U(-1, 1)."""
+        return [2 * (i + 1) / 21 - 1 for i in range(20)]
+
+    def measure(self, model):
+        """Means of D(x, Q(x)) and D(P(z), z), and the error of P(Q(x)), on 1,000 held-out images.
+
+        The error is that of a pixel, squared and averaged. z is drawn anew at each step.
+        """
+        x = self.some_held_out(1000)
+        root = tf.constant([self.config.seed, -1], tf.int64)  # apart from the seeds of `batches`
+        z = model.prior(len(x), tf.random.fold_in(root, model.g_optimizer.iterations, alg="philox"))
+        names = ("d_encoder", "d_decoder", "reconstruction_error")
+        return dict(zip(names, compiled_measures(model, x, z).numpy().tolist(), strict=True))
+
+    def pictures(self, model, history):
+        """Adds losses, what D says, samples and interpolations."""
+        losses = {name: name for name in ("loss_d", "loss_g")}
+        answers = {"D(x, Q(x))": "d_encoder", "D(P(z), z)": "d_decoder"}
+        return {
+            "losses.png": self.curves(history, losses, "nats a pair"),
+            "discriminator.png": self.curves(history, answers, "mean output of D", level=0.5),
+            "samples.png": plots.mosaic(self.samples(model, 100), columns=10),
+            **super().pictures(model, history),
+            "interpolations.png": interpolations(model, self.some_held_out(50)),
+        }
 
 
-def measure(model, config, source, seen=None):
-    """Means of D(x, Q(x)) and D(P(z), z), and the error of P(Q(x)), on 1,000 held-out images.
-
-    The error is that of a pixel, squared and averaged. z is drawn anew at each step. `seen` is not
-    used.
-    """
-    x = some_held_out(source, 1000)
-    root = tf.constant([config.seed, -1], tf.int64)  # apart from the seeds of `batches`
-    z = model.prior(len(x), tf.random.fold_in(root, model.g_optimizer.iterations, alg="philox"))
-    names = ("d_encoder", "d_decoder", "reconstruction_error")
-    return dict(zip(names, model.look(x, z).numpy().tolist(), strict=True))
-
-
-def sample_flags(config):
-    """What to try first with the export: some samples."""
-    return "--count 25 --seed 1 --out samples.png"
-
-
-def stop_at(config):
-    """What ends a run early: a dict of columns of the log to the value to wait for; none here."""
-    return {}
-
-
-def snapshot(model, config):
-    """What a frame of the animation shows, 16 samples of the prior: dict of arrays."""
-    images = model.decode(model.prior(16, [0, 0]))
-    return {"images": np.uint8(np.rint(255 * images))}
-
-
-def frames(snapshots, config):
-    """Draw the samples of each snapshot: an iterator over uint8 [height, width]."""
-    return (plots.mosaic(snapshot["images"] / 255, columns=4, scale=4) for snapshot in snapshots)
-
-
-def draw_progress(model, directory, step):
-    """Draw the article's grid of 4 x 4 samples, from the same z at every step."""
-    images = model.decode(model.prior(16, [0, 0]))
-    plots.save(plots.mosaic(images, columns=4), directory / f"samples-{step:06d}.png")
-
-
-def draw_report(model, config, source, directory, history):
-    """Draw the trained model, and the article's course of samples.
-
-    Args:
-        model: an `ALI`.
-        config: its `Config`.
-        source: a `data.Source`.
-        directory: path to write to; the grids of `draw_progress` are there.
-        history: the rows of history.csv, dicts of strings.
-
-    Returns:
-        The names of the files.
-    """
-    steps = [int(row["step"]) for row in history]
-    outputs = {"D(x, Q(x))": "d_encoder", "D(P(z), z)": "d_decoder"}
-    curves = {label: [float(row[name]) for row in history] for label, name in outputs.items()}
-    losses = {name: [float(row[name]) for row in history] for name in ("loss_d", "loss_g")}
-    some = some_held_out(source, 50)
-    samples = model.decode(model.prior(100, [0, 0]))
-    pictures = {
-        "losses.png": plots.curves(steps, losses, "nats a pair"),
-        "discriminator.png": plots.curves(steps, curves, "mean output of D", level=0.5),
-        "samples.png": plots.mosaic(samples, columns=10),
-        "reconstructions.png": plots.pairs(some, model(some)),
-        "interpolations.png": interpolations(model, some),
-    }
-    for name, picture in pictures.items():
-        plots.save(picture, directory / name)
-    grids = sorted(directory.glob("samples-*.png"), key=lambda path: (len(path.name), path.name))
-    if not grids:  # someone has tidied up
-        return list(pictures)
-    plots.animation((plots.read(path) for path in grids), directory / "samples.gif", fps=5)
-    return [*pictures, "samples.gif"]
-
-
-def latent_map(model, config, source):
-    """Which z makes which digit, for `python -m tf_gen.sample`: a dict for JSON.
-
-    `labels` has, for each label, Q's z of the held-out image that shows it best (see
-    `digits.clearest_points`).
-    """
-    images = np.float32(source.held_out_images) / 255
-    z = model.encode(images).numpy()
-    points = digits.clearest_points(model.decode, z, images, source.held_out_labels)
-    return {"labels": {str(label): z.tolist() for label, z in points.items()}}
+@tf.function(jit_compile=True)
+def compiled_measures(model, x, z):
+    """What the log tells of x [n, 28, 28] and z [n, latent], as a compiled program: float32 [3]."""
+    z_enc = model.encode(x)
+    means = [
+        model.discriminate(x, z_enc),
+        model.discriminate(model.decode(z), z),
+        (x - model.decode(z_enc)) ** 2,
+    ]
+    return tf.stack([tf.reduce_mean(values) for values in means])
 
 
 def interpolations(model, images, rows=8, points=9):
@@ -617,18 +493,3 @@ def interpolations(model, images, rows=8, points=9):
     decoded = tf.reshape(decoded, [rows, points, 28, 28])
     mosaic = tf.concat([ends[0][:, None], decoded, ends[1][:, None]], axis=1)
     return plots.mosaic(tf.reshape(mosaic, [-1, 28, 28]), columns=points + 2)
-
-
-def score(model, config, judge):
-    """Figures of samples, reconstructions and features: see `digits.score`."""
-    layers = {
-        "z": lambda model, images: model.encode(images),
-        "hidden": lambda model, images: model.encoder.features(images),
-    }
-    return digits.score(model, build(config), layers, judge)
-
-
-def draw_scores(scores, config, path):
-    """Draw ten samples of each seed, a row each, from the list of their `score`, to `path`."""
-    samples = np.concatenate([score["samples"] for score in scores])
-    plots.save(plots.mosaic(samples / 255, columns=10), path)

@@ -47,68 +47,50 @@ Changes from the original:
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_gen import data, gaussian, plots
+from tf_gen import plots
 from tf_gen.base import Adversarial, repeat
+from tf_gen.batches import BLOCK, drawn
+from tf_gen.settings import Count, Location, Natural, Rate, Scale, Seed, Settings, Share, Weight
+from tf_gen.tasks import gaussian
+
+Activation = Literal["tanh", "relu", "softplus"]
+Decay = Literal["staircase", "linear", "none"]
 
 
 @dataclass(frozen=True)
-class Config:
-    hidden_size: int = 4  # units of the generator; the discriminator's layers have twice as many
+class Config(Settings):
+    # the article's
+    hidden_size: Count = 4  # units of the generator; the discriminator's layers have twice as many
     minibatch: bool = False  # use minibatch discrimination
-    activation: str = "tanh"  # of the discriminator: tanh, relu or softplus
+    d_learning_rate: Rate = 0.005  # of the discriminator
+    g_learning_rate: Rate = 0.005  # of the generator
+    batch_size: Count = 12  # points an update, real ones and generated ones
+    steps: Count = 1_200  # updates in all
+    pretrain_steps: Natural = 0  # updates of the discriminator alone before them
+    stop_at_w1: Weight = 0.0  # stop at a line of the log whose w1 is at most this; 0 for never
+    data_mean: Location = 4.0  # of the Gaussian to learn
+    data_std: Scale = 0.5  # its standard deviation
+    log_every: Count = 10  # updates between two lines of the log
+    seed: Seed = 0  # of the initial weights, the data and the noise
+    # of the other presets
+    activation: Activation = "tanh"  # of the discriminator: tanh, relu or softplus
     scale_weights: bool = False  # initial weights N(0, 1 / fan_in) instead of N(0, 1)
-    log_floor: float = 0.0  # log p is log(max(p, log_floor)); 0 for the plain logarithm
-    r1: float = 0.0  # weight of the penalty on the discriminator's slope at the data
-    optimizer: str = "sgd"  # sgd or adam
-    d_learning_rate: float = 0.005  # of the discriminator
-    g_learning_rate: float = 0.005  # of the generator
-    decay: str = "staircase"  # of both rates: staircase (0.95 every 150 steps), linear or none
-    beta_1: float = 0.9  # of Adam's mean of gradients
-    batch_size: int = 12  # points an update, real ones and generated ones
-    steps: int = 1_200  # updates in all
-    pretrain_steps: int = 0  # updates of the discriminator alone before them
-    stop_at_w1: float = 0.0  # stop at a line of the log whose w1 is at most this; 0 for never
-    data_mean: float = 4.0  # of the Gaussian to learn
-    data_std: float = 0.5  # its standard deviation
-    log_every: int = 10  # updates between two lines of the log
-    seed: int = 0  # of the initial weights, the data and the noise
+    log_floor: Share = 0.0  # log p is log(max(p, log_floor)); 0 for the plain logarithm
+    r1: Weight = 0.0  # weight of the penalty on the discriminator's slope at the data
+    optimizer: Literal["sgd", "adam"] = "sgd"  # sgd or adam
+    decay: Decay = "staircase"  # of both rates: staircase (0.95 every 150 steps), linear or none
+    beta_1: Share = 0.9  # of Adam's mean of gradients
 
     def __post_init__(self):
-        for name in ("hidden_size", "batch_size", "steps", "log_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        super().__post_init__()
         if self.minibatch and self.batch_size < 2:
             raise ValueError("batch_size must be at least 2 with minibatch discrimination, not 1")
-        choices = {
-            "activation": ("tanh", "relu", "softplus"),
-            "optimizer": ("sgd", "adam"),
-            "decay": ("staircase", "linear", "none"),
-        }
-        for name, values in choices.items():
-            if getattr(self, name) not in values:
-                raise ValueError(f"{name} must be one of {', '.join(values)}")
-        for name in ("d_learning_rate", "g_learning_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
-        for name in ("r1", "stop_at_w1", "pretrain_steps"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
-        for name in ("log_floor", "beta_1"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} must be at least 0 and below 1, not {getattr(self, name)}"
-                )
-        if not abs(self.data_mean) <= 1e6:
-            raise ValueError(f"data_mean must be from -1e6 to 1e6, not {self.data_mean}")
-        if not 0 < self.data_std <= 1e6:
-            raise ValueError(f"data_std must be positive and at most 1e6, not {self.data_std}")
-        if not 0 <= self.seed < 2**31:
-            raise ValueError(f"seed must be from 0 to 2**31 - 1, not {self.seed}")
 
 
 PRESETS = {
@@ -138,8 +120,7 @@ PRESETS = {
         log_every=100,
     ),
 }
-NEEDS_IMAGES = False
-LOG_LINE = "{step}: {loss_d:.4f}\t{loss_g:.4f}"  # the article's form
+TASK = "gaussian"
 NOISE_RANGE = 8.0  # z and the pictures go from -8 to 8
 
 
@@ -248,19 +229,20 @@ class Generator(keras.layers.Layer):
 class Discriminator(keras.layers.Layer):
     """x [..., batch, 1] -> logits [..., batch, 1]; the batch matters with `minibatch`."""
 
-    def __init__(self, hidden_size, minibatch, activation, initializer, narrow):
+    def __init__(self, config, initializer, narrow):
         super().__init__()
 
         def dense():
             return keras.layers.Dense(
-                2 * hidden_size, activation=activation, kernel_initializer=initializer
+                2 * config.hidden_size, config.activation, kernel_initializer=initializer
             )
 
         self.hidden_1 = dense()
         self.hidden_2 = dense()
         # The article: without minibatch discrimination one more layer is needed, to have enough
         # capacity to separate the two distributions.
-        self.hidden_3 = MinibatchDiscrimination(kernel_initializer=narrow) if minibatch else dense()
+        minibatch = MinibatchDiscrimination(kernel_initializer=narrow)
+        self.hidden_3 = minibatch if config.minibatch else dense()
         self.logits = keras.layers.Dense(1, kernel_initializer=initializer)
 
     def call(self, x):
@@ -275,70 +257,24 @@ class Discriminator(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tf_gen")
 class GaussianGAN(Adversarial):
+    """G, and D with or without minibatch discrimination."""
+
+    Config = Config
     losses_reported = ("loss", "loss_d", "loss_g")
 
-    def __init__(
-        self,
-        hidden_size=4,
-        minibatch=False,
-        activation="tanh",
-        scale_weights=False,
-        log_floor=0.0,
-        r1=0.0,
-        seed=0,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.hidden_size = hidden_size
-        self.minibatch = minibatch
-        self.activation = activation
-        self.scale_weights = scale_weights
-        self.log_floor = log_floor
-        self.r1 = r1
-        self.seed = seed
-        draws = keras.random.SeedGenerator(seed)  # one, so that no two variables are alike
+    def __init__(self, config, **kwargs):
+        super().__init__(config, **kwargs)
+        draws = keras.random.SeedGenerator(config.seed)  # one, so that no two variables are alike
         narrow = keras.initializers.RandomNormal(stddev=0.02, seed=draws)
         initializer = keras.initializers.RandomNormal(stddev=1.0, seed=draws)
-        if scale_weights:
+        if config.scale_weights:
             initializer = keras.initializers.VarianceScaling(
                 1.0, mode="fan_in", distribution="untruncated_normal", seed=draws
             )
-        self.generator = Generator(hidden_size, initializer)
-        self.discriminator = Discriminator(hidden_size, minibatch, activation, initializer, narrow)
+        self.generator = Generator(config.hidden_size, initializer)
+        self.discriminator = Discriminator(config, initializer, narrow)
         self.discriminator(self.generator(tf.zeros([2, 1])))  # creates the variables
         self(tf.zeros([2, 1]))
-
-    def call(self, z):
-        """Generate: float32 [batch, 1] to the same."""
-        return self.decode(z)
-
-    def decode(self, z):
-        """G: float32 z [batch, 1] to x [batch, 1]."""
-        return self.generator(z)
-
-    def discriminate(self, x):
-        """D: float32 x [..., batch, 1] to the probability that it is real, of the same shape."""
-        return tf.sigmoid(self.discriminator(x))
-
-    @tf.function(jit_compile=True)  # which spares the memory for all pairs of a large batch
-    def look(self, x):
-        """`discriminate` as a compiled graph, for the many points of each frame of an animation."""
-        return self.discriminate(x)
-
-    def observe(self):
-        """G at the midpoints of 500 equal parts of [-8, 8], for the log: float32 [500]."""
-        middles = (tf.range(500, dtype=tf.float32) + 0.5) / 500
-        return self.decode(NOISE_RANGE * (2 * middles - 1)[:, None])[:, 0]
-
-    def prior(self, count, seed):
-        """The article's noise, float32 [count, 1] from int32 [] and int32 [2].
-
-        Stratified: `count` values in ascending order that cover [-8, 8] evenly, each with U(0, 1) *
-        0.01 added. They stand for the whole distribution; a single one is always near -8.
-        """
-        return tf.expand_dims(
-            stratified(tf.random.stateless_uniform([count], seed, alg="philox")), -1
-        )
 
     def update(self, batch):
         """One iteration of the article's loop on a batch (see `batches`): D, then G on a new z.
@@ -346,32 +282,36 @@ class GaussianGAN(Adversarial):
         Returns `loss_d`, `loss_g` and their sum `loss`, float32 [], each from before its step and
         without the penalty r1.
         """
+        floor = self.config.log_floor
         # D learns. The gradient is taken for its variables alone: G stays as it is.
         with tf.GradientTape() as tape:
             both = tf.stack([batch["x"], self.generator(batch["z_d"])])  # two batches, one call
             real_logits, generated_logits = tf.unstack(self.discriminator(both))
-            loss_d = discriminator_loss(real_logits, generated_logits, self.log_floor)
-            penalised = loss_d
-            if self.r1:
-                penalised += self.r1 / 2 * tf.reduce_mean(self.slope(batch["x"]) ** 2)
+            loss_d = discriminator_loss(real_logits, generated_logits, floor)
+            penalised = loss_d + self.penalty(batch["x"])
         gradients = tape.gradient(penalised, self.d_variables)
         self.d_optimizer.apply(gradients, self.d_variables)
 
         # G learns, through D, which stays as it is.
         with tf.GradientTape() as tape:
             generated_logits = self.discriminator(self.generator(batch["z_g"]))
-            loss_g = generator_loss(generated_logits, self.log_floor)
+            loss_g = generator_loss(generated_logits, floor)
         gradients = tape.gradient(loss_g, self.g_variables)
         self.g_optimizer.apply(gradients, self.g_variables)
         return {"loss": loss_d + loss_g, "loss_d": loss_d, "loss_g": loss_g}
 
-    def slope(self, x):
-        """Derivative of D's logits, summed over the batch, by each x: float32 [batch, 1]."""
+    def penalty(self, x):
+        """What `stable` adds to D's loss: r1 / 2 times the mean square of D's slope at the data.
+
+        The slope is the derivative of D's logits, summed over the batch, by each x [batch, 1].
+        """
+        if not self.config.r1:
+            return 0.0
         x = tf.convert_to_tensor(x)
         with tf.GradientTape() as tape:
             tape.watch(x)
             logits = tf.reduce_sum(self.discriminator(x))
-        return tape.gradient(logits, x)
+        return self.config.r1 / 2 * tf.reduce_mean(tape.gradient(logits, x) ** 2)
 
     def pretrain(self, batches, optimizer):
         """Bring D(x) near the density of the data, by squared error.
@@ -390,6 +330,28 @@ class GaussianGAN(Adversarial):
 
         repeat(update, batches, ["loss"])
 
+    def call(self, z):
+        """Generate: float32 [batch, 1] to the same."""
+        return self.decode(z)
+
+    def decode(self, z):
+        """G: float32 z [batch, 1] to x [batch, 1]."""
+        return self.generator(z)
+
+    def discriminate(self, x):
+        """D: float32 x [..., batch, 1] to the probability that it is real, of the same shape."""
+        return tf.sigmoid(self.discriminator(x))
+
+    def prior(self, count, seed):
+        """The article's noise, float32 [count, 1] from int32 [] and int32 [2].
+
+        Stratified: `count` values in ascending order that cover [-8, 8] evenly, each with U(0, 1) *
+        0.01 added. They stand for the whole distribution; a single one is always near -8.
+        """
+        return tf.expand_dims(
+            stratified(tf.random.stateless_uniform([count], seed, alg="philox")), -1
+        )
+
     def signatures(self):
         """What the SavedModel offers besides `decode` and `sample`; see `Generative`."""
         x = tf.TensorSpec([None, 1], tf.float32, name="x")
@@ -397,34 +359,12 @@ class GaussianGAN(Adversarial):
         def discriminate(x):
             return {"probability": self.discriminate(x)}
 
-        return {
-            **super().signatures(),
-            "discriminate": (discriminate, [x]),
-        }
-
-    def get_config(self):
-        return {
-            "hidden_size": self.hidden_size,
-            "minibatch": self.minibatch,
-            "activation": self.activation,
-            "scale_weights": self.scale_weights,
-            "log_floor": self.log_floor,
-            "r1": self.r1,
-            "seed": self.seed,
-        }
+        return {**super().signatures(), "discriminate": (discriminate, [x])}
 
 
 def build(config):
     """A built and compiled `GaussianGAN`, its weights drawn from `config.seed`."""
-    model = GaussianGAN(
-        config.hidden_size,
-        config.minibatch,
-        config.activation,
-        config.scale_weights,
-        config.log_floor,
-        config.r1,
-        config.seed,
-    )
+    model = GaussianGAN(config)
     if config.pretrain_steps:
         optimizer = new_optimizer(config, config.d_learning_rate)
         optimizer.build(model.d_variables)
@@ -471,25 +411,21 @@ def batches(config, source=None, start=0):
 
     Args:
         config: a `Config`.
-        source: not used, since the data is drawn.
+        source: None, since the data is drawn.
         start: Python int, the update to begin with.
     """
+    shape = [BLOCK, config.batch_size]
 
-    def block(steps):
-        seed = data.noise_seed(steps[0] // data.BLOCK, config.seed)
+    def noise(seed):
+        return stratified(tf.random.stateless_uniform(shape, seed, alg="philox"))
+
+    def draw(seed):
         seeds = tf.random.split(seed, 3, alg="philox")
-        shape = [data.BLOCK, config.batch_size]
-
-        def noise(seed):
-            return stratified(tf.random.stateless_uniform(shape, seed, alg="philox"))
-
-        x = tf.random.stateless_normal(
-            shape, seeds[0], config.data_mean, config.data_std, alg="philox"
-        )
-        batch = {"x": tf.sort(x), "z_d": noise(seeds[1]), "z_g": noise(seeds[2])}
+        x = tf.sort(gaussian.draw_points(config, shape, seeds[0]))
+        batch = {"x": x, "z_d": noise(seeds[1]), "z_g": noise(seeds[2])}
         return {name: values[..., None] for name, values in batch.items()}
 
-    return data.in_blocks(block, start)
+    return drawn(draw, config.seed, start)
 
 
 def density_batches(config):
@@ -501,108 +437,68 @@ def density_batches(config):
     return {"x": x, "density": density}
 
 
-# ---- What the log, the pictures and the evaluation show ------------------------------------------
+# ---- What is measured and shown -----------------------------------------------------------------
 
 
-def generate(model):
-    """G at the article's 10,000 points, linspace(-8, 8): float32 [10000]."""
-    z = np.linspace(-NOISE_RANGE, NOISE_RANGE, gaussian.POINTS, dtype=np.float32)
-    return model.decode(z[:, None]).numpy()[:, 0]
+class Report(gaussian.Report):
+    """The article's log and picture, with D's decision boundary."""
+
+    log_line = "{step}: {loss_d:.4f}\t{loss_g:.4f}"
+
+    @property
+    def limits(self):
+        return [("w1", self.config.stop_at_w1)] if self.config.stop_at_w1 else []
+
+    def generate(self, model):
+        """G at the article's 10,000 points, linspace(-8, 8): float32 [10000]."""
+        z = np.linspace(-NOISE_RANGE, NOISE_RANGE, gaussian.POINTS, dtype=np.float32)
+        return model.decode(z[:, None]).numpy()[:, 0]
+
+    def observe(self, model):
+        """G at the midpoints of 500 equal parts of [-8, 8]: float32 [500]."""
+        middles = (tf.range(500, dtype=tf.float32) + 0.5) / 500
+        return model.decode(NOISE_RANGE * (2 * middles - 1)[:, None])[:, 0]
+
+    def measure(self, x):
+        """Mean, standard deviation and Wasserstein-1 distance to the data of x, float32 [500]."""
+        x = np.float64(x)
+        return {"mean": x.mean(), "std": x.std(), "w1": self.wasserstein_1(x)}
+
+    def decision_boundary(self, model):
+        """D at 10,000 points of the picture's width, in batches of the training size.
+
+        With minibatch discrimination D's answer depends on the other points of the batch, here the
+        neighbours. The last batch overlaps the one before, if it has to.
+
+        Returns:
+            x and the probability that it is real, float32 [10000] each.
+        """
+        n, batch_size = gaussian.POINTS, min(self.config.batch_size, gaussian.POINTS)
+        x = np.linspace(self.edges[0], self.edges[-1], n, dtype=np.float32)
+        starts = np.minimum(np.arange(0, n, batch_size), n - batch_size)
+        rows = starts[:, None] + np.arange(batch_size)  # [batches, batch]
+        p = np.empty_like(x)
+        p[rows] = compiled_discriminate(model, x[rows][..., None])[..., 0]
+        return x, p
+
+    def snapshot(self, model):
+        """Adds D's decision boundary to the density."""
+        _, p = self.decision_boundary(model)
+        # 500 points are enough for a line.
+        return {"probability": p.reshape(500, -1).mean(axis=1), **super().snapshot(model)}
+
+    def pictures(self, model, history):
+        """The article's final picture, and what the log says against the step."""
+        real, generated = self.density(self.real), self.density(self.generate(model))
+        boundary = self.decision_boundary(model)
+        targets = {"mean": self.config.data_mean, "std": self.config.data_std, "w1": 0.0}
+        return {
+            "distributions.png": plots.distributions(self.edges, real, generated, *boundary),
+            "course.png": plots.course(history, targets),
+        }
 
 
-def measure(model, config, source, seen):
-    """Mean, standard deviation and Wasserstein-1 distance to the data of `seen`, float32 [500]."""
-    x = np.float64(seen)
-    return {"mean": x.mean(), "std": x.std(), "w1": gaussian.wasserstein_1(x, config)}
-
-
-def stop_at(config):
-    """What ends a run early: a dict of columns of the log to the value to wait for."""
-    return {"w1": config.stop_at_w1} if config.stop_at_w1 else {}
-
-
-def score(model, config, judge=None):
-    """Figures of 10,000 generated points, and what has become of them: see `gaussian.score`."""
-    return gaussian.score(generate(model), config)
-
-
-def sample_flags(config):
-    """What to try first with the export: a histogram of many points."""
-    return "--count 10000 --out generated.png"
-
-
-def decision_boundary(model, config):
-    """D at 10,000 points of the picture's width, in batches of the training size.
-
-    With minibatch discrimination D's answer depends on the other points of the batch, here the
-    neighbours. The last batch overlaps the one before, if it has to.
-
-    Returns:
-        x and the probability that it is real, float32 [10000] each.
-    """
-    n, batch_size = gaussian.POINTS, min(config.batch_size, gaussian.POINTS)
-    bins = gaussian.edges(config)
-    x = np.linspace(bins[0], bins[-1], n, dtype=np.float32)
-    starts = np.minimum(np.arange(0, n, batch_size), n - batch_size)
-    rows = starts[:, None] + np.arange(batch_size)  # [batches, batch]
-    p = np.empty_like(x)
-    p[rows] = model.look(x[rows][..., None])[..., 0]
-    return x, p
-
-
-def snapshot(model, config):
-    """What a frame of the animation shows: dict of arrays."""
-    _, p = decision_boundary(model, config)
-    generated = gaussian.density(generate(model), config)
-    # 500 points are enough for a line.
-    return {"probability": p.reshape(500, -1).mean(axis=1), "generated": np.float32(generated)}
-
-
-def frames(snapshots, config):
-    """Draw the article's animation: an iterator over uint8 [height, width, 3]."""
-    real = gaussian.density(gaussian.real_points(config), config)
-    return plots.density_frames(snapshots, gaussian.edges(config), real)
-
-
-def draw_progress(model, directory, step):
-    """Nothing: a run takes seconds, and `--anim-path` shows its course."""
-
-
-def draw_report(model, config, source, directory, history):
-    """Draw the article's final picture, and what the log says against the step.
-
-    Args:
-        model: a `GaussianGAN`.
-        config: its `Config`.
-        source: not used.
-        directory: path to write to.
-        history: the rows of history.csv, dicts of strings.
-
-    Returns:
-        The names of the files.
-    """
-    targets = {"mean": config.data_mean, "std": config.data_std, "w1": 0.0}
-    pictures = {
-        "distributions.png": plots.distributions(
-            gaussian.edges(config),
-            gaussian.density(gaussian.real_points(config), config),
-            gaussian.density(generate(model), config),
-            *decision_boundary(model, config),
-        ),
-        "course.png": plots.course(history, targets),
-    }
-    for name, picture in pictures.items():
-        plots.save(picture, directory / name)
-    return list(pictures)
-
-
-def latent_map(model, config, source):
-    """What `python -m tf_gen.sample` needs to know of z; nothing, since there are no labels."""
-    return {}
-
-
-def draw_scores(scores, config, path):
-    """Draw the density that each seed generates, from the list of their `score`, to `path`."""
-    real = gaussian.density(gaussian.real_points(config), config)
-    densities = [score["density"] for score in scores]
-    plots.save(plots.densities(gaussian.edges(config), real, densities), path)
+@tf.function(jit_compile=True)  # which spares the memory for all pairs of a large batch
+def compiled_discriminate(model, x):
+    """`discriminate` as a compiled program, for the many points of each frame of an animation."""
+    return model.discriminate(x)

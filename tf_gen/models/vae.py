@@ -29,46 +29,34 @@ Changes from the original:
 """
 
 import math
-import statistics
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_gen import data, digits, plots
+from tf_gen import plots
 from tf_gen.base import Generative
+from tf_gen.batches import with_images
 from tf_gen.numerics import log_sigmoid
+from tf_gen.settings import Count, Rate, Seed, Settings, Share
+from tf_gen.tasks import digits
 
 
 @dataclass(frozen=True)
-class Config:
-    hidden_dim: int = 512  # units in the hidden layer of encoder and decoder
-    latent_dim: int = 2  # length of z
-    batch_size: int = 64  # images an update
-    learning_rate: float = 0.001  # of RMSProp
-    decay: float = 0.9  # of RMSProp's mean of squared gradients
-    steps: int = 30_000  # updates in all
-    log_every: int = 1_000  # updates between two lines of the log
-    seed: int = 0  # of the initial weights, the order of the images and the noise
-
-    def __post_init__(self):
-        for name in ("hidden_dim", "latent_dim", "batch_size", "steps", "log_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
-        if not 0 <= self.decay < 1:
-            raise ValueError(f"decay must be at least 0 and below 1, not {self.decay}")
-        if not 0 <= self.seed < 2**31:
-            raise ValueError(f"seed must be from 0 to 2**31 - 1, not {self.seed}")
+class Config(Settings):
+    hidden_dim: Count = 512  # units in the hidden layer of encoder and decoder
+    latent_dim: Count = 2  # length of z
+    batch_size: Count = 64  # images an update
+    learning_rate: Rate = 0.001  # of RMSProp
+    decay: Share = 0.9  # of RMSProp's mean of squared gradients
+    steps: Count = 30_000  # updates in all
+    log_every: Count = 1_000  # updates between two lines of the log
+    seed: Seed = 0  # of the initial weights, the order of the images and the noise
 
 
 PRESETS = {"article": Config()}
-NEEDS_IMAGES = True
-LOG_LINE = (
-    "step {step} ,loss {loss:.4f}, held-out {held_out_loss:.4f}, {updates_per_second:.0f} updates/s"
-)
+TASK = "digits"
 
 
 # ---- Losses -------------------------------------------------------------------------------------
@@ -84,34 +72,6 @@ def reconstruction_loss(images, logits):
 def kl_divergence(z_mean, z_log_var):
     """KL(N(z_mean, exp(z_log_var)) || N(0, I)) in nats: float32 [batch] from [batch, latent]."""
     return -0.5 * tf.reduce_sum(1 + z_log_var - z_mean**2 - tf.exp(z_log_var), axis=1)
-
-
-# ---- Initial values and optimiser ---------------------------------------------------------------
-
-
-def article_normal(seed):
-    """The article's `glorot_init`: N(0, 1 / (shape[0] / 2)), for biases with their own length."""
-    draws = keras.random.SeedGenerator(seed)  # one generator, so that no two variables are alike
-
-    def initializer(shape, dtype=None):
-        return keras.random.normal(shape, stddev=(shape[0] / 2) ** -0.5, dtype=dtype, seed=draws)
-
-    return initializer
-
-
-@keras.saving.register_keras_serializable("tf_gen")
-class RMSpropTF1(keras.optimizers.RMSprop):
-    """RMSProp as in TensorFlow 1, whose mean of squared gradients starts at 1 instead of 0.
-
-    Small gradients therefore make small first steps, about the learning rate times the gradient;
-    Keras's first step is sqrt(10) learning rates long in each weight, whatever its gradient.
-    """
-
-    def build(self, variables):
-        if not self.built:
-            super().build(variables)
-            for velocity in self._velocities:
-                velocity.assign(keras.ops.ones_like(velocity))
 
 
 # ---- Networks -----------------------------------------------------------------------------------
@@ -156,18 +116,35 @@ class Decoder(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tf_gen")
 class VAE(Generative):
+    """Encoder, sampler and decoder, trained on the negative ELBO."""
+
+    Config = Config
     losses_reported = ("loss", "reconstruction", "kl")
     generates = "images"
 
-    def __init__(self, hidden_dim=512, latent_dim=2, seed=0, **kwargs):
-        super().__init__(**kwargs)
-        self.hidden_dim = hidden_dim
-        self.latent_dim = latent_dim
-        self.seed = seed
-        initializer = article_normal(seed)
-        self.encoder = Encoder(hidden_dim, latent_dim, initializer)
-        self.decoder = Decoder(hidden_dim, initializer)
+    def __init__(self, config, **kwargs):
+        super().__init__(config, **kwargs)
+        initializer = article_normal(config.seed)
+        self.encoder = Encoder(config.hidden_dim, config.latent_dim, initializer)
+        self.decoder = Decoder(config.hidden_dim, initializer)
         self(tf.zeros([1, 28, 28]))  # creates the variables
+
+    def update(self, batch):
+        """One step of RMSProp on the negative ELBO of a batch; returns loss, reconstruction, kl."""
+        with tf.GradientTape() as tape:
+            reconstruction, kl = map(tf.reduce_mean, self.loss_terms(batch))
+            loss = reconstruction + kl
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        return {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+
+    def loss_terms(self, batch):
+        """Reconstruction and KL of each image of a batch (see `batches`): two float32 [batch]."""
+        images = tf.cast(batch["images"], tf.float32) / 255
+        z_mean, z_log_var = self.encode(images)
+        z = z_mean + tf.exp(z_log_var / 2) * batch["epsilon"]
+        logits = self.decoder(z)
+        return reconstruction_loss(images, logits), kl_divergence(z_mean, z_log_var)
 
     def call(self, images):
         """Reconstruct through z_mean: float32 [batch, 28, 28] to the same."""
@@ -185,28 +162,6 @@ class VAE(Generative):
     def prior(self, count, seed):
         """Draw z ~ N(0, I): float32 [count, latent] from int32 [] and int32 [2]."""
         return tf.random.stateless_normal([count, self.latent_dim], seed, alg="philox")
-
-    def loss_terms(self, batch):
-        """Reconstruction and KL of each image of a batch (see `batches`): two float32 [batch]."""
-        images = tf.cast(batch["images"], tf.float32) / 255
-        z_mean, z_log_var = self.encode(images)
-        z = z_mean + tf.exp(z_log_var / 2) * batch["epsilon"]
-        logits = self.decoder(z)
-        return reconstruction_loss(images, logits), kl_divergence(z_mean, z_log_var)
-
-    @tf.function(jit_compile=True)
-    def look(self, batch):
-        """`loss_terms` of a batch (see `batches`) as a compiled program: float32 [2, batch]."""
-        return tf.stack(self.loss_terms(batch))
-
-    def update(self, batch):
-        """One step of RMSProp on the negative ELBO of a batch; returns loss, reconstruction, kl."""
-        with tf.GradientTape() as tape:
-            reconstruction, kl = map(tf.reduce_mean, self.loss_terms(batch))
-            loss = reconstruction + kl
-        gradients = tape.gradient(loss, self.trainable_variables)
-        self.optimizer.apply(gradients, self.trainable_variables)
-        return {"loss": loss, "reconstruction": reconstruction, "kl": kl}
 
     def test_step(self, batch):
         """The negative ELBO with one draw of epsilon an image, as in training."""
@@ -232,21 +187,43 @@ class VAE(Generative):
             "reconstruct": (reconstruct, [images]),
         }
 
-    def get_config(self):
-        return {"hidden_dim": self.hidden_dim, "latent_dim": self.latent_dim, "seed": self.seed}
+
+# ---- Initial values, optimiser and batches ------------------------------------------------------
+
+
+def article_normal(seed):
+    """The article's `glorot_init`: N(0, 1 / (shape[0] / 2)), for biases with their own length."""
+    draws = keras.random.SeedGenerator(seed)  # one generator, so that no two variables are alike
+
+    def initializer(shape, dtype=None):
+        return keras.random.normal(shape, stddev=(shape[0] / 2) ** -0.5, dtype=dtype, seed=draws)
+
+    return initializer
+
+
+@keras.saving.register_keras_serializable("tf_gen")
+class RMSpropTF1(keras.optimizers.RMSprop):
+    """RMSProp as in TensorFlow 1, whose mean of squared gradients starts at 1 instead of 0.
+
+    Small gradients therefore make small first steps, about the learning rate times the gradient;
+    Keras's first step is sqrt(10) learning rates long in each weight, whatever its gradient.
+    """
+
+    def build(self, variables):
+        if not self.built:
+            super().build(variables)
+            for velocity in self._velocities:
+                velocity.assign(keras.ops.ones_like(velocity))
 
 
 def build(config):
     """A built and compiled `VAE`, its weights drawn from `config.seed`."""
-    model = VAE(config.hidden_dim, config.latent_dim, config.seed)
+    model = VAE(config)
     # epsilon is inside the root in Keras, as it was in TensorFlow 1.
     optimizer = RMSpropTF1(config.learning_rate, rho=config.decay, epsilon=1e-10)
     model.compile(optimizer=optimizer, jit_compile=True)
     optimizer.build(model.trainable_variables)
     return model
-
-
-# ---- Data ---------------------------------------------------------------------------------------
 
 
 def batches(config, source, start=0):
@@ -257,74 +234,81 @@ def batches(config, source, start=0):
 
     Args:
         config: a `Config`.
-        source: a `data.Source`.
+        source: a `mnist.Source`.
         start: Python int, the update to begin with.
     """
-    with tf.device("CPU"):  # where the input pipeline runs
-        images = tf.constant(source.images)
 
-    def noise(step):
+    def epsilon(seed):
         shape = [config.batch_size, config.latent_dim]
-        seed = data.noise_seed(step, config.seed)
         return tf.random.stateless_normal(shape, seed, alg="philox")
 
-    def block(steps):
-        rows = data.examples_at(steps, config.batch_size, len(images), config.seed)
-        epsilon = tf.map_fn(noise, steps, fn_output_signature=tf.float32, parallel_iterations=1)
-        return {"images": tf.gather(images, rows), "epsilon": epsilon}
-
-    return data.in_blocks(block, start, data.batches_at_once(config.batch_size))
+    return with_images(source.images, config.batch_size, config.seed, start, epsilon=epsilon)
 
 
-def held_out_batches(config, source):
-    """All held-out images once, in batches like those of `batches`, epsilon fixed by the seed."""
-    count = len(source.held_out_images)
-    epsilon = tf.random.stateless_normal(
-        [count, config.latent_dim], [config.seed, -1], alg="philox"
+# ---- What is measured and shown -----------------------------------------------------------------
+
+
+class Report(digits.Report):
+    """Adds the losses on all held-out images."""
+
+    log_line = (
+        "step {step} ,loss {loss:.4f}, held-out {held_out_loss:.4f}, "
+        "{updates_per_second:.0f} updates/s"
     )
-    batch = {"images": source.held_out_images, "epsilon": epsilon}
-    return tf.data.Dataset.from_tensor_slices(batch).batch(1000)
+
+    @property
+    def sample_flags(self):
+        return f"--z {','.join(['0'] * self.config.latent_dim)} --out digit.png"
+
+    def codes(self, model, images):
+        return model.encode(images)[0]
+
+    def measure(self, model):
+        """The losses on all held-out images: dict of floats."""
+        terms = [compiled_loss_terms(model, batch) for batch in self.held_out_batches()]
+        reconstruction, kl = np.concatenate(terms, axis=1).mean(axis=1, dtype=np.float64).tolist()
+        return {
+            "held_out_loss": reconstruction + kl,
+            "held_out_reconstruction": reconstruction,
+            "held_out_kl": kl,
+        }
+
+    def held_out_batches(self):
+        """All held-out images once, in batches like those of training, epsilon always the same."""
+        shape = [len(self.source.held_out_images), self.config.latent_dim]
+        epsilon = tf.random.stateless_normal(shape, [self.config.seed, -1], alg="philox")
+        batch = {"images": self.source.held_out_images, "epsilon": epsilon}
+        return tf.data.Dataset.from_tensor_slices(batch).batch(1000)
+
+    def score(self, model):
+        """The losses on all held-out images, a tighter bound, and the figures of all digits: dict.
+
+        `held_out_loss` is a bound on the images' mean -log p(x), in nats, and so is
+        `importance_loss_100`, with 100 draws of z for each image: see `importance_bound`.
+        """
+        losses, figures = self.measure(model), super().score(model)
+        figures["diverged"] = figures["diverged"] or not math.isfinite(losses["held_out_loss"])
+        bound = importance_bound(model, self.judge.held_out_images, 100)
+        return {**losses, "importance_loss_100": -bound, **figures}
+
+    def draw_scores(self, scores):
+        """The held-out loss of each seed."""
+        losses = [score["held_out_loss"] for score in scores]
+        return plots.values_by_seed(losses, "negative ELBO of held-out images, nats")
+
+    def pictures(self, model, history):
+        """Adds the losses."""
+        losses = {name: name for name in ("loss", "held_out_loss")}
+        return {
+            "loss.png": self.curves(history, losses, "nats an image"),
+            **super().pictures(model, history),
+        }
 
 
-# ---- What the log and the pictures show ---------------------------------------------------------
-
-
-def measure(model, config, source, seen=None):
-    """The losses on all held-out images: dict of floats. `seen` is not used."""
-    terms = [model.look(batch) for batch in held_out_batches(config, source)]
-    reconstruction, kl = np.concatenate(terms, axis=1).mean(axis=1, dtype=np.float64).tolist()
-    return {
-        "held_out_loss": reconstruction + kl,
-        "held_out_reconstruction": reconstruction,
-        "held_out_kl": kl,
-    }
-
-
-def sample_flags(config):
-    """What to try first with the export: the middle of the latent space."""
-    return f"--z {','.join(['0'] * config.latent_dim)} --out digit.png"
-
-
-def stop_at(config):
-    """What ends a run early: a dict of columns of the log to the value to wait for; none here."""
-    return {}
-
-
-def score(model, config, judge):
-    """The losses on all held-out images, a tighter bound, and the figures of `digits.score`: dict.
-
-    `held_out_loss` is a bound on the images' mean -log p(x), in nats, and so is
-    `importance_loss_100`, with 100 draws of z for each image: see `importance_bound`.
-    """
-    losses = measure(model, config, judge.source)
-    images = judge.held_out_images
-    layers = {
-        "z": lambda model, images: model.encode(images)[0],
-        "hidden": lambda model, images: model.encoder.features(images),
-    }
-    figures = digits.score(model, build(config), layers, judge)
-    figures["diverged"] = figures["diverged"] or not math.isfinite(losses["held_out_loss"])
-    return {**losses, "importance_loss_100": -importance_bound(model, images, 100), **figures}
+@tf.function(jit_compile=True)
+def compiled_loss_terms(model, batch):
+    """`loss_terms` of a batch as a compiled program: float32 [2, batch]."""
+    return tf.stack(model.loss_terms(batch))
 
 
 def importance_bound(model, images, k, seed=(0, 0)):
@@ -360,79 +344,3 @@ def importance_bound(model, images, k, seed=(0, 0)):
         weights = log_weights(tf.constant(images[start : start + 100]), part_seed)
         bounds.append(np.float64(tf.reduce_logsumexp(weights, axis=0)) - math.log(k))
     return float(np.mean(np.concatenate(bounds)))
-
-
-def draw_progress(model, directory, step):
-    """Draw 100 samples of the prior, the same z at every step."""
-    images = model.decode(model.prior(100, [0, 0]))
-    plots.save(plots.mosaic(images, columns=10), directory / f"samples-{step:06d}.png")
-
-
-def snapshot(model, config):
-    """What a frame of the animation shows, 100 samples of the prior: dict of arrays."""
-    images = model.decode(model.prior(100, [0, 0]))
-    return {"images": np.uint8(np.rint(255 * images))}
-
-
-def frames(snapshots, config):
-    """Draw the samples of each snapshot: an iterator over uint8 [height, width]."""
-    return (plots.mosaic(snapshot["images"] / 255, columns=10, scale=2) for snapshot in snapshots)
-
-
-def draw_report(model, config, source, directory, history):
-    """Draw the trained model.
-
-    Args:
-        model: a `VAE`.
-        config: its `Config`.
-        source: a `data.Source`.
-        directory: path to write to.
-        history: the rows of history.csv, dicts of strings.
-
-    Returns:
-        The names of the files.
-    """
-    steps = [int(row["step"]) for row in history]
-    names = ("loss", "held_out_loss")
-    curves = {name: [float(row[name]) for row in history] for name in names}
-    images = tf.constant(source.held_out_images, tf.float32) / 255
-    some = tf.constant(data.evenly(source.held_out_images, 50), tf.float32) / 255
-    pictures = {
-        "loss.png": plots.curves(steps, curves, "nats an image"),
-        "reconstructions.png": plots.pairs(some, model(some)),
-    }
-    if model.latent_dim == 2:
-        z_mean, axis = model.encode(images)[0].numpy(), plane_axis()
-        pictures["manifold.png"] = plots.manifold(model.decode(plots.plane(axis)), axis)
-        labels = source.held_out_labels
-        clearest = digits.clearest_points(model.decode, z_mean, images.numpy(), labels)
-        pictures["latent_map.png"] = plots.latent_map(model.decode, z_mean, labels, clearest)
-    for name, picture in pictures.items():
-        plots.save(picture, directory / name)
-    return list(pictures)
-
-
-def plane_axis(n=20):
-    """Quantiles of N(0, 1) that cut it into n + 1 parts of equal probability: list of n floats."""
-    normal = statistics.NormalDist()
-    return [normal.inv_cdf((i + 1) / (n + 1)) for i in range(n)]
-
-
-def latent_map(model, config, source):
-    """Which z makes which digit, for `python -m tf_gen.sample`: a dict for JSON.
-
-    `labels` has, for each label, the z_mean of the held-out image that shows it best (see
-    `digits.clearest_points`), and `axis`, if z has two dimensions, the coordinates of the grid that
-    `manifold.png` shows.
-    """
-    images = np.float32(source.held_out_images) / 255
-    z_mean = model.encode(images)[0].numpy()
-    points = digits.clearest_points(model.decode, z_mean, images, source.held_out_labels)
-    labels = {str(label): z.tolist() for label, z in points.items()}
-    return {"labels": labels, "axis": plane_axis()} if model.latent_dim == 2 else {"labels": labels}
-
-
-def draw_scores(scores, config, path):
-    """Draw the held-out loss of each seed, from the list of their `score`, to `path`."""
-    losses = [score["held_out_loss"] for score in scores]
-    plots.save(plots.values_by_seed(losses, "negative ELBO of held-out images, nats"), path)

@@ -1,4 +1,4 @@
-"""Models of digits, measured: by the distances of images, and by a classifier as their judge.
+"""Models of digits, judged: by a classifier, and by the distances of images and codes.
 
 A figure means something only beside its baseline, so most come with one: the same figure of real
 images, of raw pixels or of the untrained model.
@@ -14,8 +14,9 @@ import scipy.special
 import scipy.stats
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from tf_gen import data, files
-from tf_gen.cli import UserError
+from tf_gen import files
+from tf_gen.errors import UserError
+from tf_gen.mnist import evenly
 
 SAMPLES = 10_000  # of the model, and at most so many real images where they take their place
 JUDGE_SEED = 0
@@ -27,13 +28,13 @@ class Judge:
     """A small convolutional classifier, and the images on which it was trained and is tested.
 
     Args:
-        source: a `data.Source`.
+        source: a `mnist.Source`.
         path: path of a .keras file: the classifier is read from there, or trained on the source's
             images and written there.
         epochs: Python int, how often training goes through the images.
 
     Attributes:
-        source: the `data.Source`.
+        source: the `mnist.Source`.
         images, held_out_images: float32 [n, 28, 28] in [0, 1].
         classifier: a `keras.Sequential`, images float32 [n, 28, 28] to logits [n, classes].
         accuracy: its share of right answers on the held-out images.
@@ -60,18 +61,18 @@ class Judge:
                 self.classifier.save(temporary)
         self.seed = int(self.classifier.name.rpartition("_")[2])
         features, logits = self.classifier.layers[-2:]
-        self._look = keras.Model(self.classifier.inputs, [features.output, logits.output])
-        right = self.look(self.held_out_images)[1].argmax(axis=1) == source.held_out_labels
+        self._layers = keras.Model(self.classifier.inputs, [features.output, logits.output])
+        right = self.classify(self.held_out_images)[1].argmax(axis=1) == source.held_out_labels
         self.accuracy = float(np.mean(right))
         doubt = "" if self.accuracy >= GOOD_JUDGE else "; too few to rely on what it says"
         print(f"judge: {path}, right on {self.accuracy:.2%} of the held-out images{doubt}")
 
-    def look(self, images):
-        """What it sees in float32 images [n, 28, 28]: features [n, 64], probabilities [n, classes].
+    def classify(self, images):
+        """Of float32 images [n, 28, 28] the features [n, 64] and probabilities [n, classes].
 
         The features are the activations of the last hidden layer.
         """
-        features, logits = self._look.predict(images, batch_size=500, verbose=0)
+        features, logits = self._layers.predict(images, batch_size=500, verbose=0)
         return features, scipy.special.softmax(np.float64(logits), axis=1)
 
     @cached_property
@@ -85,12 +86,12 @@ class Judge:
     @cached_property
     def real(self):
         """Baselines of figures of samples, with real training images in the place of samples."""
-        return _score_samples(data.evenly(self.images, SAMPLES), self)
+        return _score_samples(evenly(self.images, SAMPLES), self)
 
     @cached_property
     def features(self):
         """Features of the held-out images: float32 [n, 64]."""
-        return self.look(self.held_out_images)[0]
+        return self.classify(self.held_out_images)[0]
 
     @cached_property
     def knn_pixels(self):
@@ -247,7 +248,7 @@ def _score_reconstructions(reconstructions, judge):
     others[order] = images[np.roll(order, 1)]
     distance = np.mean(np.linalg.norm(images - reconstructions, axis=(1, 2)))
     other_distance = np.mean(np.linalg.norm(others - reconstructions, axis=(1, 2)))
-    answers = judge.look(reconstructions)[1].argmax(axis=1)
+    answers = judge.classify(reconstructions)[1].argmax(axis=1)
     return {
         "reconstruction_error": float(distance),
         "reconstruction_relative": float(distance / other_distance),
@@ -259,7 +260,7 @@ def _score_reconstructions(reconstructions, judge):
 
 def _score_samples(images, judge):
     """Figures of images in [0, 1], float32 [n, 28, 28]: see `score`."""
-    features, probabilities = judge.look(images)
+    features, probabilities = judge.classify(images)
     classes = probabilities.shape[1]
     shares = np.bincount(probabilities.argmax(axis=1), minlength=classes) / len(images)
     held_out = judge.held_out_images.reshape(len(judge.held_out_images), -1)

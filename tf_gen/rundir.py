@@ -10,7 +10,6 @@ saved_model/             written last: a run is finished when it is there
 
 import csv
 import io
-import json
 import os
 import platform
 import shutil
@@ -21,8 +20,8 @@ import numpy as np
 import tensorflow as tf
 
 import tf_gen
-from tf_gen import files, models
-from tf_gen.cli import UserError
+from tf_gen import files, models, tasks
+from tf_gen.errors import UserError
 
 KEEP = 3
 
@@ -32,15 +31,15 @@ class RunDirectory:
 
     Args:
         path: the directory; created where it is missing.
-        settings: dict of dicts and plain values, as `settings` makes it. Where the directory holds
-            a run already, it must have been made with the same ones.
+        manifest: what its config.json says, as `manifest` makes it. Where the directory holds a run
+            already, it must have been made with the same settings.
 
     Raises:
         UserError: it is no run directory, is in use, or holds a run with other settings.
         OSError: it cannot be written.
     """
 
-    def __init__(self, path, settings):
+    def __init__(self, path, manifest):
         self.path = Path(path)
         self.pictures = self.path / "pictures"
         self.saved_model = self.path / "saved_model"
@@ -53,11 +52,10 @@ class RunDirectory:
         self._lock()
         try:
             if config.exists():
-                self.warnings = _compare(self.path, read_config(self.path), settings)
+                self.warnings = _compare(self.path, read_manifest(self.path), manifest)
             else:
                 self.warnings = []
-                with files.beside(config) as temporary:
-                    temporary.write_text(json.dumps(settings, indent=2) + "\n")
+                files.write_json(config, manifest)
         except BaseException:
             self.close()
             raise
@@ -107,7 +105,7 @@ class RunDirectory:
         for old in list_checkpoints(self.path)[:-KEEP]:
             shutil.rmtree(old)
 
-    def restore(self, model):
+    def resume(self, model):
         """Put the newest usable checkpoint into `model`, and forget what came after it.
 
         Returns:
@@ -151,14 +149,17 @@ class RunDirectory:
         return rows
 
 
-def settings(name, config, source):
-    """What config.json says: the model's name, its Config as a dict, data and versions.
+def manifest(name, settings, source):
+    """What config.json says: the model's name, its Config, data and versions, a dict.
 
-    `source` is a `data.Source`, or None for a model that draws its data.
+    Args:
+        name: of the model.
+        settings: its Config as a dict.
+        source: a `mnist.Source`, or None for a model that draws its data.
     """
     return {
         "model": name,
-        "config": config,
+        "config": settings,
         "data": source
         and {
             "source": source.name,
@@ -176,36 +177,39 @@ def settings(name, config, source):
     }
 
 
-def read_config(path):
-    """The content of config.json of the run directory `path`. UserError if there is none."""
-    config = Path(path) / "config.json"
+def read_manifest(path):
+    """What config.json of the run directory `path` says. UserError if there is none."""
     try:
-        settings = json.loads(config.read_text())
+        return files.read_json(Path(path) / "config.json")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"{path}: no run directory (config.json is missing)") from error
-    except ValueError as error:
-        raise UserError(f"{config}: damaged ({error})") from error
-    if not isinstance(settings, dict):
-        raise UserError(f"{config}: damaged (a JSON object is needed)")
-    return settings
 
 
-def described(path):
-    """What the run directory `path` holds: its settings, the model's module and its `Config`.
+def identify(path):
+    """What the run directory `path` holds: its manifest, its recipe and its `Config`.
 
     Raises:
         UserError: it is no run directory, or not of a model of this version.
     """
-    settings = read_config(path)
+    manifest = read_manifest(path)
     try:
-        module = models.load(settings["model"])
-        if module.NEEDS_IMAGES:
-            settings["data"]["sha256"]
-        return settings, module, module.Config(**settings["config"])
+        recipe = models.load(manifest["model"])
+        if recipe.TASK in tasks.WITH_IMAGES:
+            manifest["data"]["sha256"]
+        return manifest, recipe, recipe.Config(**manifest["config"])
     except (ImportError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{Path(path) / 'config.json'}: does not describe a model of this version"
         ) from error
+
+
+def data_of(path):
+    """What `--data auto` means for the run directory `path`: what its run began with, if any."""
+    if (Path(path) / "config.json").exists() and not holds_other_files(path):
+        source = (read_manifest(path)["data"] or {}).get("source")
+        if source in ("tfds", "bundled"):
+            return source
+    return "auto"
 
 
 def list_checkpoints(path):
@@ -221,7 +225,7 @@ def holds_other_files(path):
     if not path.is_dir():
         return False
     if (path / "config.json").exists() and not (path / "saved_model.pb").exists():
-        return "data" not in read_config(path)
+        return "data" not in read_manifest(path)
     ours = (".lock", files.PREFIX)  # of a run that was killed before it wrote config.json
     return any(not child.name.startswith(ours) for child in path.iterdir())
 

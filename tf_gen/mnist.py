@@ -1,9 +1,4 @@
-"""MNIST from wherever it can be had, and the order in which training sees it.
-
-`load(spec)` returns a `Source`; `examples_at(...)` says which of its examples each update uses, as
-a pure function of (seed, step), so that training can start at any step at no cost. Models that draw
-their data, as the one-dimensional ones do, use `noise_seed` and `in_blocks` alone.
-"""
+"""MNIST from wherever it can be had: `load(spec)` returns a `Source`."""
 
 import dataclasses
 import gzip
@@ -20,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tf_gen.cli import UserError
+from tf_gen.errors import UserError
 
 # SHA-256 of the four original MNIST files, decompressed. Their compressed forms have the
 # SHA-256 that TensorFlow Datasets lists in url_checksums/mnist.txt.
@@ -31,7 +26,6 @@ MNIST_SHA256 = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 HELD_OUT_EVERY = 10  # where the data has no test set of its own, every tenth image is held out
-BLOCK = 100  # elements made at once by `in_blocks`
 PROBE_SECONDS = 3  # for a host to answer
 SILENCE_SECONDS = 7  # for a host to go on in the middle of a download
 
@@ -101,70 +95,9 @@ def load(spec="auto"):
     raise UserError(f"data {spec}: neither auto, tfds, bundled nor an existing directory or file")
 
 
-def examples_at(steps, batch_size, count, seed):
-    """Which examples updates use: each once in an epoch, in an order of its own.
-
-    The stream of examples is one long row of epochs; batches are cut from it without regard to
-    where an epoch ends, so no example is left out.
-
-    Args:
-        steps: int64, any shape, numbers of updates, counted from 0.
-        batch_size, count: Python ints; `count` examples make an epoch.
-        seed: Python int.
-
-    Returns:
-        int64 [..., batch_size], indices below `count`.
-    """
-    positions = tf.expand_dims(steps, -1) * batch_size + tf.range(batch_size, dtype=tf.int64)
-    position = tf.reshape(positions, [-1])
-    epoch = position // count
-    seeds = tf.stack([tf.fill(tf.shape(epoch), tf.constant(seed, tf.int64)), epoch, epoch], axis=1)
-    # A cipher on 0 .. count-1: a permutation without a buffer, so any step costs the same. The raw
-    # op rather than tf.random.experimental.index_shuffle, for two reasons: a batch can span two
-    # epochs, so it needs a seed for each example; and with the 4 rounds of that function the orders
-    # of successive epochs of 60,000 examples are all but the same (from 8 rounds on they are not).
-    examples = tf.raw_ops.RandomIndexShuffle(
-        index=position % count, seed=seeds, max_index=tf.constant(count - 1, tf.int64), rounds=16
-    )
-    return tf.reshape(examples, tf.shape(positions))
-
-
 def evenly(images, count):
     """At most `count` of `images`, from everywhere, since a source may be sorted by label."""
     return images[np.linspace(0, len(images) - 1, min(count, len(images)), dtype=int)]
-
-
-def noise_seed(step, seed):
-    """The seed, int64 [2], of all noise of update number `step`, int64 []; or of a block's."""
-    # Folding in a constant keeps the noise apart from the draws of the initial weights.
-    root = tf.random.fold_in(tf.constant([seed, 0], tf.int64), 1, alg="philox")
-    return tf.random.fold_in(root, step, alg="philox")
-
-
-def in_blocks(block, start, size=BLOCK):
-    """Endless dataset whose element k belongs to update start + k; made `size` at a time.
-
-    One by one they would take three to ten times as long, for the calls.
-
-    Args:
-        block: function of int64 [size], the updates from a multiple of `size` on, to a structure of
-            tensors [size, ...], without other state.
-        start, size: Python ints.
-
-    Returns:
-        `tf.data.Dataset` of such structures without the leading axis.
-    """
-
-    def number(index):
-        return block(index * size + tf.range(size, dtype=tf.int64))
-
-    dataset = tf.data.Dataset.counter(start // size).map(number).unbatch()
-    return dataset.skip(start % size).prefetch(size)
-
-
-def batches_at_once(batch_size):
-    """How many batches of images to make at once: up to 100, fewer where they are large."""
-    return max(1, min(BLOCK, 10_000 // batch_size))
 
 
 # ---- Where the images come from -----------------------------------------------------------------

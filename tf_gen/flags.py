@@ -1,0 +1,135 @@
+"""A `Config` as a command line, without running the rest of its recipe.
+
+Importing a recipe imports TensorFlow, which takes seconds; `--help` and a mistyped flag must answer
+at once. So `Config`, `PRESETS` and `TASK` use nothing but the standard library and
+`tf_gen.settings`. A `Config` has one field a line, whose comment is the help text of the flag.
+"""
+
+import argparse
+import ast
+import dataclasses
+import shlex
+from pathlib import Path
+
+from tf_gen import tasks
+from tf_gen.settings import plain_type
+
+
+@dataclasses.dataclass(frozen=True)
+class Outline:
+    """What the text of a recipe says of its settings.
+
+    Attributes:
+        name: the model's.
+        Config: the dataclass, like `tf_gen.models.<name>.Config` but another object.
+        presets: dict of preset name to `Config`.
+        task: the name of its task.
+        comments: dict of field name to its comment.
+        summary: first line of the recipe's docstring.
+    """
+
+    name: str
+    Config: type
+    presets: dict
+    task: str
+    comments: dict
+    summary: str
+
+    @property
+    def with_images(self):
+        """Whether the model learns from images, which the user may choose."""
+        return self.task in tasks.WITH_IMAGES
+
+
+def read(name):
+    """Return the `Outline` of the model called `name`, one of `tf_gen.models.NAMES`."""
+    path = Path(__file__).parent / "models" / f"{name}.py"
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    wanted = [node for node in tree.body if _says_settings(node)]
+    namespace = {"__name__": f"tf_gen.models.{name}"}
+    exec(compile(ast.Module(wanted, []), path, "exec"), namespace)
+    lines = text.splitlines()
+    (config,) = (node for node in wanted if isinstance(node, ast.ClassDef))
+    ends = {n.target.id: n.end_lineno for n in config.body if isinstance(n, ast.AnnAssign)}
+    comments = {field: lines[end - 1].partition("  # ")[2] for field, end in ends.items()}
+    summary = ast.get_docstring(tree).splitlines()[0]
+    settings = (namespace[key] for key in ("Config", "PRESETS", "TASK"))
+    return Outline(name, *settings, comments, summary)
+
+
+def add(parser, outline, without=()):
+    """Add to `parser` `--preset` and a flag for each field of `outline.Config` but some.
+
+    A flag of a field that is not given stays absent from what the parser returns.
+    """
+    parser.add_argument(
+        "--preset",
+        choices=list(outline.presets),
+        default="article",
+        help="settings to start from; the flags below change them (default: article)",
+    )
+    for field in dataclasses.fields(outline.Config):
+        if field.name in without:
+            continue
+        flags = [_flag(field.name)]
+        if field.name == "steps":
+            flags.append("--num-steps")  # its name in the article on gaussian_gan
+        defaults = {name: getattr(preset, field.name) for name, preset in outline.presets.items()}
+        text = f"default: {field.default}"
+        others = [f"{name}: {v}" for name, v in defaults.items() if v != field.default]
+        text = "; ".join([text, *others])
+        kind = plain_type(field.type)
+        options = {"type": kind, "metavar": kind.__name__.upper()}
+        if kind is bool:
+            options = {"action": argparse.BooleanOptionalAction}
+        parser.add_argument(
+            *flags,
+            default=argparse.SUPPRESS,
+            help=f"{outline.comments[field.name]} ({text})".replace("%", "%%"),
+            **options,
+        )
+
+
+def chosen(parser, outline, arguments):
+    """The settings that a parsed command line means, as a dict; a usage error if they are bad."""
+    preset = dataclasses.asdict(outline.presets[arguments.preset])
+    settings = {name: getattr(arguments, name, value) for name, value in preset.items()}
+    try:
+        outline.Config(**settings)
+    except ValueError as error:
+        name, _, complaint = str(error).partition(" ")
+        parser.error(f"argument {_flag(name)}: {complaint}")
+    return settings
+
+
+def command_line(outline, preset, settings):
+    """The arguments that mean `settings`, a dict, as a string: the inverse of `chosen`."""
+    words = [outline.name, "--preset", preset]
+    start = dataclasses.asdict(outline.presets[preset])
+    for name, value in settings.items():
+        if value == start[name]:
+            continue
+        if isinstance(value, bool):
+            words.append(_flag(name) if value else _flag(f"no_{name}"))
+        else:
+            words += [_flag(name), str(value)]
+    return shlex.join(words)
+
+
+def _flag(name):
+    return f"--{name.replace('_', '-')}"
+
+
+def _says_settings(node):
+    if isinstance(node, ast.Import):
+        return all(alias.name in ("dataclasses", "math") for alias in node.names)
+    if isinstance(node, ast.ImportFrom):
+        return node.module in ("dataclasses", "typing", "tf_gen.settings")
+    if isinstance(node, ast.ClassDef):
+        return node.name == "Config"
+    if not isinstance(node, ast.Assign):
+        return False
+    return ast.unparse(node.value).startswith("Literal[") or (
+        ast.unparse(node.targets[0]) in ("PRESETS", "TASK")
+    )

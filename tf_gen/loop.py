@@ -1,0 +1,225 @@
+"""Many updates a compiled call, and the clocks of what happens between two calls."""
+
+import itertools
+import math
+import time
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from tf_gen.base import repeat
+
+# At most so many are made in one call from Python into TensorFlow, fewer if batches are large.
+# A call costs half a millisecond, as much as one update with images, or twenty without.
+UPDATES_PER_CALL, UPDATES_PER_CALL_WITH_IMAGES = 1000, 100
+BYTES_PER_CALL = 2**25
+SECONDS_BETWEEN_LINES = 10  # of the time left, where there is no bar
+
+
+class Line(NamedTuple):
+    """What `updates` tells of the updates since the line before.
+
+    Attributes:
+        step: number of updates in all.
+        losses: dict of floats, means over these updates.
+        seen: what `report.observe` gave at `step`, an array; the model where there is no `observe`.
+        updates_per_second: since the last line of the log, without the making of batches.
+    """
+
+    step: int
+    losses: dict
+    seen: Any
+    updates_per_second: float
+
+
+def program(model, observe):
+    """A compiled program: the updates before each of some lines of the log.
+
+    Where a line comes every few updates, it would take longer to come back to Python for each of
+    them than to train.
+
+    Args:
+        model: a `base.Generative`.
+        observe: function of the model to a float32 tensor, or None.
+
+    Returns:
+        A `tf.function` of a structure of tensors [lines * K, ...], K batches for each line, and the
+        number of lines, a Python int, to a tuple: dict of float32 [lines], the means over the K
+        updates before each line, and float32 [lines, ...], what `observe` gave there, if any.
+    """
+    specs = (dict.fromkeys(model.losses_reported, tf.float32), *([tf.float32] if observe else []))
+
+    def line(part):
+        losses, _ = repeat(model.update, part, model.losses_reported)
+        return (losses, observe(model)) if observe else (losses,)
+
+    def all_lines(batches, lines):
+        parts = tf.nest.map_structure(
+            lambda stack: tf.reshape(stack, [lines, -1, *stack.shape[1:]]), batches
+        )
+        return tf.map_fn(line, parts, fn_output_signature=specs)
+
+    # Nothing in it needs AutoGraph, which would take a second.
+    return tf.function(all_lines, jit_compile=True, autograph=False)
+
+
+def updates(model, compiled, schedule, start, log_every):
+    """Train `model` call by call.
+
+    Args:
+        model: a `base.Generative`, which is at step `start`.
+        compiled: its `program`.
+        schedule: what `calls` yields.
+        start, log_every: Python ints.
+
+    Yields:
+        A list of `Line` for each call; the model is at the step of the last of them.
+    """
+    step, count, seconds = start, 0, 0.0
+    for lines, size, stack in schedule:
+        begin = time.monotonic()
+        results = tf.nest.map_structure(lambda tensor: tensor.numpy(), compiled(stack, lines))
+        seconds += time.monotonic() - begin
+        count += lines * size
+        losses, seen = results if len(results) == 2 else (results[0], [model])
+        yield [
+            Line(
+                step + (i + 1) * size,
+                {name: float(values[i]) for name, values in losses.items()},
+                seen[i],
+                round(count / seconds, 1),
+            )
+            for i in range(lines)
+        ]
+        step += lines * size
+        if step % log_every == 0:
+            count, seconds = 0, 0.0
+
+
+def calls(recipe, report, start=0, anim_every=None, lines_per_call=None):
+    """What to do in each call from step `start` to the last.
+
+    Where several lines of the log fit into a call, and nothing but `observe` looks at the model on
+    the way, they share it.
+
+    Args:
+        recipe, report: a module of `tf_gen.models`, and what reports on its model.
+        start: Python int.
+        anim_every: updates between two frames of an animation, at which a call must end; or None.
+        lines_per_call: at most so many lines of the log share a call; None for no other limit.
+
+    Yields:
+        How many lines of the log, how many updates before each, and their batches, stacked.
+    """
+    config, source = report.config, report.source
+    total, log_every = config.steps, config.log_every
+    intervals = [log_every, anim_every or log_every]
+    batches = recipe.batches(config, source, start=start)
+    bytes_each = sum(
+        spec.shape.num_elements() * spec.dtype.size
+        for spec in tf.nest.flatten(batches.element_spec)
+    )
+    at_most = UPDATES_PER_CALL_WITH_IMAGES if source else UPDATES_PER_CALL
+    at_most = max(1, min(at_most, BYTES_PER_CALL // bytes_each))
+    several = min(at_most // log_every, lines_per_call or at_most)
+    if not report.observe or anim_every or report.limits:
+        several = 1
+    several = even(total // log_every, several)
+
+    def sizes():
+        step = start
+        while step < total:
+            if several > 1 and step % log_every == 0 and total - step >= log_every:
+                lines = min(several, (total - step) // log_every)
+                yield lines, log_every
+                step += lines * log_every
+                continue
+            # A function of the step alone, so that a resumed run makes the same calls; and few
+            # different sizes, since XLA compiles the program anew for each: even ones, or powers of
+            # two where the two intervals make gaps of many lengths.
+            begin = max(step - step % interval for interval in intervals)
+            end = min(total, *(step - step % interval + interval for interval in intervals))
+            size = min(even(end - begin, at_most), end - step)
+            if max(intervals) % min(intervals):
+                size = 1 << (min(size, at_most).bit_length() - 1)
+            yield 1, size
+            step += size
+
+    all_sizes, step = sizes(), start
+    while some := list(itertools.islice(all_sizes, 10_000)):  # not all: a run may be very long
+        counts = [lines * size for lines, size in some]
+        if step > start:
+            batches = recipe.batches(config, source, start=step)
+        stacks = batches.batch(max(counts)).rebatch(counts).take(len(counts)).prefetch(1)
+        for (lines, size), stack in zip(some, stacks, strict=True):
+            yield lines, size, stack
+        step += sum(counts)
+
+
+def even(count, at_most):
+    """The size of equal parts of `count`, at most `at_most`, or that of all of them but the last.
+
+    XLA compiles a program for each size, so a few more parts are better than two sizes.
+    """
+    fewest = math.ceil(count / max(1, at_most))
+    for parts in range(max(1, fewest), 2 * fewest + 1):
+        if count % parts == 0:
+            return count // parts
+    return max(1, math.ceil(count / max(1, fewest)))
+
+
+class Clock:
+    """Says when something is due: at each multiple of `every` steps that has been passed.
+
+    Args:
+        every, start: Python ints, the interval and the step that it begins with.
+        seconds: float; not more often than that.
+    """
+
+    def __init__(self, every, start=0, seconds=0.0):
+        self.every, self.step = every, start
+        self.seconds, self.time = seconds, time.monotonic()
+
+    def due(self, step, ending=False):
+        """Whether it is due at `step`, and then not again at the same one; always if `ending`."""
+        passed = step // self.every > self.step // self.every
+        if not ending and not (passed and time.monotonic() - self.time >= self.seconds):
+            return False
+        self.step, self.time = step, time.monotonic()
+        return True
+
+
+class Progress:
+    """A bar on stderr; where that is no terminal, now and then a line on stdout instead.
+
+    Args:
+        total, start: Python ints, steps in all and at the beginning.
+        bar: what `tqdm` takes besides.
+    """
+
+    def __init__(self, total, start=0, **bar):
+        self.total, self.step = total, start
+        self.bar = tqdm(total=total, initial=start, disable=None, **bar)
+        self.first = None  # step and time of the first report, when all is compiled
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.bar.close()
+
+    def report(self, step, words):
+        """Show that `step` is done; a line says so in `words` and how much time is left."""
+        self.bar.update(step - self.step)
+        self.step = step
+        if self.first is None:
+            self.first = step, time.monotonic()
+            self.clock = Clock(1, step, SECONDS_BETWEEN_LINES)
+        elif self.bar.disable and self.clock.due(step):
+            pace = (time.monotonic() - self.first[1]) / (step - self.first[0])
+            print(f"{words}, {tqdm.format_interval(pace * (self.total - step))} left")
+
+    def print(self, text):
+        """Print `text` above the bar."""
+        self.bar.write(text)

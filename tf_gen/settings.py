@@ -1,0 +1,64 @@
+"""Types of settings, which carry their bounds, and `Settings`, which checks them.
+
+A model's `Config` is a frozen dataclass of plain values that derives from `Settings`. Its fields
+have the types of this file, `bool`, or a `Literal` of the values to choose from:
+
+    batch_size: Count = 64  # images an update
+
+Standard library only, as `tf_gen.flags` runs a `Config` where nothing heavy may be imported.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Annotated, Literal, get_args, get_origin
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """What a number must be.
+
+    Attributes:
+        words: the end of the sentence "NAME must be ...".
+        hold: function of a number to whether it is within these bounds; false for nan.
+    """
+
+    words: str
+    hold: Callable[[float], bool]
+
+
+Count = Annotated[int, Bounds("at least 1", lambda n: n >= 1)]
+Several = Annotated[int, Bounds("at least 2", lambda n: n >= 2)]
+Natural = Annotated[int, Bounds("at least 0", lambda n: n >= 0)]
+Seed = Annotated[int, Bounds("from 0 to 2**31 - 1", lambda n: 0 <= n < 2**31)]
+Rate = Annotated[float, Bounds("positive", lambda x: 0 < x < math.inf)]
+Weight = Annotated[float, Bounds("at least 0", lambda x: 0 <= x < math.inf)]
+Share = Annotated[float, Bounds("at least 0 and below 1", lambda x: 0 <= x < 1)]
+Ratio = Annotated[float, Bounds("above 0 and at most 1", lambda x: 0 < x <= 1)]
+Location = Annotated[float, Bounds("from -1e6 to 1e6", lambda x: abs(x) <= 1e6)]
+Scale = Annotated[float, Bounds("positive and at most 1e6", lambda x: 0 < x <= 1e6)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The base of every `Config`.
+
+    Raises:
+        ValueError: a value is out of the bounds of its type; the message begins with its name. A
+            `Config` that has to check fields against each other does so in `__post_init__`, after
+            this one.
+    """
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if get_origin(field.type) is Literal and value not in get_args(field.type):
+                raise ValueError(f"{field.name} must be one of {', '.join(get_args(field.type))}")
+            for bounds in getattr(field.type, "__metadata__", ()):
+                if not bounds.hold(value):
+                    raise ValueError(f"{field.name} must be {bounds.words}, not {value}")
+
+
+def plain_type(kind):
+    """int, float, str or bool: what the values of a field of type `kind` are."""
+    return str if get_origin(kind) is Literal else getattr(kind, "__origin__", kind)

@@ -1,0 +1,24 @@
+"""The registry of tasks: what models of one kind of data share.
+
+A task called `name` is the module `tf_gen.tasks.<name>`. It defines the class `Report`, what its
+models have in common (`tf_gen.tasks.task` has the contract), and helps their `batches`.
+"""
+
+import importlib
+
+WITH_IMAGES = ("digits",)  # tasks whose models learn from images, which the user may choose
+
+
+def report(recipe, config, source=None, judge=None):
+    """What reports on models of `recipe`: its own `Report`, or its task's if it has none.
+
+    Args:
+        recipe: a module of `tf_gen.models`.
+        config: a `Config` of it.
+        source: a `mnist.Source`, for models that learn from images.
+        judge: a `judge.Judge`, for scores of such models.
+    """
+    home = recipe
+    if not hasattr(recipe, "Report"):
+        home = importlib.import_module(f"tf_gen.tasks.{recipe.TASK}")
+    return home.Report(config, source, judge)

@@ -1,0 +1,122 @@
+"""The task of the models of images: digits that are encoded, decoded and drawn."""
+
+import statistics
+from functools import cached_property
+
+import numpy as np
+import tensorflow as tf
+
+from tf_gen import plots
+from tf_gen.mnist import evenly
+from tf_gen.tasks import task
+
+
+class Report(task.Report):
+    """What is common to models of digits.
+
+    They have `encode(images)` and `decode(z)`, reconstruct images when they are called, and their
+    `encoder` has `features(images)`, its last hidden layer.
+
+    Attributes:
+        held_out: the held-out images, float32 [n, 28, 28] in [0, 1].
+        grid: so many rows of as many samples are drawn for each line of the log.
+        frame_scale: pixels of a frame of an animation for each pixel of an image.
+    """
+
+    sample_flags = "--count 25 --seed 1 --out samples.png"
+    grid = 10
+    frame_scale = 2
+
+    @cached_property
+    def held_out(self):
+        return np.float32(self.source.held_out_images) / 255
+
+    def some_held_out(self, count):
+        """At most `count` held-out images from everywhere, float32 [n, 28, 28] in [0, 1]."""
+        return tf.constant(evenly(self.held_out, count))
+
+    def codes(self, model, images):
+        """What the model infers as the z of images: float32 [n, 28, 28] to [n, latent]."""
+        return model.encode(images)
+
+    # ---- The log --------------------------------------------------------------------------------
+
+    def measure(self, model):
+        """The error of reconstructions of 1,000 held-out images, a pixel's squared and averaged."""
+        x = self.some_held_out(1000)
+        return {"reconstruction_error": float(tf.reduce_mean((x - model(x)) ** 2))}
+
+    # ---- Pictures -------------------------------------------------------------------------------
+
+    def samples(self, model, count):
+        """Decoded draws of the prior, the same z each time: float32 [count, 28, 28]."""
+        return model.decode(model.prior(count, [0, 0]))
+
+    def progress(self, model):
+        """A grid of samples, from the same z at every step."""
+        return plots.mosaic(self.samples(model, self.grid**2), self.grid)
+
+    def snapshot(self, model):
+        """The same samples, uint8 [n, 28, 28]."""
+        return {"images": np.uint8(np.rint(255 * self.samples(model, self.grid**2)))}
+
+    def frames(self, snapshots):
+        """The samples of each snapshot: an iterator over uint8 [height, width]."""
+        return (plots.mosaic(s["images"] / 255, self.grid, self.frame_scale) for s in snapshots)
+
+    def pictures(self, model, history):
+        """Held-out images and what the model makes of them, and the plane if z is one."""
+        some = self.some_held_out(50)
+        pictures = {"reconstructions.png": plots.pairs(some, model(some))}
+        if model.latent_dim == 2:
+            z, labels = self.codes(model, self.held_out).numpy(), self.source.held_out_labels
+            decoded = model.decode(plots.plane(self.axis))
+            pictures["manifold.png"] = plots.manifold(decoded, self.axis)
+            pictures["latent_map.png"] = plots.latent_map(
+                model.decode, z, labels, self.clearest_points(model)
+            )
+        return pictures
+
+    def curves(self, history, columns, ylabel, level=None):
+        """Columns of history.csv, a dict of labels to their names, against the step."""
+        steps = [int(row["step"]) for row in history]
+        values = {label: [float(row[name]) for row in history] for label, name in columns.items()}
+        return plots.curves(steps, values, ylabel, level)
+
+    # ---- Where each digit lies ------------------------------------------------------------------
+
+    @property
+    def axis(self):
+        """20 quantiles that cut one coordinate of the prior, N(0, 1), into equal parts: a list."""
+        normal = statistics.NormalDist()
+        return [normal.inv_cdf((i + 1) / 21) for i in range(20)]
+
+    def clearest_points(self, model):
+        """For each label the code of the held-out image that shows it best: see `judge`."""
+        from tf_gen.tasks import judge
+
+        z, labels = np.asarray(self.codes(model, self.held_out)), self.source.held_out_labels
+        return judge.clearest_points(model.decode, z, self.held_out, labels)
+
+    def latent_map(self, model):
+        """Which z makes which digit, for `python -m tf_gen.sample`."""
+        points = self.clearest_points(model)
+        labels = {str(label): z.tolist() for label, z in points.items()}
+        return (
+            {"labels": labels, "axis": self.axis} if model.latent_dim == 2 else {"labels": labels}
+        )
+
+    # ---- Scores ---------------------------------------------------------------------------------
+
+    def score(self, model):
+        """Figures of samples, reconstructions and features: see `judge.score`."""
+        from tf_gen.tasks import judge
+
+        layers = {"z": self.codes, "hidden": lambda model, images: model.encoder.features(images)}
+        untrained = type(model)(self.config)
+        return judge.score(model, untrained, layers, self.judge)
+
+    def draw_scores(self, scores):
+        """Ten samples of each seed, a row each."""
+        samples = np.concatenate([score["samples"] for score in scores])
+        return plots.mosaic(samples / 255, columns=10)

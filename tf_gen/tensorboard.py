@@ -1,0 +1,45 @@
+"""What TensorBoard shows of a run: the graph of the training step, the log, samples."""
+
+import tensorflow as tf
+
+SAMPLES = 20  # pictures a run, as to draw one takes longer than to write a number
+
+
+class Writer:
+    """Writes for TensorBoard.
+
+    Args:
+        directory: path, created where it is missing.
+    """
+
+    def __init__(self, directory):
+        self.writer = tf.summary.create_file_writer(str(directory))
+
+    def watch(self, program):
+        """`program`, a `loop.program`, whose graph is written as it is first called."""
+        graphs = []
+
+        def watched(batches, lines):
+            if not graphs:
+                graphs.append(program.get_concrete_function(batches, lines).graph)
+                with self.writer.as_default():
+                    tf.summary.graph(graphs[0])
+            return program(batches, lines)
+
+        return watched
+
+    def rows(self, rows):
+        """Rows of the log: a scalar for each of their figures."""
+        for row in rows:
+            with self.writer.as_default(step=row["step"]):
+                for name in row.keys() - {"step"}:
+                    tf.summary.scalar(name, row[name])
+        self.writer.flush()
+
+    def samples(self, report, model, step):
+        """What an animation would show now."""
+        (frame,) = report.frames([{**report.snapshot(model), "step": step}])
+        pixels = frame[None] if frame.ndim == 3 else frame[None, ..., None]
+        with self.writer.as_default(step=step):
+            tf.summary.image("samples", pixels)
+        self.writer.flush()
