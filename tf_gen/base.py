@@ -57,40 +57,33 @@ class Generative(keras.Model):
         raise NotImplementedError
 
     def train_step(self, batches):
-        """K updates in one program: what `fit` compiles through `tf.function`.
+        """K updates on K stacked batches in one program, which `fit` compiles; their mean losses.
 
         An update of these small models takes less time than a call from Python into TensorFlow,
         so a call does K of them. K = 1 is the ordinary Keras step with a leading axis of 1.
-
-        Args:
-            batches: structure of tensors [K, ...]: K batches stacked, K > 0.
-
-        Returns:
-            dict of float32 scalars, the means over the K updates.
         """
         losses, count = repeat(self.update, batches, self.losses_reported)
         for mean in self.means:
             mean.update_state(losses[mean.name], sample_weight=count)
         return losses
 
-    def signatures(self):
-        """What the SavedModel offers: name -> (function, its inputs); the first is the default.
+    def sample(self, count, seed):
+        """Draw z from the prior and decode it: z and what `decode` makes of it."""
+        z = self.prior(count, seed)
+        return z, self.decode(z)
 
-        A function takes tensors as the list of `tf.TensorSpec` beside it says and returns a dict of
-        tensors. A subclass adds those of its other networks.
+    def signatures(self):
+        """What the SavedModel offers: name -> (function, its inputs, the names of its outputs).
+
+        The first is the default. A subclass adds those of its other networks.
         """
         z = tf.TensorSpec([None, self.latent_dim], tf.float32, name="z")
         count = tf.TensorSpec([], tf.int32, name="count")
         seed = tf.TensorSpec([2], tf.int32, name="seed")
-
-        def decode(z):
-            return {self.generates: self.decode(z)}
-
-        def sample(count, seed):
-            z = self.prior(count, seed)
-            return {"z": z, self.generates: self.decode(z)}
-
-        return {"decode": (decode, [z]), "sample": (sample, [count, seed])}
+        return {
+            "decode": (self.decode, [z], [self.generates]),
+            "sample": (self.sample, [count, seed], ["z", self.generates]),
+        }
 
     @property
     def state(self):
@@ -101,9 +94,17 @@ class Generative(keras.Model):
 class Adversarial(Generative):
     """A model whose discriminator and generator learn against each other, each by an optimiser.
 
-    A subclass has a `discriminator`, and a `generator` or its own `g_variables`; its `update`
-    applies `d_optimizer` to `d_variables` and `g_optimizer` to `g_variables`.
+    A subclass has a `discriminator`, and a `generator` or its own `g_variables`, `decode` and
+    `call`; its `update` applies `d_optimizer` to `d_variables` and `g_optimizer` to `g_variables`.
     """
+
+    def call(self, z):
+        """Generate, as `decode` does."""
+        return self.decode(z)
+
+    def decode(self, z):
+        """G: float32 z [count, 1] to x [count, 1]."""
+        return self.generator(z)
 
     @property
     def d_variables(self):

@@ -46,15 +46,8 @@ def noise_seed(step, seed):
 def in_blocks(block, start, size=BLOCK):
     """Endless dataset whose element k belongs to update start + k; made `size` at a time.
 
-    One by one they would take three to ten times as long, for the calls.
-
-    Args:
-        block: function of int64 [size], the updates from a multiple of `size` on, to a structure of
-            tensors [size, ...], without other state.
-        start, size: Python ints.
-
-    Returns:
-        `tf.data.Dataset` of such structures without the leading axis.
+    One by one they would take three to ten times as long, for the calls. `block` is a function of
+    int64 [size], the updates from a multiple of `size` on, to tensors [size, ...].
     """
 
     def number(index):
@@ -65,38 +58,28 @@ def in_blocks(block, start, size=BLOCK):
 
 
 def drawn(draw, seed, start):
-    """Endless dataset of what is drawn alone: element k belongs to update start + k.
-
-    Args:
-        draw: function of a seed, int64 [2], to a structure of tensors [BLOCK, ...].
-        seed, start: Python ints.
-    """
+    """Endless dataset of what is drawn; `draw` takes a seed, int64 [2], to tensors [BLOCK, ...]."""
     return in_blocks(lambda steps: draw(noise_seed(steps[0] // BLOCK, seed)), start)
 
 
 def with_images(images, batch_size, seed, start, **noise):
-    """Endless dataset of images with noise: element k belongs to update start + k.
+    """Endless dataset of dicts of `images`, uint8 [batch, 28, 28], and noise.
 
     Args:
         images: uint8 [n, 28, 28].
         batch_size, seed, start: Python ints.
-        noise: one name, and a function of a seed, int64 [2], to a float32 tensor.
-
-    Returns:
-        `tf.data.Dataset` of dicts of `images`, uint8 [batch, 28, 28], and the noise by its name.
+        noise: a name, and a function of a seed, int64 [2], to a float32 tensor.
     """
     ((name, draw),) = noise.items()
     with tf.device("CPU"):  # where the input pipeline runs
         images = tf.constant(images)
 
+    def noise_at(step):
+        return draw(noise_seed(step, seed))
+
     def block(steps):
         rows = examples_at(steps, batch_size, len(images), seed)
-        draws = tf.map_fn(
-            lambda step: draw(noise_seed(step, seed)),
-            steps,
-            fn_output_signature=tf.float32,
-            parallel_iterations=1,
-        )
+        draws = tf.map_fn(noise_at, steps, parallel_iterations=1, fn_output_signature=tf.float32)
         return {"images": tf.gather(images, rows), name: draws}
 
     # Up to 100 batches at once, fewer where they are large.

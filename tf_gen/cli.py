@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from tf_gen.errors import Terminated, UserError
+from tf_gen.settings import complaint, plain_type
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,6 +19,18 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **kwargs):
         super().__init__(allow_abbrev=False, **kwargs)
+
+    def option(self, flag, kind, words, **more):
+        """Add a flag of a type of `tf_gen.settings`, or another one; `words` are its help."""
+
+        def value(text):
+            converted = plain_type(kind)(text)
+            if words := complaint(kind, converted):
+                raise argparse.ArgumentTypeError(words)
+            return converted
+
+        value.__name__ = plain_type(kind).__name__  # argparse prints it: "invalid int value: 'a'"
+        self.add_argument(flag, type=value, help=words, **more)
 
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {message} (--help lists what there is)\n")
@@ -71,9 +84,10 @@ class StopRequest:
         signal.signal(signum, self.handlers[signum])
 
 
-def warn(message):
-    """Print a warning, a line, on stderr."""
-    print(f"warning: {message}", file=sys.stderr)
+def warn(*messages):
+    """Print warnings, a line each, on stderr."""
+    for message in messages:
+        print(f"warning: {message}", file=sys.stderr)
 
 
 def import_tensorflow():

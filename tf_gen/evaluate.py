@@ -16,6 +16,7 @@ from pathlib import Path
 from tf_gen import cli, files, flags
 from tf_gen.errors import UserError
 from tf_gen.models import NAMES, load
+from tf_gen.settings import Count
 
 COLUMNS = ("mean", "sd", "min", "10 %", "median", "90 %", "max")
 
@@ -32,30 +33,24 @@ def main(argv=None):
 
 def measure_run(arguments):
     """Measure the newest checkpoint of a run of `tf_gen.train`."""
-    from tf_gen import mnist, rundir, tasks
+    from tf_gen import rundir, tasks
 
     manifest, recipe, config = rundir.identify(arguments.run)
     if manifest["model"] != arguments.model:
         raise UserError(f"{arguments.run}: a run of {manifest['model']}")
-    source = None
-    if recipe.TASK in tasks.WITH_IMAGES:
-        auto = arguments.data == "auto"
-        source = mnist.load(rundir.data_of(arguments.run) if auto else arguments.data)
-        print(source)
-        if source.sha256 != manifest["data"]["sha256"]:
-            raise UserError(
-                f"{arguments.run}: trained on other images ({manifest['data']['source']}); name "
-                "them with --data"
-            )
+    source = tasks.source_for(recipe, rundir.data_of(arguments.run, arguments.data))
+    if source and source.sha256 != manifest["data"]["sha256"]:
+        raise UserError(
+            f"{arguments.run}: trained on other images ({manifest['data']['source']}); name "
+            "them with --data"
+        )
     model = recipe.build(config)
     step, _, damaged = rundir.restore(model, arguments.run)
-    for directory in damaged:
-        cli.warn(f"checkpoint {directory} is damaged and left out")
+    cli.warn(*(f"checkpoint {directory} is damaged and left out" for directory in damaged))
     out = arguments.out or Path("runs", f"evaluate-{arguments.run.resolve().name}-step-{step}")
     report = tasks.report(recipe, config, source, load_judge(source, arguments))
     with rundir.RunDirectory(out, {**manifest, "evaluation": True, "step": step}) as directory:
-        for warning in directory.warnings:
-            cli.warn(warning)
+        cli.warn(*directory.warnings)
         print(f"measuring step {step} of {arguments.run}; results go to {out}")
         score = report.score(model)
         figures = plain(score)
@@ -71,14 +66,11 @@ def measure_run(arguments):
 
 def measure_seeds(arguments, settings, argv):
     """Train from many seeds and measure each; what is there already is only read."""
-    from tf_gen import mnist, rundir, tasks
+    from tf_gen import rundir, tasks
 
     recipe = load(arguments.model)
     config = recipe.Config(**settings)
-    source = None
-    if recipe.TASK in tasks.WITH_IMAGES:
-        source = mnist.load(arguments.data)
-        print(source)
+    source = tasks.source_for(recipe, arguments.data)
     settings.pop("seed")
     report = tasks.report(recipe, config, source, load_judge(source, arguments))
     manifest = {**rundir.manifest(arguments.model, settings, source), "evaluation": True}
@@ -86,8 +78,7 @@ def measure_seeds(arguments, settings, argv):
         manifest["judge"] = report.judge.sha256  # scores that are kept must be of the same one
     out = arguments.out or Path("runs", f"evaluate-{arguments.model}-{arguments.preset}")
     with rundir.RunDirectory(out, manifest) as directory:
-        for warning in directory.warnings:
-            cli.warn(warning)
+        cli.warn(*directory.warnings)
         print(f"training {arguments.seeds} seeds of {arguments.model}; results go to {out}")
         try:
             scores = train_seeds(recipe, report, out / "seeds", arguments.seeds)
@@ -128,38 +119,27 @@ def parse(argv):
     outlines = {name: flags.read(name) for name in NAMES}
     for name, outline in outlines.items():
         command = subparsers.add_parser(name, help=outline.summary, description=outline.summary)
-        command.add_argument(
-            "--run",
-            type=Path,
-            metavar="DIR",
-            help="measure the newest checkpoint of this run of tf_gen.train, and train nothing: "
-            "for runs that take long, of which nothing is kept here before they are done",
+        words = (
+            "measure the newest checkpoint of this run of tf_gen.train, and train nothing: for "
+            "runs that take long, of which nothing is kept here before they are done"
         )
-        command.add_argument(
-            "--seeds",
-            type=int,
-            metavar="INT",
-            help=f"runs, seeds from 0 (default: {1 if outline.with_images else 10})",
-        )
+        command.option("--run", Path, words, metavar="DIR")
+        words = f"runs, seeds from 0 (default: {1 if outline.with_images else 10})"
+        command.option("--seeds", Count, words, metavar="INT")
         flags.add(command, outline, without=("seed",))
+        command.set_defaults(data=None, judge=None)
         if outline.with_images:
-            command.add_argument(
-                "--data", default="auto", help="as for tf_gen.train (default: auto)"
+            command.option("--data", str, "as for tf_gen.train (default: auto)", default="auto")
+            words = (
+                "the classifier that judges digits, a .keras file; trained and written there if "
+                "it is missing (default: runs/judge-DATA.keras)"
             )
-            command.add_argument(
-                "--judge",
-                type=Path,
-                metavar="FILE",
-                help="the classifier that judges digits, a .keras file; trained and written there "
-                "if it is missing (default: runs/judge-DATA.keras)",
-            )
-        command.add_argument(
-            "--out",
-            type=Path,
-            metavar="DIR",
-            help=f"where to keep the results (default: runs/evaluate-{name}-PRESET, or "
-            "runs/evaluate-RUN-step-STEP); seeds of the same settings there are not trained again",
+            command.option("--judge", Path, words, metavar="FILE")
+        words = (
+            f"where to keep the results (default: runs/evaluate-{name}-PRESET, or "
+            "runs/evaluate-RUN-step-STEP); seeds of the same settings there are not trained again"
         )
+        command.option("--out", Path, words, metavar="DIR")
     arguments = parser.parse_args(argv)
     command, outline = subparsers.choices[arguments.model], outlines[arguments.model]
     settings = flags.chosen(command, outline, arguments)
@@ -169,9 +149,7 @@ def parse(argv):
             command.error("argument --run: has its settings already; give no others")
     elif arguments.seeds is None:
         arguments.seeds = 1 if outline.with_images else 10
-    elif not 1 <= arguments.seeds < 2**31:
-        command.error(f"argument --seeds: must be at least 1, not {arguments.seeds}")
-    if outline.with_images and arguments.judge and arguments.judge.suffix != ".keras":
+    if arguments.judge and arguments.judge.suffix != ".keras":
         command.error(f"argument --judge: must end in .keras, not {arguments.judge.name!r}")
     return arguments, settings
 
@@ -221,7 +199,7 @@ def read_score(path):
         with np.load(io.BytesIO(path.read_bytes())) as file:
             return {name: value[()] for name, value in file.items()}
     except Exception:  # damage can look like anything to zipfile: encrypted, say
-        print(f"warning: {path} is damaged; training this seed again", file=sys.stderr)
+        cli.warn(f"{path} is damaged; training this seed again")
         return None
 
 
@@ -299,12 +277,7 @@ def table_of(summary):
 def write(report, scores, summary, lines, out):
     """Print a table, write it, the numbers and a picture to `out`, and say where they are.
 
-    Args:
-        report: of the model.
-        scores: dict of seeds to their `score`.
-        summary: dict, for summary.json.
-        lines: list of strings, of the table.
-        out: path of a directory.
+    `scores` has the score of each seed, `summary` what summary.json says, `lines` the table.
     """
     from tf_gen import plots
 

@@ -23,8 +23,7 @@ def main(argv=None):
     manifest, recipe, config = rundir.identify(arguments.run_dir)
     model = recipe.build(config)
     step, _, damaged = rundir.restore(model, arguments.run_dir)
-    for directory in damaged:
-        cli.warn(f"checkpoint {directory} is damaged and left out")
+    cli.warn(*(f"checkpoint {directory} is damaged and left out" for directory in damaged))
     # Made from the data, which may not be at hand now; there if the run is finished.
     latent_map = savedmodel.read_latent_map(arguments.run_dir / "saved_model", model.latent_dim)
     savedmodel.write(model, arguments.out, manifest, latent_map)

@@ -17,23 +17,14 @@ from tf_gen.settings import plain_type
 
 @dataclasses.dataclass(frozen=True)
 class Outline:
-    """What the text of a recipe says of its settings.
+    """What the text of a recipe says of its settings."""
 
-    Attributes:
-        name: the model's.
-        Config: the dataclass, like `tf_gen.models.<name>.Config` but another object.
-        presets: dict of preset name to `Config`.
-        task: the name of its task.
-        comments: dict of field name to its comment.
-        summary: first line of the recipe's docstring.
-    """
-
-    name: str
-    Config: type
-    presets: dict
+    name: str  # of the model
+    Config: type  # like `tf_gen.models.<name>.Config`, but another object
+    presets: dict  # of preset name to `Config`
     task: str
-    comments: dict
-    summary: str
+    comments: dict  # of field name to its comment
+    summary: str  # first line of the recipe's docstring
 
     @property
     def with_images(self):

@@ -18,19 +18,12 @@ SECONDS_BETWEEN_LINES = 10  # of the time left, where there is no bar
 
 
 class Line(NamedTuple):
-    """What `updates` tells of the updates since the line before.
+    """What `updates` tells of the updates since the line before."""
 
-    Attributes:
-        step: number of updates in all.
-        losses: dict of floats, means over these updates.
-        seen: what `report.observe` gave at `step`, an array; the model where there is no `observe`.
-        updates_per_second: since the last line of the log, without the making of batches.
-    """
-
-    step: int
-    losses: dict
-    seen: Any
-    updates_per_second: float
+    step: int  # updates in all
+    losses: dict  # of floats, means over these updates
+    seen: Any  # what `report.observe` gave at `step`, an array; without an `observe` the model
+    updates_per_second: float  # since the last line of the log, without the making of batches
 
 
 def program(model, observe):
@@ -39,14 +32,11 @@ def program(model, observe):
     Where a line comes every few updates, it would take longer to come back to Python for each of
     them than to train.
 
-    Args:
-        model: a `base.Generative`.
-        observe: function of the model to a float32 tensor, or None.
-
     Returns:
-        A `tf.function` of a structure of tensors [lines * K, ...], K batches for each line, and the
-        number of lines, a Python int, to a tuple: dict of float32 [lines], the means over the K
-        updates before each line, and float32 [lines, ...], what `observe` gave there, if any.
+        A `tf.function` of tensors [lines * K, ...], K batches for each line, and the number of
+        lines, a Python int, to a tuple: dict of float32 [lines], the means of the losses over the
+        K updates before each line, and float32 [lines, ...], what `observe`, a function of the
+        model or None, gave there.
     """
     specs = (dict.fromkeys(model.losses_reported, tf.float32), *([tf.float32] if observe else []))
 
@@ -65,13 +55,7 @@ def program(model, observe):
 
 
 def updates(model, compiled, schedule, start, log_every):
-    """Train `model` call by call.
-
-    Args:
-        model: a `base.Generative`, which is at step `start`.
-        compiled: its `program`.
-        schedule: what `calls` yields.
-        start, log_every: Python ints.
+    """Train `model` from step `start` with its `compiled` program, as `schedule` of `calls` says.
 
     Yields:
         A list of `Line` for each call; the model is at the step of the last of them.
@@ -170,11 +154,8 @@ def even(count, at_most):
 
 
 class Clock:
-    """Says when something is due: at each multiple of `every` steps that has been passed.
-
-    Args:
-        every, start: Python ints, the interval and the step that it begins with.
-        seconds: float; not more often than that.
+    """Says when something is due: after each multiple of `every` steps, and not more often than
+    every so many `seconds`.
     """
 
     def __init__(self, every, start=0, seconds=0.0):
@@ -191,12 +172,7 @@ class Clock:
 
 
 class Progress:
-    """A bar on stderr; where that is no terminal, now and then a line on stdout instead.
-
-    Args:
-        total, start: Python ints, steps in all and at the beginning.
-        bar: what `tqdm` takes besides.
-    """
+    """A bar on stderr, made by `tqdm`; where that is no terminal, lines on stdout instead."""
 
     def __init__(self, total, start=0, **bar):
         self.total, self.step = total, start

@@ -62,12 +62,7 @@ def plane(axis):
 
 
 def manifold(images, axis):
-    """The decoder's image at each point of `plane(axis)`.
-
-    Args:
-        images: float [n * n, height, width] in [0, 1].
-        axis: list of n floats, ascending.
-    """
+    """The decoder's images, float [n * n, height, width], at the points of `plane(axis)`."""
     n = len(axis)
     figure = _figure(8, 8)
     axes = figure.add_subplot(title="The decoder's image at each z", xlabel="z[0]", ylabel="z[1]")
@@ -118,10 +113,9 @@ def latent_map(decode, z_mean, labels, clearest):
 
 
 def curves(steps, values, ylabel, level=None):
-    """Figures against training step.
+    """Figures against training steps, int [n].
 
     Args:
-        steps: int [n].
         values: dict of name to float [n].
         ylabel: what they are, and their unit.
         level: where to draw a horizontal line, if anywhere.
@@ -138,15 +132,13 @@ def curves(steps, values, ylabel, level=None):
 
 
 # ---- One-dimensional distributions ---------------------------------------------------------------
+# edges: float [n + 1], of histograms; real, generated: float [n], densities between them
 
 
 def distributions(edges, real, generated, x, probability):
     """The article's picture: decision boundary, real density, generated density.
 
-    Args:
-        edges: float [n + 1], of the histograms.
-        real, generated: float [n], densities between the edges.
-        x, probability: float [m], points and what the discriminator says there.
+    `probability` is what the discriminator says at points `x`, float [m] both.
     """
     figure, axes = _density_axes(edges, real)
     axes.plot(x, probability, label="decision boundary")
@@ -164,8 +156,6 @@ def density_frames(snapshots, edges, real):
     Args:
         snapshots: list of dicts with `generated`, float [n]; `step`, int; and, where there is a
             decision boundary, `probability`, float [m], at points evenly from edge to edge.
-        edges: float [n + 1], of the histograms.
-        real: float [n], the real density.
 
     Yields:
         uint8 [400, 600, 3], a frame for each snapshot.
@@ -199,11 +189,9 @@ def density_frames(snapshots, edges, real):
 
 
 def course(history, targets):
-    """What the log measured against the training step, and where it should go.
+    """Columns of history.csv, a list of dicts, against the training step.
 
-    Args:
-        history: list of dicts, rows of history.csv.
-        targets: dict of a column's name to the value it should reach.
+    `targets` is a dict of a column's name to the value that it should reach.
     """
     figure = _figure(8, 2.5 * len(targets))
     steps = [int(row["step"]) for row in history]
@@ -238,13 +226,7 @@ def histogram(x, mean=None, std=None):
 
 
 def densities(edges, real, generated):
-    """The generated densities of many runs over the real one.
-
-    Args:
-        edges: float [n + 1], of the histograms.
-        real: float [n].
-        generated: list of float [n].
-    """
+    """The generated densities of many runs, a list, over the real one."""
     figure, axes = _density_axes(edges, real)
     for number, density in enumerate(generated):
         label = f"generated data, {len(generated)} seeds" if number == 0 else None
@@ -275,11 +257,8 @@ def animation(frames, path, fps=30):
 
     Args:
         frames: iterable of uint8 [height, width] or [height, width, 3], all alike, at least one.
-        path: of the file; replaced if it exists.
+        path: of the file; replaced if it exists. OSError if it cannot be written.
         fps: frames a second.
-
-    Raises:
-        OSError: it cannot be written.
     """
     with files.beside(path) as temporary:
         if path.suffix.lower() == ".mp4":

@@ -27,16 +27,10 @@ KEEP = 3
 
 
 class RunDirectory:
-    """An open run directory, locked against other processes until `close`.
+    """An open run directory, locked against other processes until `close`; made if it is missing.
 
-    Args:
-        path: the directory; created where it is missing.
-        manifest: what its config.json says, as `manifest` makes it. Where the directory holds a run
-            already, it must have been made with the same settings.
-
-    Raises:
-        UserError: it is no run directory, is in use, or holds a run with other settings.
-        OSError: it cannot be written.
+    `manifest` is what its config.json says. UserError: it is no run directory, is in use, or holds
+    a run with other settings. OSError: it cannot be written.
     """
 
     def __init__(self, path, manifest):
@@ -82,20 +76,16 @@ class RunDirectory:
     def save(self, model, step, snapshots=()):
         """Write the checkpoint of `step` and delete all but the newest KEEP.
 
-        Args:
-            model: a `base.Generative`.
-            step: Python int.
-            snapshots: list of dicts of arrays, one for each frame of an animation up to `step`.
+        `snapshots` is a list of dicts of arrays, one for each frame of an animation up to `step`.
         """
         self.checkpoints.mkdir(exist_ok=True)
         target = self.checkpoints / f"step-{step:08d}"
         if target.exists():
             return  # the same step of the same run: the same bits
         with files.beside(target) as temporary:
+            checkpoint = _checkpoint(model, tf.Variable(step, dtype=tf.int64))
             try:
-                _checkpoint(model, tf.Variable(step, dtype=tf.int64)).write(
-                    str(temporary / "state")
-                )
+                checkpoint.write(str(temporary / "state"))
             except tf.errors.OpError as error:  # say, no space left
                 reason = error.message.rpartition("; ")[2]
                 raise OSError(f"{target}: cannot be written ({reason})") from error
@@ -150,23 +140,17 @@ class RunDirectory:
 
 
 def manifest(name, settings, source):
-    """What config.json says: the model's name, its Config, data and versions, a dict.
-
-    Args:
-        name: of the model.
-        settings: its Config as a dict.
-        source: a `mnist.Source`, or None for a model that draws its data.
-    """
+    """What config.json says of a model: its name, Config as a dict, and `mnist.Source` or None."""
+    data = source and {
+        "source": source.name,
+        "sha256": source.sha256,
+        "train": len(source.images),
+        "held_out": len(source.held_out_images),
+    }
     return {
         "model": name,
         "config": settings,
-        "data": source
-        and {
-            "source": source.name,
-            "sha256": source.sha256,
-            "train": len(source.images),
-            "held_out": len(source.held_out_images),
-        },
+        "data": data,
         "versions": {
             "tf_gen": tf_gen.__version__,
             "python": platform.python_version(),
@@ -203,13 +187,13 @@ def identify(path):
         ) from error
 
 
-def data_of(path):
-    """What `--data auto` means for the run directory `path`: what its run began with, if any."""
-    if (Path(path) / "config.json").exists() and not holds_other_files(path):
+def data_of(path, spec):
+    """What `--data` means for the run directory `path`: "auto" is what its run began with."""
+    if spec == "auto" and (Path(path) / "config.json").exists() and not holds_other_files(path):
         source = (read_manifest(path)["data"] or {}).get("source")
         if source in ("tfds", "bundled"):
             return source
-    return "auto"
+    return spec
 
 
 def list_checkpoints(path):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tf_gen import cli, files, savedmodel
 from tf_gen.errors import UserError
+from tf_gen.settings import Seed
 
 NO_MAP = "this model has no latent_map.json, which training with images writes at its end; give --z"
 
@@ -23,6 +24,8 @@ def main(argv=None):
     cli.import_tensorflow()
     import numpy as np
     import tensorflow as tf
+
+    from tf_gen import plots
 
     model = savedmodel.load(directory)
     signatures = model.signatures  # does not keep the variables alive by itself
@@ -39,14 +42,18 @@ def main(argv=None):
     if arguments.out.suffix == ".npy":
         with files.beside(arguments.out) as temporary:
             np.save(temporary, values)
-    elif kind == "x":
+    elif arguments.grid:
+        plots.save(plots.manifold(values, latent_map["axis"]), arguments.out)
+    elif kind == "images":
+        columns = min(20, len(values)) if arguments.interpolate else math.isqrt(len(values) - 1) + 1
+        plots.save(plots.mosaic(values, columns, scale=4), arguments.out)
+    elif np.all(np.isfinite(values)):
         # Given points are no sample, so there is no density that they should have.
         config = {} if z is not None else savedmodel.read_config(directory)
-        draw_histogram(values, arguments.out, config.get("data_mean"), config.get("data_std"))
-    elif arguments.grid:
-        draw_grid(values, arguments.out, latent_map["axis"])
+        figure = plots.histogram(values[:, 0], config.get("data_mean"), config.get("data_std"))
+        plots.save(figure, arguments.out)
     else:
-        draw_images(values, arguments.out, in_a_row=bool(arguments.interpolate))
+        raise UserError("not all points are finite, so there is no histogram; ask for a .npy")
     print(f"{len(values)} {'image(s)' if kind == 'images' else 'point(s)'}: {arguments.out}")
     if arguments.digit:
         for label, point in zip(arguments.digit, z, strict=True):
@@ -113,81 +120,33 @@ def digit(label, flag, latent_map):
     return labels[str(label)]
 
 
-def draw_images(images, path, in_a_row):
-    """Write float32 images [count, height, width] in [0, 1] as a PNG, in a square or rows of 20."""
-    from tf_gen.mosaic import mosaic, write_png
-
-    columns = min(20, len(images)) if in_a_row else math.ceil(math.sqrt(len(images)))
-    with files.beside(path) as temporary:
-        write_png(temporary, mosaic(images, columns, scale=4))
-
-
-def draw_grid(images, path, axis):
-    """Write float32 images [n * n, height, width] of a latent plane, with its axes, as a PNG."""
-    from tf_gen import plots
-
-    plots.save(plots.manifold(images, axis), path)
-
-
-def draw_histogram(x, path, mean, std):
-    """Write a histogram of points, float32 [count, 1], over that of N(mean, std) if given."""
-    import numpy as np
-
-    from tf_gen import plots
-
-    if not np.all(np.isfinite(x)):
-        raise UserError("not all points are finite, so there is no histogram; ask for a .npy")
-    plots.save(plots.histogram(x[:, 0], mean, std), path)
-
-
 def parse(argv):
     """Parse the command line without TensorFlow."""
     parser = cli.Parser(
         prog="tf_gen.sample", description="Generate images, or points, with a SavedModel."
     )
-    parser.add_argument(
-        "model",
-        type=Path,
-        help="a trained model that comes with this package (vae, gaussian_gan, tiny_gan, ali), a "
-        "SavedModel's directory, or a run that has one, such as runs/vae",
+    words = (
+        "a trained model that comes with this package (vae, gaussian_gan, tiny_gan, ali), a "
+        "SavedModel's directory, or a run that has one, such as runs/vae"
     )
-    parser.add_argument(
-        "--count",
-        type=int,
-        help="how many to draw (default: 16), or to decode on the way of --interpolate (default: "
-        "10)",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the draws of z (default: 0)")
+    parser.option("model", Path, words)
+    words = "how many to draw (default: 16), or to decode on the way of --interpolate (default: 10)"
+    parser.option("--count", int, words)
+    parser.option("--seed", Seed, "of the draws of z (default: 0)", default=0)
     instead = parser.add_mutually_exclusive_group()
-    instead.add_argument(
-        "--z",
-        type=_numbers,
-        action="append",
-        help="decode this point instead of drawing one, such as 3,3 or -1.5,0; may be repeated",
+    words = "decode this point instead of drawing one, such as 3,3 or -1.5,0; may be repeated"
+    instead.add_argument("--z", type=_numbers, action="append", help=words)
+    words = "decode a point where this digit lies, and print it; may be repeated"
+    instead.add_argument("--digit", type=int, action="append", help=words)
+    words = "decode points on the straight way from A to B: two z, or two digits"
+    instead.add_argument("--interpolate", type=_numbers, nargs=2, metavar=("A", "B"), help=words)
+    words = "decode a grid of 20 x 20 points of a latent plane"
+    instead.add_argument("--grid", action="store_true", help=words)
+    words = (
+        "a .png of all images (of points: a histogram), or .npy: float32 [count, 28, 28] "
+        "(of points: [count, 1]) (default: samples.png)"
     )
-    instead.add_argument(
-        "--digit",
-        type=int,
-        action="append",
-        help="decode a point where this digit lies, and print it; may be repeated",
-    )
-    instead.add_argument(
-        "--interpolate",
-        type=_numbers,
-        nargs=2,
-        metavar=("A", "B"),
-        help="decode points on the straight way from A to B: two z, or two digits",
-    )
-    instead.add_argument(
-        "--grid", action="store_true", help="decode a grid of 20 x 20 points of a latent plane"
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("samples.png"),
-        help="a .png of all images (of points: a histogram), or .npy: float32 [count, 28, 28] "
-        "(of points: [count, 1]) (default: samples.png)",
-    )
+    parser.option("--out", Path, words, default=Path("samples.png"))
     # A leading space, which float() ignores, keeps argparse from taking -1,2 for a flag.
     numbers = re.compile(r"-[\d.][\d.,eE+-]*")
     arguments = parser.parse_args([f" {a}" if numbers.fullmatch(a) else a for a in argv])
@@ -198,8 +157,6 @@ def parse(argv):
     least = 2 if arguments.interpolate else 1
     if not least <= arguments.count < 2**31:
         parser.error(f"argument --count: must be from {least} to 2**31 - 1, not {arguments.count}")
-    if not 0 <= arguments.seed < 2**31:
-        parser.error(f"argument --seed: must be from 0 to 2**31 - 1, not {arguments.seed}")
     if arguments.out.suffix not in (".png", ".npy"):
         parser.error(f"argument --out: must end in .png or .npy, not {arguments.out.name}")
     return arguments

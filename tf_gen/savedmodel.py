@@ -37,13 +37,24 @@ def write(model, directory, manifest, latent_map=None):
         raise FileExistsError(errno.EEXIST, "will not replace what is there", str(directory))
     directory.parent.mkdir(parents=True, exist_ok=True)
     archive = keras.export.ExportArchive()  # no .track(): that would store each variable twice
-    for name, (function, inputs) in model.signatures().items():
-        archive.add_endpoint(name, function, inputs)
+    for name, (function, inputs, outputs) in model.signatures().items():
+        archive.add_endpoint(name, _named(function, outputs), inputs)
     with files.beside(directory) as temporary:
         archive.write_out(str(temporary), verbose=False)
         files.write_json(temporary / "config.json", manifest)
         if latent_map:
             files.write_json(temporary / "latent_map.json", latent_map)
+
+
+def _named(function, names):
+    """`function`, of tensors to one or several, with a dict of `names` as its answer."""
+
+    def named(*tensors):
+        outputs = function(*tensors)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        return dict(zip(names, outputs, strict=True))
+
+    return named
 
 
 def find(path):

@@ -16,15 +16,10 @@ from typing import Annotated, Literal, get_args, get_origin
 
 @dataclasses.dataclass(frozen=True)
 class Bounds:
-    """What a number must be.
+    """What a number must be."""
 
-    Attributes:
-        words: the end of the sentence "NAME must be ...".
-        hold: function of a number to whether it is within these bounds; false for nan.
-    """
-
-    words: str
-    hold: Callable[[float], bool]
+    words: str  # the end of the sentence "NAME must be ..."
+    hold: Callable[[float], bool]  # false for nan
 
 
 Count = Annotated[int, Bounds("at least 1", lambda n: n >= 1)]
@@ -44,19 +39,24 @@ class Settings:
     """The base of every `Config`.
 
     Raises:
-        ValueError: a value is out of the bounds of its type; the message begins with its name. A
-            `Config` that has to check fields against each other does so in `__post_init__`, after
-            this one.
+        ValueError: a value is out of the bounds of its type. The message begins with its name. A
+            `Config` that checks fields against each other does so in its own `__post_init__`.
     """
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if get_origin(field.type) is Literal and value not in get_args(field.type):
-                raise ValueError(f"{field.name} must be one of {', '.join(get_args(field.type))}")
-            for bounds in getattr(field.type, "__metadata__", ()):
-                if not bounds.hold(value):
-                    raise ValueError(f"{field.name} must be {bounds.words}, not {value}")
+            if words := complaint(field.type, getattr(self, field.name)):
+                raise ValueError(f"{field.name} {words}")
+
+
+def complaint(kind, value):
+    """What is wrong with a value of a type of this file, "must be at least 1, not 0", or ""."""
+    if get_origin(kind) is Literal and value not in get_args(kind):
+        return f"must be one of {', '.join(get_args(kind))}"
+    for bounds in getattr(kind, "__metadata__", ()):
+        if not bounds.hold(value):
+            return f"must be {bounds.words}, not {value}"
+    return ""
 
 
 def plain_type(kind):

@@ -14,6 +14,7 @@ from pathlib import Path
 from tf_gen import cli, flags, savedmodel
 from tf_gen.errors import UserError
 from tf_gen.models import NAMES, load
+from tf_gen.settings import Count
 
 SECONDS_BETWEEN_CHECKPOINTS = 5.0  # at least, unless asked for more
 ANIMATIONS = (".gif", ".webp", ".mp4")
@@ -29,15 +30,11 @@ def main(argv=None):
     cli.import_tensorflow()
     import tensorflow as tf
 
-    from tf_gen import mnist, rundir, tasks
+    from tf_gen import rundir, tasks
 
     recipe = load(arguments.model)
     config = recipe.Config(**settings)
-    source = None
-    if recipe.TASK in tasks.WITH_IMAGES:
-        auto = arguments.data == "auto"
-        source = mnist.load(rundir.data_of(run_dir) if auto else arguments.data)
-        print(source)
+    source = tasks.source_for(recipe, rundir.data_of(run_dir, arguments.data))
     report = tasks.report(recipe, config, source)
     model = recipe.build(config)  # before anything is written: it may not fit into memory
     if arguments.tensorboard:
@@ -58,8 +55,7 @@ def main(argv=None):
         start, snapshots, warnings = directory.resume(model)
         if start and arguments.anim_path and not snapshots:
             warnings.append(f"the animation begins at step {start}")
-        for warning in directory.warnings + warnings:
-            cli.warn(warning)
+        cli.warn(*directory.warnings, *warnings)
         if start:
             print(f"continuing at step {start}")
         last = directory.read_history()[-1:]
@@ -89,48 +85,28 @@ def parse(argv):
     for name, outline in outlines.items():
         command = subparsers.add_parser(name, help=outline.summary, description=outline.summary)
         flags.add(command, outline)
+        command.set_defaults(data=None)
         if outline.with_images:
-            command.add_argument(
-                "--data",
-                default="auto",
-                help="auto, tfds, bundled, a directory of IDX files or a list of images (default: "
-                "auto: what TensorFlow Datasets has or can download, else bundled)",
+            words = (
+                "auto, tfds, bundled, a directory of IDX files or a list of images (default: "
+                "auto: what TensorFlow Datasets has or can download, else bundled)"
             )
-        command.add_argument(
-            "--run-dir", type=Path, help=f"where to keep the run (default: runs/{name})"
+            command.option("--data", str, words, default="auto")
+        command.option("--run-dir", Path, f"where to keep the run (default: runs/{name})")
+        words = (
+            "updates between two checkpoints, each at the end of a call of up to 100 updates "
+            "or of log-every (default: 1000, and at least 5 seconds apart)"
         )
-        command.add_argument(
-            "--checkpoint-every",
-            type=int,
-            metavar="INT",
-            help="updates between two checkpoints, each at the end of a call of up to 100 updates "
-            "or of log-every (default: 1000, and at least 5 seconds apart)",
-        )
-        command.add_argument(
-            "--anim-path",
-            type=Path,
-            metavar="FILE",
-            help="draw an animation of the training: .gif, .webp or .mp4 (which needs ffmpeg)",
-        )
-        command.add_argument(
-            "--anim-every",
-            type=int,
-            metavar="INT",
-            help="updates between two of its frames (default: as --log-every)",
-        )
-        command.add_argument(
-            "--tensorboard",
-            type=Path,
-            metavar="DIR",
-            help="write the graph of the training step, the log and samples there, for TensorBoard",
-        )
+        command.option("--checkpoint-every", Count, words, metavar="INT")
+        words = "draw an animation of the training: .gif, .webp or .mp4 (which needs ffmpeg)"
+        command.option("--anim-path", Path, words, metavar="FILE")
+        words = "updates between two of its frames (default: as --log-every)"
+        command.option("--anim-every", Count, words, metavar="INT")
+        words = "write the graph of the training step, the log and samples there, for TensorBoard"
+        command.option("--tensorboard", Path, words, metavar="DIR")
     arguments = parser.parse_args(argv)
     outline, command = outlines[arguments.model], subparsers.choices[arguments.model]
     settings = flags.chosen(command, outline, arguments)
-    for name in ("checkpoint_every", "anim_every"):
-        value = getattr(arguments, name)
-        if value is not None and value < 1:
-            command.error(f"argument --{name.replace('_', '-')}: must be at least 1, not {value}")
     if arguments.anim_every and not arguments.anim_path:
         command.error("argument --anim-every: needs --anim-path")
     if arguments.anim_path and arguments.anim_path.suffix.lower() not in ANIMATIONS:

@@ -348,24 +348,13 @@ class ALI(Adversarial):
         return tf.random.stateless_uniform([count, self.latent_dim], seed, -1, 1, alg="philox")
 
     def signatures(self):
-        """What the SavedModel offers besides `decode` and `sample`; see `Generative`."""
         z = tf.TensorSpec([None, self.latent_dim], tf.float32, name="z")
         images = tf.TensorSpec([None, 28, 28], tf.float32, name="images")
-
-        def encode(images):
-            return {"z": self.encode(images)}
-
-        def reconstruct(images):
-            return {"images": self(images)}
-
-        def discriminate(images, z):
-            return {"probability": self.discriminate(images, z)}
-
         return {
             **super().signatures(),
-            "encode": (encode, [images]),
-            "reconstruct": (reconstruct, [images]),
-            "discriminate": (discriminate, [images, z]),
+            "encode": (self.encode, [images], ["z"]),
+            "reconstruct": (self, [images], ["images"]),
+            "discriminate": (self.discriminate, [images, z], ["probability"]),
         }
 
 
@@ -409,11 +398,6 @@ def batches(config, source, start=0):
 
     A batch is a dict of `images` uint8 [batch, 28, 28], 255 for white, and `z` float32
     [batch, latent] from U(-1, 1). It is a function of (config.seed, start + k) alone.
-
-    Args:
-        config: a `Config`.
-        source: a `mnist.Source`.
-        start: Python int, the update to begin with.
     """
 
     def z(seed):
@@ -447,8 +431,7 @@ class Report(digits.Report):
         x = self.some_held_out(1000)
         root = tf.constant([self.config.seed, -1], tf.int64)  # apart from the seeds of `batches`
         z = model.prior(len(x), tf.random.fold_in(root, model.g_optimizer.iterations, alg="philox"))
-        names = ("d_encoder", "d_decoder", "reconstruction_error")
-        return dict(zip(names, compiled_measures(model, x, z).numpy().tolist(), strict=True))
+        return {name: float(mean) for name, mean in compiled_means(model, x, z).items()}
 
     def pictures(self, model, history):
         """Adds losses, what D says, samples and interpolations."""
@@ -459,37 +442,16 @@ class Report(digits.Report):
             "discriminator.png": self.curves(history, answers, "mean output of D", level=0.5),
             "samples.png": plots.mosaic(self.samples(model, 100), columns=10),
             **super().pictures(model, history),
-            "interpolations.png": interpolations(model, self.some_held_out(50)),
+            "interpolations.png": digits.interpolations(model, self.some_held_out(50)),
         }
 
 
 @tf.function(jit_compile=True)
-def compiled_measures(model, x, z):
-    """What the log tells of x [n, 28, 28] and z [n, latent], as a compiled program: float32 [3]."""
+def compiled_means(model, x, z):
+    """What the log tells of x [n, 28, 28] and z [n, latent], as a compiled program."""
     z_enc = model.encode(x)
-    means = [
-        model.discriminate(x, z_enc),
-        model.discriminate(model.decode(z), z),
-        (x - model.decode(z_enc)) ** 2,
-    ]
-    return tf.stack([tf.reduce_mean(values) for values in means])
-
-
-def interpolations(model, images, rows=8, points=9):
-    """A mosaic: in each row two images at the ends and, between them, P on the way between their z.
-
-    Args:
-        model: an `ALI`.
-        images: float32 [n, 28, 28] in [0, 1], from whose start and end the pairs are taken.
-        rows: pairs, at most; fewer where n // 2 is smaller, but one at least.
-        points: images between two ends, the first and the last of them reconstructions.
-    """
-    rows = max(1, min(rows, len(images) // 2))
-    ends = images[:rows], images[-rows:]
-    z = [model.encode(end) for end in ends]  # [rows, latent] both
-    way = tf.reshape(tf.linspace(0.0, 1.0, points), [1, points, 1])
-    between = (1 - way) * z[0][:, None] + way * z[1][:, None]  # [rows, points, latent]
-    decoded = model.decode(tf.reshape(between, [rows * points, -1]))
-    decoded = tf.reshape(decoded, [rows, points, 28, 28])
-    mosaic = tf.concat([ends[0][:, None], decoded, ends[1][:, None]], axis=1)
-    return plots.mosaic(tf.reshape(mosaic, [-1, 28, 28]), columns=points + 2)
+    return {
+        "d_encoder": tf.reduce_mean(model.discriminate(x, z_enc)),
+        "d_decoder": tf.reduce_mean(model.discriminate(model.decode(z), z)),
+        "reconstruction_error": tf.reduce_mean((x - model.decode(z_enc)) ** 2),
+    }

@@ -313,31 +313,6 @@ class GaussianGAN(Adversarial):
             logits = tf.reduce_sum(self.discriminator(x))
         return self.config.r1 / 2 * tf.reduce_mean(tape.gradient(logits, x) ** 2)
 
-    def pretrain(self, batches, optimizer):
-        """Bring D(x) near the density of the data, by squared error.
-
-        Args:
-            batches: dict of `x` and `density`, float32 [steps, batch, 1].
-            optimizer: of its own, built for `d_variables`.
-        """
-
-        def update(batch):
-            with tf.GradientTape() as tape:
-                errors = self.discriminate(batch["x"]) - batch["density"]
-                loss = tf.reduce_mean(errors**2)
-            optimizer.apply(tape.gradient(loss, self.d_variables), self.d_variables)
-            return {"loss": loss}
-
-        repeat(update, batches, ["loss"])
-
-    def call(self, z):
-        """Generate: float32 [batch, 1] to the same."""
-        return self.decode(z)
-
-    def decode(self, z):
-        """G: float32 z [batch, 1] to x [batch, 1]."""
-        return self.generator(z)
-
     def discriminate(self, x):
         """D: float32 x [..., batch, 1] to the probability that it is real, of the same shape."""
         return tf.sigmoid(self.discriminator(x))
@@ -353,27 +328,35 @@ class GaussianGAN(Adversarial):
         )
 
     def signatures(self):
-        """What the SavedModel offers besides `decode` and `sample`; see `Generative`."""
         x = tf.TensorSpec([None, 1], tf.float32, name="x")
-
-        def discriminate(x):
-            return {"probability": self.discriminate(x)}
-
-        return {**super().signatures(), "discriminate": (discriminate, [x])}
+        return {**super().signatures(), "discriminate": (self.discriminate, [x], ["probability"])}
 
 
 def build(config):
     """A built and compiled `GaussianGAN`, its weights drawn from `config.seed`."""
     model = GaussianGAN(config)
     if config.pretrain_steps:
-        optimizer = new_optimizer(config, config.d_learning_rate)
-        optimizer.build(model.d_variables)
-        pretrain = tf.function(model.pretrain, jit_compile=True)
-        pretrain(density_batches(config), optimizer)
+        pretrain(model, config)
     model.compile(
         new_optimizer(config, config.d_learning_rate), new_optimizer(config, config.g_learning_rate)
     )
     return model
+
+
+def pretrain(model, config):
+    """Bring D(x) near the density of the data, by squared error, with an optimiser of its own."""
+    optimizer = new_optimizer(config, config.d_learning_rate)
+    optimizer.build(model.d_variables)
+
+    def update(batch):
+        with tf.GradientTape() as tape:
+            errors = model.discriminate(batch["x"]) - batch["density"]
+            loss = tf.reduce_mean(errors**2)
+        optimizer.apply(tape.gradient(loss, model.d_variables), model.d_variables)
+        return {"loss": loss}
+
+    program = tf.function(lambda batches: repeat(update, batches, ["loss"]), jit_compile=True)
+    program(density_batches(config))
 
 
 def new_optimizer(config, learning_rate):
@@ -408,11 +391,6 @@ def batches(config, source=None, start=0):
     A batch is a dict of `x`, points of the Gaussian, and `z_d` and `z_g`, noise for D's step and
     for G's, each float32 [batch, 1] in ascending order. It is a function of (config.seed, start +
     k) alone.
-
-    Args:
-        config: a `Config`.
-        source: None, since the data is drawn.
-        start: Python int, the update to begin with.
     """
     shape = [BLOCK, config.batch_size]
 

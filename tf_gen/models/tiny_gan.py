@@ -223,14 +223,6 @@ class TinyGAN(Adversarial):
         """G on a batch as D sees it: float32 [batch] to the same."""
         return self.generator(z[:, None])[:, 0]
 
-    def call(self, z):
-        """Generate: float32 [count, 1] to the same."""
-        return self.decode(z)
-
-    def decode(self, z):
-        """G: float32 z [count, 1] to x [count, 1]."""
-        return self.generator(z)
-
     def discriminate(self, x):
         """D: a batch, float32 [batch, 1], to the probability that it is real, float32 [1]."""
         return tf.sigmoid(self.discriminator(tf.transpose(x)))
@@ -240,15 +232,10 @@ class TinyGAN(Adversarial):
         return tf.random.stateless_uniform([count, 1], seed, alg="philox")
 
     def signatures(self):
-        """What the SavedModel offers besides `decode` and `sample`; see `Generative`."""
         # Moments exist of any batch, the other inputs have a fixed length.
         batch_size = None if self.config.inputs == "moments" else self.config.batch_size
         x = tf.TensorSpec([batch_size, 1], tf.float32, name="x")
-
-        def discriminate(x):
-            return {"probability": self.discriminate(x)}
-
-        return {**super().signatures(), "discriminate": (discriminate, [x])}
+        return {**super().signatures(), "discriminate": (self.discriminate, [x], ["probability"])}
 
 
 def build(config):
@@ -272,11 +259,6 @@ def batches(config, source=None, start=0):
 
     A dict of `x`, real points, and `z_d`, noise, float32 [d_steps, batch] both, for D's updates,
     and `z_g` float32 [g_steps, batch] for G's. It is a function of (config.seed, start + k) alone.
-
-    Args:
-        config: a `Config`.
-        source: None, since the data is drawn.
-        start: Python int, the epoch to begin with.
     """
     d_shape, g_shape = [config.d_steps, config.batch_size], [config.g_steps, config.batch_size]
     return gaussian.batches(config, start, x=d_shape, z_d=d_shape, z_g=g_shape)

@@ -171,20 +171,11 @@ class VAE(Generative):
         return self.get_metrics_result()
 
     def signatures(self):
-        """What the SavedModel offers besides `decode` and `sample`; see `Generative`."""
         images = tf.TensorSpec([None, 28, 28], tf.float32, name="images")
-
-        def encode(images):
-            z_mean, z_log_var = self.encode(images)
-            return {"z_mean": z_mean, "z_log_var": z_log_var}
-
-        def reconstruct(images):
-            return {"images": self(images)}
-
         return {
             **super().signatures(),
-            "encode": (encode, [images]),
-            "reconstruct": (reconstruct, [images]),
+            "encode": (self.encode, [images], ["z_mean", "z_log_var"]),
+            "reconstruct": (self, [images], ["images"]),
         }
 
 
@@ -231,11 +222,6 @@ def batches(config, source, start=0):
 
     A batch is a dict of `images` uint8 [batch, 28, 28], 255 for white, and `epsilon` float32
     [batch, latent] from N(0, I). It is a function of (config.seed, start + k) alone.
-
-    Args:
-        config: a `Config`.
-        source: a `mnist.Source`.
-        start: Python int, the update to begin with.
     """
 
     def epsilon(seed):

@@ -9,6 +9,20 @@ import importlib
 WITH_IMAGES = ("digits",)  # tasks whose models learn from images, which the user may choose
 
 
+def source_for(recipe, spec):
+    """What models of `recipe` learn from: a `mnist.Source`, as `mnist.load` finds it, and printed.
+
+    None for a task that draws its data.
+    """
+    if recipe.TASK not in WITH_IMAGES:
+        return None
+    from tf_gen import mnist
+
+    source = mnist.load(spec)
+    print(source)
+    return source
+
+
 def report(recipe, config, source=None, judge=None):
     """What reports on models of `recipe`: its own `Report`, or its task's if it has none.
 

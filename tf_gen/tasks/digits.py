@@ -120,3 +120,23 @@ class Report(task.Report):
         """Ten samples of each seed, a row each."""
         samples = np.concatenate([score["samples"] for score in scores])
         return plots.mosaic(samples / 255, columns=10)
+
+
+def interpolations(model, images, rows=8, points=9):
+    """A mosaic: in each row two images at the ends and decoded points of the way between.
+
+    Args:
+        model: has `encode` and `decode`.
+        images: float32 [n, 28, 28] in [0, 1], from whose start and end the pairs are taken.
+        rows: pairs, at most; fewer where n // 2 is smaller, but one at least.
+        points: images between two ends, the first and the last of them reconstructions.
+    """
+    rows = max(1, min(rows, len(images) // 2))
+    ends = images[:rows], images[-rows:]
+    z = [model.encode(end) for end in ends]  # [rows, latent] both
+    way = tf.reshape(tf.linspace(0.0, 1.0, points), [1, points, 1])
+    between = (1 - way) * z[0][:, None] + way * z[1][:, None]  # [rows, points, latent]
+    decoded = model.decode(tf.reshape(between, [rows * points, -1]))
+    decoded = tf.reshape(decoded, [rows, points, 28, 28])
+    mosaic = tf.concat([ends[0][:, None], decoded, ends[1][:, None]], axis=1)
+    return plots.mosaic(tf.reshape(mosaic, [-1, 28, 28]), columns=points + 2)

@@ -29,8 +29,7 @@ class Judge:
 
     Args:
         source: a `mnist.Source`.
-        path: path of a .keras file: the classifier is read from there, or trained on the source's
-            images and written there.
+        path: of a .keras file; the classifier is read from there, or trained and written there.
         epochs: Python int, how often training goes through the images.
 
     Attributes:
