@@ -1,6 +1,7 @@
 """What all models share: many updates in one compiled program, and the SavedModel. No algorithm."""
 
 import dataclasses
+import sys
 
 import keras
 import tensorflow as tf
@@ -15,11 +16,10 @@ if keras.backend.backend() != "tensorflow":
 class Generative(keras.Model):
     """A model that learns by `update(batch)`, many updates a call.
 
-    A subclass names its settings, `Config = Config`, and defines `update(batch)`: one iteration of
+    A subclass stands beside its `Config` in a recipe and defines `update(batch)`: one iteration of
     the article's training loop. `batch` holds everything that the iteration consumes, data and
     noise, so an update draws nothing by itself. It also has `prior(count, seed)`, int32 [] and
-    int32 [2] to z float32 [count, latent_dim], and `decode(z)`, float32 [n, latent_dim] to images
-    [n, 28, 28] or x [n, 1], which draws nothing.
+    int32 [2] to z float32 [count, latent_dim], and a `generator`, or its own `decode` and `call`.
 
     Args:
         config: a `Config`, which `.keras` files keep, too.
@@ -35,6 +35,10 @@ class Generative(keras.Model):
     losses_reported = ("loss",)
     generates = "x"
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        keras.saving.register_keras_serializable("tf_gen")(cls)  # for .keras files
+
     def __init__(self, config, **kwargs):
         super().__init__(**kwargs)
         self.config = config
@@ -46,7 +50,19 @@ class Generative(keras.Model):
 
     @classmethod
     def from_config(cls, settings):
-        return cls(cls.Config(**settings))
+        return cls(sys.modules[cls.__module__].Config(**settings))
+
+    def compile(self, optimizer, jit_compile=True):
+        """Set the optimiser, and create its variables, so that a checkpoint holds them."""
+        super().compile(optimizer=optimizer, jit_compile=jit_compile)
+        self.optimizer.build(self.trainable_variables)
+
+    def get_compile_config(self):
+        optimizer = keras.saving.serialize_keras_object(self.optimizer)
+        return {"optimizer": optimizer, "jit_compile": self.jit_compile}
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
 
     @property
     def metrics(self):
@@ -66,6 +82,14 @@ class Generative(keras.Model):
         for mean in self.means:
             mean.update_state(losses[mean.name], sample_weight=count)
         return losses
+
+    def call(self, z):
+        """Generate, as `decode` does."""
+        return self.decode(z)
+
+    def decode(self, z):
+        """Float32 z [n, latent_dim] to x [n, 1] or images [n, 28, 28]; it draws nothing."""
+        return self.generator(z)
 
     def sample(self, count, seed):
         """Draw z from the prior and decode it: z and what `decode` makes of it."""
@@ -94,17 +118,9 @@ class Generative(keras.Model):
 class Adversarial(Generative):
     """A model whose discriminator and generator learn against each other, each by an optimiser.
 
-    A subclass has a `discriminator`, and a `generator` or its own `g_variables`, `decode` and
-    `call`; its `update` applies `d_optimizer` to `d_variables` and `g_optimizer` to `g_variables`.
+    A subclass has a `discriminator`, and a `generator` or its own `g_variables`; its `update`
+    applies `d_optimizer` to `d_variables` and `g_optimizer` to `g_variables`.
     """
-
-    def call(self, z):
-        """Generate, as `decode` does."""
-        return self.decode(z)
-
-    def decode(self, z):
-        """G: float32 z [count, 1] to x [count, 1]."""
-        return self.generator(z)
 
     @property
     def d_variables(self):
@@ -118,7 +134,7 @@ class Adversarial(Generative):
 
     def compile(self, d_optimizer, g_optimizer, jit_compile=True):
         """Set the optimisers, and create their variables, so that a checkpoint holds them."""
-        super().compile(optimizer=None, jit_compile=jit_compile)
+        keras.Model.compile(self, optimizer=None, jit_compile=jit_compile)  # no hidden RMSprop
         self.d_optimizer = d_optimizer
         self.g_optimizer = g_optimizer
         d_optimizer.build(self.d_variables)
@@ -130,9 +146,6 @@ class Adversarial(Generative):
             "g_optimizer": keras.saving.serialize_keras_object(self.g_optimizer),
             "jit_compile": self.jit_compile,
         }
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
 
     @property
     def state(self):

@@ -1,9 +1,10 @@
 """Types of settings, which carry their bounds, and `Settings`, which checks them.
 
-A model's `Config` is a frozen dataclass of plain values that derives from `Settings`. Its fields
-have the types of this file, `bool`, or a `Literal` of the values to choose from:
+A model's `Config` derives from `Settings`, which makes it a frozen dataclass. Its fields have the
+types of this file, `bool`, or a `Literal` of the values to choose from:
 
-    batch_size: Count = 64  # images an update
+    class Config(Settings):
+        batch_size: Count = 64  # images an update
 
 Standard library only, as `tf_gen.flags` runs a `Config` where nothing heavy may be imported.
 """
@@ -34,14 +35,16 @@ Location = Annotated[float, Bounds("from -1e6 to 1e6", lambda x: abs(x) <= 1e6)]
 Scale = Annotated[float, Bounds("positive and at most 1e6", lambda x: 0 < x <= 1e6)]
 
 
-@dataclasses.dataclass(frozen=True)
 class Settings:
-    """The base of every `Config`.
+    """The base of every `Config`, which becomes a frozen dataclass and checks its values.
 
     Raises:
         ValueError: a value is out of the bounds of its type. The message begins with its name. A
             `Config` that checks fields against each other does so in its own `__post_init__`.
     """
+
+    def __init_subclass__(cls):
+        dataclasses.dataclass(frozen=True)(cls)
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

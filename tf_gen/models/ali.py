@@ -54,8 +54,6 @@ Changes from the original:
   stretched to (-1, 1); here it is tanh. Unbounded, what Q gave grew to ten thousands.
 """
 
-from dataclasses import dataclass
-
 import keras
 import tensorflow as tf
 
@@ -67,7 +65,6 @@ from tf_gen.settings import Count, Rate, Ratio, Seed, Settings, Share, Weight
 from tf_gen.tasks import digits
 
 
-@dataclass(frozen=True)
 class Config(Settings):
     # the article's
     hidden_dim: Count = 128  # units in each hidden layer of Q, P and D
@@ -245,11 +242,9 @@ class Discriminator(keras.layers.Layer):
 # ---- The model ----------------------------------------------------------------------------------
 
 
-@keras.saving.register_keras_serializable("tf_gen")
 class ALI(Adversarial):
     """Q and P, which learn together, against D."""
 
-    Config = Config
     losses_reported = ("loss", "loss_d", "loss_g")
     generates = "images"
 

@@ -46,7 +46,6 @@ Changes from the original:
 """
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import keras
@@ -63,7 +62,6 @@ Activation = Literal["tanh", "relu", "softplus"]
 Decay = Literal["staircase", "linear", "none"]
 
 
-@dataclass(frozen=True)
 class Config(Settings):
     # the article's
     hidden_size: Count = 4  # units of the generator; the discriminator's layers have twice as many
@@ -255,11 +253,9 @@ class Discriminator(keras.layers.Layer):
 # ---- The model ----------------------------------------------------------------------------------
 
 
-@keras.saving.register_keras_serializable("tf_gen")
 class GaussianGAN(Adversarial):
     """G, and D with or without minibatch discrimination."""
 
-    Config = Config
     losses_reported = ("loss", "loss_d", "loss_g")
 
     def __init__(self, config, **kwargs):

@@ -37,7 +37,6 @@ Changes from the original:
 """
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import keras
@@ -51,7 +50,6 @@ Activation = Literal["elu", "tanh", "sigmoid", "relu"]
 Inputs = Literal["raw", "squares", "differences", "moments"]
 
 
-@dataclass(frozen=True)
 class Config(Settings):
     # the article's
     inputs: Inputs = "squares"  # what the discriminator sees: raw, squares, differences or moments
@@ -166,11 +164,9 @@ class Discriminator(keras.layers.Layer):
 # ---- The model ----------------------------------------------------------------------------------
 
 
-@keras.saving.register_keras_serializable("tf_gen")
 class TinyGAN(Adversarial):
     """G, and D, which judges whole batches."""
 
-    Config = Config
     losses_reported = ("loss", "loss_d_real", "loss_d_generated", "loss_g")
 
     def __init__(self, config, **kwargs):
@@ -261,7 +257,7 @@ def batches(config, source=None, start=0):
     and `z_g` float32 [g_steps, batch] for G's. It is a function of (config.seed, start + k) alone.
     """
     d_shape, g_shape = [config.d_steps, config.batch_size], [config.g_steps, config.batch_size]
-    return gaussian.batches(config, start, x=d_shape, z_d=d_shape, z_g=g_shape)
+    return gaussian.batches(config, source, start, x=d_shape, z_d=d_shape, z_g=g_shape)
 
 
 # ---- What is measured and shown -----------------------------------------------------------------

@@ -29,7 +29,6 @@ Changes from the original:
 """
 
 import math
-from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -43,7 +42,6 @@ from tf_gen.settings import Count, Rate, Seed, Settings, Share
 from tf_gen.tasks import digits
 
 
-@dataclass(frozen=True)
 class Config(Settings):
     hidden_dim: Count = 512  # units in the hidden layer of encoder and decoder
     latent_dim: Count = 2  # length of z
@@ -114,11 +112,9 @@ class Decoder(keras.layers.Layer):
 # ---- The model ----------------------------------------------------------------------------------
 
 
-@keras.saving.register_keras_serializable("tf_gen")
 class VAE(Generative):
     """Encoder, sampler and decoder, trained on the negative ELBO."""
 
-    Config = Config
     losses_reported = ("loss", "reconstruction", "kl")
     generates = "images"
 
@@ -211,9 +207,7 @@ def build(config):
     """A built and compiled `VAE`, its weights drawn from `config.seed`."""
     model = VAE(config)
     # epsilon is inside the root in Keras, as it was in TensorFlow 1.
-    optimizer = RMSpropTF1(config.learning_rate, rho=config.decay, epsilon=1e-10)
-    model.compile(optimizer=optimizer, jit_compile=True)
-    optimizer.build(model.trainable_variables)
+    model.compile(RMSpropTF1(config.learning_rate, rho=config.decay, epsilon=1e-10))
     return model
 
 

@@ -17,28 +17,28 @@ def draw_points(config, shape, seed):
     return tf.random.stateless_normal(shape, seed, config.data_mean, config.data_std, alg="philox")
 
 
-def batches(config, start, x, **z):
+def batches(config, source=None, start=0, x=None, **noise):
     """Endless `tf.data.Dataset` of points and noise; element k belongs to update start + k.
 
     It is a function of (config.seed, start + k) alone.
 
     Args:
-        config: a model's `Config`.
-        start: Python int, the update to begin with.
-        x: the shape of the points of the data that an update consumes.
-        z: for each name the shape of noise from U(0, 1).
+        config, source, start: a model's `Config`; None, since the data is drawn; a Python int.
+        x: the shape of the points of the data that an update consumes, [batch_size, 1] if left out.
+        noise: shapes of noise from U(0, 1) by its name; `z`, shaped as x, if left out.
 
     Returns:
-        `tf.data.Dataset` of dicts of `x` and the names of `z`, all float32.
+        `tf.data.Dataset` of dicts of `x` and the names of the noise, all float32.
     """
+    x = x or [config.batch_size, 1]
+    noise = noise or {"z": x}
 
     def draw(seed):
-        x_seed, *z_seeds = tf.unstack(tf.random.split(seed, 1 + len(z), alg="philox"))
-        noise = {
-            name: tf.random.stateless_uniform([BLOCK, *shape], seed, alg="philox")
-            for (name, shape), seed in zip(z.items(), z_seeds, strict=True)
-        }
-        return {"x": draw_points(config, [BLOCK, *x], x_seed), **noise}
+        x_seed, *seeds = tf.unstack(tf.random.split(seed, 1 + len(noise), alg="philox"))
+        batch = {"x": draw_points(config, [BLOCK, *x], x_seed)}
+        for (name, shape), z_seed in zip(noise.items(), seeds, strict=True):
+            batch[name] = tf.random.stateless_uniform([BLOCK, *shape], z_seed, alg="philox")
+        return batch
 
     return drawn(draw, config.seed, start)
 
