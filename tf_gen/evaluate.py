@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tf_gen import cli, files, flags
 from tf_gen.errors import UserError
-from tf_gen.models import NAMES, load
+from tf_gen.models import load
 from tf_gen.settings import Count
 
 COLUMNS = ("mean", "sd", "min", "10 %", "median", "90 %", "max")
@@ -115,10 +115,8 @@ def parse(argv):
     parser = cli.Parser(
         prog="tf_gen.evaluate", description="Measure a model, over many seeds or of a run."
     )
-    subparsers = parser.add_subparsers(dest="model", metavar="MODEL", required=True)
-    outlines = {name: flags.read(name) for name in NAMES}
-    for name, outline in outlines.items():
-        command = subparsers.add_parser(name, help=outline.summary, description=outline.summary)
+    commands = flags.subcommands(parser)
+    for name, (command, outline) in commands.items():
         words = (
             "measure the newest checkpoint of this run of tf_gen.train, and train nothing: for "
             "runs that take long, of which nothing is kept here before they are done"
@@ -141,7 +139,7 @@ def parse(argv):
         )
         command.option("--out", Path, words, metavar="DIR")
     arguments = parser.parse_args(argv)
-    command, outline = subparsers.choices[arguments.model], outlines[arguments.model]
+    command, outline = commands[arguments.model]
     settings = flags.chosen(command, outline, arguments)
     if arguments.run:
         changed = [name for name in settings if name in arguments]

@@ -12,6 +12,7 @@ import shlex
 from pathlib import Path
 
 from tf_gen import tasks
+from tf_gen.models import NAMES
 from tf_gen.settings import plain_type
 
 
@@ -47,6 +48,17 @@ def read(name):
     summary = ast.get_docstring(tree).splitlines()[0]
     settings = (namespace[key] for key in ("Config", "PRESETS", "TASK"))
     return Outline(name, *settings, comments, summary)
+
+
+def subcommands(parser):
+    """Add to `parser` a command for each model: a dict of its name to its parser and `Outline`."""
+    subparsers = parser.add_subparsers(dest="model", metavar="MODEL", required=True)
+    found = {}
+    for name in NAMES:
+        outline = read(name)
+        command = subparsers.add_parser(name, help=outline.summary, description=outline.summary)
+        found[name] = command, outline
+    return found
 
 
 def add(parser, outline, without=()):

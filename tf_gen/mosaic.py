@@ -7,15 +7,9 @@ import tensorflow as tf
 
 
 def mosaic(images, columns, scale=3):
-    """Lay images out in rows, read like text.
+    """Lay images, float [n, height, width] in [0, 1], out in rows, read like text.
 
-    Args:
-        images: float [n, height, width] in [0, 1].
-        columns: images a row.
-        scale: each pixel becomes scale x scale pixels.
-
-    Returns:
-        uint8 [rows * height * scale, columns * width * scale].
+    Each pixel becomes scale x scale: uint8 [rows * height * scale, columns * width * scale].
     """
     images = np.asarray(images)
     n, height, width = images.shape

@@ -40,10 +40,8 @@ def _figure(width, height, **options):
 def pairs(originals, reconstructions, columns=10):
     """A mosaic whose odd rows show `originals` and whose even rows their `reconstructions`.
 
-    Args:
-        originals, reconstructions: float [n, height, width] in [0, 1], n > 0; those that do not
-            fill a row are left out.
-        columns: images a row, fewer where n is smaller.
+    Both are float [n, height, width] in [0, 1], n > 0. A row has `columns` images, or n if that is
+    less; what does not fill a row is left out.
     """
     n, height, width = np.shape(originals)
     columns = min(columns, n)

@@ -172,8 +172,7 @@ def read_manifest(path):
 def identify(path):
     """What the run directory `path` holds: its manifest, its recipe and its `Config`.
 
-    Raises:
-        UserError: it is no run directory, or not of a model of this version.
+    UserError: it is no run directory, or not of a model of this version.
     """
     manifest = read_manifest(path)
     try:
@@ -219,9 +218,7 @@ def restore(model, path):
 
     Returns:
         The checkpoint's step, its snapshots, and the list of newer directories that are damaged.
-
-    Raises:
-        UserError: no checkpoint is usable.
+        UserError: none is usable.
     """
     damaged = []
     for directory in reversed(list_checkpoints(path)):

@@ -67,13 +67,7 @@ def main(argv=None):
 def points(arguments, latent_map, latent_dim):
     """Which z the command line means: float32 [n, latent_dim], or None for draws of the prior.
 
-    Args:
-        arguments: of the command line.
-        latent_map: dict, as `savedmodel.read_latent_map` returns it.
-        latent_dim: Python int, the length of this model's z.
-
-    Raises:
-        UserError: it means none, or one that this model does not have.
+    UserError: it means one that this model, with its `savedmodel.read_latent_map`, does not have.
     """
     import numpy as np
 

@@ -18,17 +18,10 @@ BOXES = [Path(__file__).parent / "saved_models", Path(__file__).parents[1] / "sa
 
 
 def write(model, directory, manifest, latent_map=None):
-    """Write `model` as a SavedModel to `directory`.
+    """Write `model`, which has `signatures()`, as a SavedModel to `directory`.
 
-    Args:
-        model: has `signatures()`.
-        directory: path, which must not exist yet.
-        manifest: dict, for config.json.
-        latent_map: dict for latent_map.json (see `Report` in `tf_gen.tasks.task`); not written if
-            empty.
-
-    Raises:
-        OSError: `directory` exists or cannot be written.
+    `manifest` and `latent_map`, dicts, become the files beside it, the second only if there is one.
+    OSError: `directory` exists or cannot be written.
     """
     import keras
 
@@ -60,8 +53,7 @@ def _named(function, names):
 def find(path):
     """The directory of the SavedModel that `path` means: itself, a run's, or one in the box.
 
-    Raises:
-        UserError: there is none.
+    UserError: there is none.
     """
     places = [path / "saved_model", path]
     if not path.exists() and len(path.parts) == 1:  # a name
@@ -79,11 +71,7 @@ def find(path):
 
 
 def load(directory):
-    """The SavedModel in `directory`, whose `signatures` can be called.
-
-    Raises:
-        UserError: it cannot be read, or has no decoder.
-    """
+    """The SavedModel in `directory`. UserError: it cannot be read, or has no decoder."""
     import tensorflow as tf
 
     try:
@@ -104,12 +92,7 @@ def read_config(directory):
 def read_latent_map(directory, latent_dim):
     """The latent map of the model in `directory`, a dict; empty if there is none.
 
-    Args:
-        directory: path.
-        latent_dim: Python int, the length of the model's z.
-
-    Raises:
-        UserError: the file is damaged.
+    UserError: the file is damaged, or its points do not have `latent_dim` coordinates.
     """
     path = directory / "latent_map.json"
     content = _read(path)

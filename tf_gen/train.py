@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tf_gen import cli, flags, savedmodel
 from tf_gen.errors import UserError
-from tf_gen.models import NAMES, load
+from tf_gen.models import load
 from tf_gen.settings import Count
 
 SECONDS_BETWEEN_CHECKPOINTS = 5.0  # at least, unless asked for more
@@ -80,10 +80,8 @@ def main(argv=None):
 def parse(argv):
     """Parse the command line without TensorFlow; return the arguments and the Config as a dict."""
     parser = cli.Parser(prog="tf_gen.train", description="Train one of the models.")
-    subparsers = parser.add_subparsers(dest="model", metavar="MODEL", required=True)
-    outlines = {name: flags.read(name) for name in NAMES}
-    for name, outline in outlines.items():
-        command = subparsers.add_parser(name, help=outline.summary, description=outline.summary)
+    commands = flags.subcommands(parser)
+    for name, (command, outline) in commands.items():
         flags.add(command, outline)
         command.set_defaults(data=None)
         if outline.with_images:
@@ -105,7 +103,7 @@ def parse(argv):
         words = "write the graph of the training step, the log and samples there, for TensorBoard"
         command.option("--tensorboard", Path, words, metavar="DIR")
     arguments = parser.parse_args(argv)
-    outline, command = outlines[arguments.model], subparsers.choices[arguments.model]
+    command, outline = commands[arguments.model]
     settings = flags.chosen(command, outline, arguments)
     if arguments.anim_every and not arguments.anim_path:
         command.error("argument --anim-every: needs --anim-path")

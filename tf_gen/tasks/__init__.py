@@ -26,11 +26,8 @@ def source_for(recipe, spec):
 def report(recipe, config, source=None, judge=None):
     """What reports on models of `recipe`: its own `Report`, or its task's if it has none.
 
-    Args:
-        recipe: a module of `tf_gen.models`.
-        config: a `Config` of it.
-        source: a `mnist.Source`, for models that learn from images.
-        judge: a `judge.Judge`, for scores of such models.
+    `source` is a `mnist.Source`, for models that learn from images, `judge` a `judge.Judge`, for
+    scores of such models.
     """
     home = recipe
     if not hasattr(recipe, "Report"):

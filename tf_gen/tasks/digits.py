@@ -101,10 +101,8 @@ class Report(task.Report):
     def latent_map(self, model):
         """Which z makes which digit, for `python -m tf_gen.sample`."""
         points = self.clearest_points(model)
-        labels = {str(label): z.tolist() for label, z in points.items()}
-        return (
-            {"labels": labels, "axis": self.axis} if model.latent_dim == 2 else {"labels": labels}
-        )
+        plane = {"axis": self.axis} if model.latent_dim == 2 else {}
+        return {"labels": {str(label): z.tolist() for label, z in points.items()}, **plane}
 
     # ---- Scores ---------------------------------------------------------------------------------
 

@@ -149,10 +149,8 @@ def _read_classifier(path, source):
 def frechet_distance(a, b):
     """Fréchet distance between two Gaussians with the mean and covariance of a and of b.
 
-    |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), Heusel et al., arXiv:1706.08500, equation 6.
-
-    Args:
-        a, b: float [n, d] and [m, d].
+    |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), Heusel et al., arXiv:1706.08500, equation 6;
+    a is float [n, d], b [m, d].
     """
     a, b = np.float64(a), np.float64(b)
     cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
@@ -164,12 +162,9 @@ def frechet_distance(a, b):
 
 
 def inception_score(probabilities):
-    """exp of the mean KL(p(y|x) || p(y)), from 1 to the number of classes.
+    """exp of the mean KL(p(y|x) || p(y)), from 1 to the number of classes; p(y|x) is [n, classes].
 
     Salimans et al., arXiv:1606.03498, section 4; here with a classifier of digits.
-
-    Args:
-        probabilities: float [n, classes], p(y|x).
     """
     marginal = probabilities.mean(axis=0, keepdims=True)
     return float(np.exp(np.mean(scipy.stats.entropy(probabilities, marginal, axis=1))))
