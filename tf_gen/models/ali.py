@@ -426,7 +426,8 @@ class Report(digits.Report):
         x = self.some_held_out(1000)
         root = tf.constant([self.config.seed, -1], tf.int64)  # apart from the seeds of `batches`
         z = model.prior(len(x), tf.random.fold_in(root, model.g_optimizer.iterations, alg="philox"))
-        return {name: float(mean) for name, mean in compiled_means(model, x, z).items()}
+        names = ("d_encoder", "d_decoder", "reconstruction_error")
+        return dict(zip(names, compiled_means(model, x, z).numpy().tolist(), strict=True))
 
     def pictures(self, model, history):
         """Adds losses, what D says, samples and interpolations."""
@@ -443,10 +444,8 @@ class Report(digits.Report):
 
 @tf.function(jit_compile=True)
 def compiled_means(model, x, z):
-    """What the log tells of x [n, 28, 28] and z [n, latent], as a compiled program."""
+    """What the log tells of x [n, 28, 28] and z [n, latent], as a compiled program: float32 [3]."""
     z_enc = model.encode(x)
-    return {
-        "d_encoder": tf.reduce_mean(model.discriminate(x, z_enc)),
-        "d_decoder": tf.reduce_mean(model.discriminate(model.decode(z), z)),
-        "reconstruction_error": tf.reduce_mean((x - model.decode(z_enc)) ** 2),
-    }
+    d_encoder, d_decoder = model.discriminate(x, z_enc), model.discriminate(model.decode(z), z)
+    errors = (x - model.decode(z_enc)) ** 2
+    return tf.stack([tf.reduce_mean(values) for values in (d_encoder, d_decoder, errors)])

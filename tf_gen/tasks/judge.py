@@ -5,7 +5,7 @@ images, of raw pixels or of the untrained model.
 """
 
 import hashlib
-from functools import cached_property
+from functools import cached_property, partial
 
 import keras
 import numpy as np
@@ -92,15 +92,16 @@ class Judge:
         """Features of the held-out images: float32 [n, 64]."""
         return self.classify(self.held_out_images)[0]
 
+    def knn(self, layer):
+        """1-nearest-neighbour accuracy in a layer, a function of images to float32 [n, d]."""
+        features, held_out = (_in_parts(layer, x) for x in (self.images, self.held_out_images))
+        labels, held_out_labels = self.source.labels, self.source.held_out_labels
+        return nearest_neighbour_accuracy(features, labels, held_out, held_out_labels)
+
     @cached_property
     def knn_pixels(self):
-        """1-nearest-neighbour accuracy in the space of raw pixels."""
-        return nearest_neighbour_accuracy(
-            self.images.reshape(len(self.images), -1),
-            self.source.labels,
-            self.held_out_images.reshape(len(self.held_out_images), -1),
-            self.source.held_out_labels,
-        )
+        """The same of raw pixels."""
+        return self.knn(lambda images: images.reshape(len(images), -1))
 
 
 def _name(source, seed):
@@ -215,22 +216,14 @@ def score(model, untrained, layers, judge):
         return {"samples": np.zeros([10, 28, 28], np.uint8), "diverged": True}
     figures = {}
     for name, layer in layers.items():
-        figures[f"knn_{name}"] = _knn(model, layer, judge)
-        figures[f"knn_{name}_untrained"] = _knn(untrained, layer, judge)
+        figures[f"knn_{name}"] = judge.knn(partial(layer, model))
+        figures[f"knn_{name}_untrained"] = judge.knn(partial(layer, untrained))
     figures["knn_pixels"] = judge.knn_pixels
     figures |= _score_reconstructions(reconstructions, judge)
     for name, value in _score_samples(samples, judge).items():
         figures[name] = value
         figures[f"{name}_real"] = judge.real[name]
     return {**figures, "samples": np.uint8(np.rint(255 * samples[:10])), "diverged": False}
-
-
-def _knn(model, layer, judge):
-    """1-nearest-neighbour accuracy in a layer, one of `layers` of `score`."""
-    features = _in_parts(lambda images: layer(model, images), judge.images)
-    held_out = _in_parts(lambda images: layer(model, images), judge.held_out_images)
-    labels, held_out_labels = judge.source.labels, judge.source.held_out_labels
-    return nearest_neighbour_accuracy(features, labels, held_out, held_out_labels)
 
 
 def _score_reconstructions(reconstructions, judge):
