@@ -52,7 +52,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 
-from tf_gen import base, data, notebook, numerics, plots, sample
+from tf_gen import base, batches, mnist, notebook, numerics, plots, savedmodel
 from tf_gen.models import ali, gaussian_gan, vae
 
 v1 = tf.compat.v1  # TensorFlow 1, inside of TensorFlow 2
@@ -191,7 +191,7 @@ print("new:", (weight * 10).numpy())
 # logarithm of the variance.)
 
 # %%
-box = tf.saved_model.load(str(sample.find(Path("vae"))))
+box = tf.saved_model.load(str(savedmodel.find(Path("vae"))))
 arrays = [variable.numpy() for variable in box.signatures["reconstruct"].variables]
 arrays = arrays[0::2] + arrays[1::2]  # five kernels, then five biases, as in the article
 folder = tempfile.TemporaryDirectory()
@@ -254,7 +254,7 @@ notebook.picture(plots.mosaic(np.concatenate([by_hand, images]), 3))
 # Below: the same by the signature. This is how a model of tf_gen says what its SavedModel offers:
 
 # %%
-notebook.source(base.Generative.signatures)
+notebook.source(base.Generative.signatures, vae.VAE.signatures)
 
 # %% [markdown]
 # The Saver's other half, the checkpoint, became `tf.train.Checkpoint`. It follows Python attributes
@@ -280,7 +280,7 @@ print("now both draw the same:", np.array_equal(*pictures))
 # same list below, with the same function for one line.
 
 # %%
-source = data.load("bundled")
+source = mnist.load("bundled")
 rows = range(0, 4500, 225)  # two images of each digit
 for k in rows:
     tf.io.write_file(f"{folder.name}/{k}.png", tf.io.encode_png(source.images[k][..., None]))
@@ -318,7 +318,7 @@ config = vae.Config(seed=3)
 run = list(vae.batches(config, source, start=25_000).take(8))[7]
 alone = next(iter(vae.batches(config, source, start=25_007)))
 print("the same:", {name: np.array_equal(run[name], alone[name]) for name in run})
-notebook.source(vae.batches)
+notebook.source(vae.batches, batches.with_images)
 
 # %% [markdown]
 # ## Variable scopes: two copies of D that share their weights
@@ -415,8 +415,8 @@ def compare(old, losses):
 
 
 count = notebook.budget(501, 51)
-batches = list(gaussian_gan.batches(gaussian_gan.Config(seed=1)).take(count).as_numpy_iterator())
-compare(old_update(batches[0]), model.update(batches[0]))
+consumed = list(gaussian_gan.batches(gaussian_gan.Config(seed=1)).take(count).as_numpy_iterator())
+compare(old_update(consumed[0]), model.update(consumed[0]))
 
 # %% [markdown]
 # The same to the last digits of float32. This is what "faithful" means in this package, and what
@@ -439,10 +439,10 @@ notebook.source(base.Generative.train_step, base.repeat)
 
 # %%
 begin = time.perf_counter()
-old_losses = np.mean([old_update(batch) for batch in batches[1:]], axis=0)
+old_losses = np.mean([old_update(batch) for batch in consumed[1:]], axis=0)
 print(f"old: {(time.perf_counter() - begin) / (count - 1) * 1e6:.0f} microseconds an update")
 program = tf.function(model.train_step, jit_compile=True)
-stacked = tf.nest.map_structure(lambda *parts: tf.stack(parts), *batches[1:])
+stacked = tf.nest.map_structure(lambda *parts: tf.stack(parts), *consumed[1:])
 compare(old_losses, program(stacked))  # the first call compiles
 begin = time.perf_counter()
 program(stacked)["loss"].numpy()  # which waits for the result

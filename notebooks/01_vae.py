@@ -52,8 +52,9 @@ import tensorflow as tf
 from scipy import special, stats
 from sklearn.mixture import GaussianMixture
 
-from tf_gen import data, digits, export, notebook, plots, sample
+from tf_gen import mnist, notebook, plots, savedmodel
 from tf_gen.models import vae
+from tf_gen.tasks import judge
 
 # %% [markdown]
 # ## Probability and likelihood
@@ -350,7 +351,7 @@ print(f"with the article's sign: {article:.4f}")
 # $c$.)
 
 # %%
-source = data.load("bundled")
+source = mnist.load("bundled")
 config = vae.Config()
 model = vae.build(config)
 digit = tf.constant(source.images[:1], tf.float32) / 255
@@ -447,7 +448,8 @@ print(f"{model.count_params():,} parameters")
 # RMSProp as it was in TensorFlow 1 (notebook [0](00_from_tensorflow_1.ipynb) shows what differs
 # today). The loss is the negative ELBO in *nats*, natural units of information, per image.
 #
-# We train for a fraction of the article's 30,000 updates.
+# We train for a fraction of the article's 30,000 updates. A `Report` knows the settings and the
+# data, and measures a model: here the losses on all held-out digits.
 
 # %%
 updates = notebook.budget(6_000, small=100)
@@ -457,7 +459,8 @@ history = model.fit(
 ).history
 steps = 100 * np.arange(1, updates // 100 + 1)
 print(f"loss of the last 100 updates: {history['loss'][-1]:.1f} nats an image")
-for name, value in vae.measure(model, config, source).items():
+report = vae.Report(config, source)
+for name, value in report.measure(model).items():
     print(f"{name}: {value:.1f}")
 plots.curves(steps, {name: history[name] for name in ("loss", "reconstruction", "kl")}, "nats")
 
@@ -501,9 +504,9 @@ choices = {
 }
 variants = {"cross entropy": model}
 for name in list(choices)[: notebook.budget(3, small=1)]:
-    variants[name] = variant = Variant(seed=config.seed)
+    variants[name] = variant = Variant(config)
     variant.squared_error, variant.kl_weight = choices[name]
-    variant.compile(optimizer=vae.RMSpropTF1(0.001, epsilon=1e-10), jit_compile=True)
+    variant.compile(vae.RMSpropTF1(0.001, epsilon=1e-10))
     variant.fit(batches, steps_per_epoch=updates // 100, shuffle=False, verbose=0)
 
 # %%
@@ -547,16 +550,16 @@ plt.show()
 #
 # The article saved the wrong thing, as it says itself: the reconstruction alone, which takes an
 # image. To decode a point, ten raw variables had to be read from the graph and the decoder rebuilt
-# by hand. Here a model says what it offers, each with the names and shapes of its inputs, and the
-# decoder is a function of its own in the saved file:
+# by hand. Here a model says what it offers, each with its inputs and the names of its outputs, and
+# the decoder is a function of its own in the saved file:
 
 # %%
-notebook.source(export.export)
+notebook.source(vae.VAE.signatures, savedmodel.write)
 
 # %%
 with tempfile.TemporaryDirectory() as directory:
     path = Path(directory, "my_vae")
-    export.export(model, path, {"model": "vae", "config": dataclasses.asdict(config)})
+    savedmodel.write(model, path, {"model": "vae", "config": dataclasses.asdict(config)})
     loaded = tf.saved_model.load(str(path))
     files = sorted(str(p.relative_to(path)) for p in path.rglob("*") if p.is_file())
 print(*files, sep="\n")
@@ -571,7 +574,7 @@ print(f"largest difference from the model in memory: {same:.0e}")
 # three points that the article decodes are [3, 3], [0, 0] and [0, 5].
 
 # %%
-box = tf.saved_model.load(str(sample.find(Path("vae"))))  # keep it: it holds the weights
+box = tf.saved_model.load(str(savedmodel.find(Path("vae"))))  # keep it: it holds the weights
 
 
 def decode(z):
@@ -588,8 +591,7 @@ notebook.picture(plots.mosaic(decode([[3, 3], [0, 0], [0, 5]]), 3, scale=5))
 # of equal probability.
 
 # %%
-axis = vae.plane_axis()
-plots.manifold(decode(plots.plane(axis)), axis)
+plots.manifold(decode(plots.plane(report.axis)), report.axis)
 
 # %% [markdown]
 # ## Which z gives which digit?
@@ -597,12 +599,12 @@ plots.manifold(decode(plots.plane(axis)), axis)
 # The article ends with the complaint that its author does not know which noise makes which digit.
 # To find out, ask the encoder where it puts digits whose labels we know. For each digit the picture
 # has two points to decode: the mean of its codes, and a point where it is clearest, chosen among
-# the codes by what lies around it (`digits.clearest_points`). A mean of codes may be the place of
+# the codes by what lies around it (`judge.clearest_points`). A mean of codes may be the place of
 # another digit, as you see for the 2, the 4 and the 5.
 
 # %%
 z_mean = box.signatures["encode"](images=tf.constant(held_out))["z_mean"].numpy()
-clearest = digits.clearest_points(decode, z_mean, held_out, source.held_out_labels)
+clearest = judge.clearest_points(decode, z_mean, held_out, source.held_out_labels)
 plots.latent_map(decode, z_mean, source.held_out_labels, clearest)
 
 # %% [markdown]
@@ -610,7 +612,7 @@ plots.latent_map(decode, z_mean, source.held_out_labels, clearest)
 # `latent_map.json`, and `python -m tf_gen.sample vae --digit 7` uses it.
 
 # %%
-latent_map = json.loads((sample.find(Path("vae")) / "latent_map.json").read_text())
+latent_map = json.loads((savedmodel.find(Path("vae")) / "latent_map.json").read_text())
 points = np.float32(list(latent_map["labels"].values()))
 print("  ".join(f"{label}: ({a:.2f}, {b:.2f})" for label, (a, b) in latent_map["labels"].items()))
 notebook.picture(plots.mosaic(decode(points), 10))
@@ -728,10 +730,11 @@ plt.show()
 # python -m tf_gen.sample vae --interpolate 1 8 --out way.png
 # ```
 #
-# The whole recipe is one file, [tf_gen/models/vae.py](../tf_gen/models/vae.py); the
-# [card](../saved_models/vae/README.md) has figures, signatures, and how to serve the decoder or put
-# it on a phone. Next: [2. A GAN that learns a Gaussian](02_gaussian_gan.ipynb), which learns to
-# generate without any likelihood.
+# The model is one file, [tf_gen/models/vae.py](../tf_gen/models/vae.py), from its settings to its
+# `Report`. What all models of digits share, such as the map above, is in
+# [tf_gen/tasks/digits.py](../tf_gen/tasks/digits.py). The [card](../saved_models/vae/README.md) has
+# figures, signatures, and how to serve the decoder or put it on a phone. Next: [2. A GAN that
+# learns a Gaussian](02_gaussian_gan.ipynb), which learns to generate without any likelihood.
 #
 # ## Exercises
 #
@@ -783,7 +786,7 @@ wide = vae.build(wide_config) if wide_config != config else model
 wide_batches = vae.batches(wide_config, source).batch(100)
 wide.fit(wide_batches, steps_per_epoch=updates // 100, shuffle=False, verbose=0)
 for name, some_model, c in (("2", model, config), ("10", wide, wide_config)):
-    losses = vae.measure(some_model, c, source)
+    losses = vae.Report(c, source).measure(some_model)
     print(name, {key.removeprefix("held_out_"): round(value, 1) for key, value in losses.items()})
 # The KL term costs more nats, since the codes say more, and the reconstruction gains many more.
 

@@ -45,7 +45,6 @@ cli.import_tensorflow()  # without the lines that TensorFlow prints at its start
 # %%
 # %matplotlib inline
 import contextlib
-import io
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -57,7 +56,7 @@ import tensorflow as tf
 from IPython.display import display
 from scipy import special, stats
 
-from tf_gen import base, evaluate, gaussian, notebook, plots, sample
+from tf_gen import base, evaluate, notebook, plots, savedmodel
 from tf_gen.models import gaussian_gan
 
 plt.rcParams["figure.figsize"] = 7, 3.5
@@ -254,21 +253,22 @@ notebook.source(gaussian_gan.stratified, gaussian_gan.Generator, gaussian_gan.Di
 #
 # One update is one round of the game. $D$ takes a step on real and generated points; then $G$ takes
 # a step on new noise, through the $D$ that has just learned. Each step changes the variables of
-# one network alone.
+# one network alone. (`penalty` is one of the remedies of section 8. In the article it is 0.)
 
 # %%
 notebook.source(gaussian_gan.GaussianGAN.update)
 
 # %% [markdown]
 # `fit` with batches of batches makes many updates a compiled call. We stop every 20 updates to
-# look: `snapshot` keeps $D$ over the line and the histogram of $G$, `measure` the mean, the
-# standard deviation and **W1**, the Wasserstein-1 distance to 10,000 real points: how far, on
-# average, the generated points would have to be moved to become the real ones. To train several
-# seeds we set the variables of one model anew, so that it is compiled once.
+# look, through the package's `Report`. `observe` has $G$ generate 500 points. `measure` gives their
+# mean, their standard deviation and **W1**, the Wasserstein-1 distance to 10,000 real points: how
+# far, on average, the generated points would have to be moved to become the real ones. `snapshot`
+# keeps $D$ over the line and the histogram of $G$. To train several seeds we set the variables of
+# one model anew, so that it is compiled once.
 
 # %%
 EVERY = 20  # updates between two looks
-model = gaussian_gan.build(article)
+model, report = gaussian_gan.build(article), gaussian_gan.Report(article)
 
 
 def train(seed, steps):
@@ -279,9 +279,8 @@ def train(seed, steps):
 
     def look(epoch, logs):
         step = {"step": (epoch + 1) * EVERY}
-        seen = model.observe().numpy()
-        rows.append({**step, **gaussian_gan.measure(model, config, None, seen), **logs})
-        shots.append({**step, **gaussian_gan.snapshot(model, config)})
+        rows.append({**step, **report.measure(report.observe(model)), **logs})
+        shots.append({**step, **report.snapshot(model)})
 
     watch = keras.callbacks.LambdaCallback(on_epoch_end=look)
     options = {"steps_per_epoch": 1, "shuffle": False, "verbose": 0, "callbacks": [watch]}
@@ -305,11 +304,10 @@ for seed, run in runs.items():
 
 # %%
 nearest = min(runs, key=lambda seed: runs[seed]["rows"][-1]["w1"])
-notebook.animation(gaussian_gan.frames(runs[nearest]["shots"][1::2], article), fps=6)
+notebook.animation(report.frames(runs[nearest]["shots"][1::2]), fps=6)
 
 # %%
-edges = gaussian.edges(article)
-real = gaussian.density(gaussian.real_points(article), article)
+edges, real = report.edges, report.density(report.real)
 for seed in (nearest, max(runs, key=lambda seed: runs[seed]["rows"][-1]["w1"])):
     shot = runs[seed]["shots"][-1]
     line = np.linspace(edges[0], edges[-1], len(shot["probability"]))
@@ -372,7 +370,10 @@ print(f"the narrowest: seed {narrow}, std {end['std']:.2f} (data: 0.50)")
 for variable, value in zip(model.state, runs[narrow]["state"], strict=True):
     variable.assign(value)
 points = model.decode(batch["z_g"])
-slopes = model.slope(points).numpy()[:, 0]
+with tf.GradientTape() as tape:
+    tape.watch(points)
+    logits = model.discriminator(points)
+slopes = tape.gradient(logits, points).numpy()[:, 0]
 print("points", *(f"{v:5.2f}" for v in points[:, 0]))
 print("slopes", *(f"{v:5.2f}" for v in slopes))
 print(f"slopes in common: {abs(slopes.mean()) / np.abs(slopes).mean():.2f} (1: all pushed one way)")
@@ -494,9 +495,9 @@ for name, others in (("spread", np.linspace(3.2, 4.8, 11)), ("at 4, too", np.ful
 #
 # The last two lines show what changes with it. The point is 4 both times, and $D$'s answer goes
 # from one end to the other with the company that the point keeps. So $D(x)$ is no longer a function
-# of $x$. A decision boundary must be evaluated in batches of the training size (`decision_boundary`
-# does), a real and a generated batch must not be mixed, and the batch size becomes a part of the
-# model: the sums grow with it.
+# of $x$. A decision boundary must be evaluated in batches of the training size
+# (`Report.decision_boundary` does), a real and a generated batch must not be mixed, and the batch
+# size becomes a part of the model: the sums grow with it.
 #
 # ## 7. One run says nothing: statistics over seeds
 #
@@ -508,8 +509,8 @@ for name, others in (("spread", np.linspace(3.2, 4.8, 11)), ("at 4, too", np.ful
 
 # %%
 def over_seeds(config, seeds):  # without the lines that tell the time left
-    with tempfile.TemporaryDirectory() as directory, contextlib.redirect_stdout(io.StringIO()):
-        return evaluate.train_seeds(gaussian_gan, config, None, None, Path(directory), seeds)
+    with tempfile.TemporaryDirectory() as path, contextlib.redirect_stdout(None):
+        return evaluate.train_seeds(gaussian_gan, gaussian_gan.Report(config), Path(path), seeds)
 
 
 scores = {}
@@ -561,7 +562,8 @@ for label in list(scores)[-2:]:
 # learning rate. Near the solution both $\sigma$ are $1/2$, and the two rules turn the pair
 # $(\theta, \psi)$ around it: the step is at a right angle to the way that leads there. **R1** adds
 # $\tfrac{r}{2} l'(x)^2$ at the data to $D$'s loss, here $\tfrac{r}{2} \psi^2$: friction, since in
-# equilibrium $D$ has no business with a slope at the data.
+# equilibrium $D$ has no business with a slope at the data. Below the picture stands the package's
+# `penalty`, which is R1.
 
 
 # %%
@@ -580,6 +582,7 @@ for r1 in (0.0, 0.2):
     plt.plot(*dirac(r1).T, label=f"R1 weight {r1}")
 plt.plot(0, 0, "k+", markersize=12, label="the solution")
 finish(xlabel="G: theta", ylabel="D: psi", title="The smallest GAN")
+notebook.source(gaussian_gan.GaussianGAN.penalty)
 
 # %% [markdown]
 # Without R1 the pair circles around the solution and gets nearer ever more slowly. With it, it
@@ -662,7 +665,7 @@ def log_likelihood(x, points, h):  # mean over x [m, d] in nats; points [n, d]
     return np.mean(logs) - d / 2 * np.log(2 * np.pi * h**2)
 
 
-box = tf.saved_model.load(str(sample.find(Path("gaussian_gan"))))
+box = tf.saved_model.load(str(savedmodel.find(Path("gaussian_gan"))))
 z = tf.random.stateless_uniform([10_000, 1], [0, 1], -8.0, 8.0)
 drawn = np.float64(box.signatures["decode"](z=z)["x"])
 held_out = rng.normal(4, 0.5, [1000, 1])
@@ -745,7 +748,8 @@ plots.histogram(drawn[:, 0], 4.0, 0.5)
 # ```
 #
 # To read on: the recipe [tf_gen/models/gaussian_gan.py](../tf_gen/models/gaussian_gan.py), whose
-# beginning lists what differs from the original; the
+# beginning lists what differs from the original; its task
+# [tf_gen/tasks/gaussian.py](../tf_gen/tasks/gaussian.py), with the data and what is measured; the
 # [card](../saved_models/gaussian_gan/README.md), with all figures over seeds and how to serve the
 # model; and notebook [03](03_tiny_gan.ipynb), in which $D$ sees the whole batch as one vector.
 #

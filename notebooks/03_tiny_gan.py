@@ -55,8 +55,9 @@ import numpy as np
 import tensorflow as tf
 from scipy import stats
 
-from tf_gen import base, evaluate, gaussian, notebook, plots, sample
+from tf_gen import base, evaluate, notebook, plots, savedmodel
 from tf_gen.models import tiny_gan
+from tf_gen.tasks import gaussian
 
 article, later = tiny_gan.PRESETS["article"], tiny_gan.PRESETS["moments"]
 mu, sigma = article.data_mean, article.data_std
@@ -90,10 +91,11 @@ rng = np.random.default_rng(0)  # of all that this notebook draws by itself
 # ## R: the real data
 #
 # R is a bell curve. What each round of training consumes, real points and noise, is drawn in one
-# place, as a function of the seed and the number of the round:
+# place, as a function of the seed and the number of the round. The recipe says how much of each,
+# and its task, `gaussian`, draws it:
 
 # %%
-notebook.source(tiny_gan.batches)
+notebook.source(tiny_gan.batches, gaussian.batches, gaussian.draw_points)
 
 # %%
 batch = next(iter(tiny_gan.batches(article)))
@@ -174,14 +176,15 @@ finish("x", "density")
 # ## G: the generator
 #
 # Two hidden layers, ELU and sigmoid, and three linear maps. The layers start as those of PyTorch
-# do, in which the article's code is written.
+# do, in which the article's code is written. What looks at a model and measures it is its `Report`:
+# `observe` asks G at 1,000 evenly spaced $z$.
 
 # %%
 notebook.source(tiny_gan.dense, tiny_gan.Generator)
 
 # %%
-model = tiny_gan.build(article)
-x = model.observe().numpy()  # G at the 1,000 evenly spaced z
+model, report = tiny_gan.build(article), tiny_gan.Report(article)
+x = report.observe(model).numpy()  # G at the 1,000 evenly spaced z
 print(f"parameters of G: {model.generator.count_params():,}")
 print("untrained:", {name: round(value, 4) for name, value in gaussian.moments(x).items()})
 
@@ -242,7 +245,7 @@ notebook.source(tiny_gan.deviations, tiny_gan.moments)
 uniform = mu + sigma * np.sqrt(12) * (batch["z_d"][0].numpy() - 0.5)
 both = tf.constant(np.stack([real, uniform]))
 figure, axes = plt.subplots(1, 4, figsize=(12, 3), layout="constrained")
-for ax, (name, see) in zip(axes, tiny_gan.INPUTS.items(), strict=True):
+for ax, (name, see) in zip(axes, tiny_gan.SEEN.items(), strict=True):
     for row, style, label in zip(
         see(both).numpy(), ("C1o", "C0x"), ("real", "straight G"), strict=True
     ):
@@ -290,7 +293,7 @@ for dtype in (tf.float64, tf.float32):
 # %%
 orders = np.stack([rng.permutation(real) for _ in range(500)])
 untrained = {}
-for inputs in tiny_gan.INPUTS:
+for inputs in tiny_gan.SEEN:
     untrained[inputs] = tiny_gan.build(replace(article, inputs=inputs))
     p = tf.sigmoid(untrained[inputs].discriminator(tf.constant(orders))).numpy()
     print(f"{inputs:12} D from {p.min():.4f} to {p.max():.4f}, spread {p.std():.1e}")
@@ -318,11 +321,11 @@ def compare(name, feature):
     print(f"{'':21} true {np.round(true, 2) + 0.0}")
 
 
-compare("squares: (x1 - m)^2", lambda x: tiny_gan.INPUTS["squares"](x)[0, 5])
-compare("squares: their sum", lambda x: tf.reduce_sum(tiny_gan.INPUTS["squares"](x)[0, 5:]))
-compare("differences: x1 - m", lambda x: tiny_gan.INPUTS["differences"](x)[0, 5])
-compare("differences: sum", lambda x: tf.reduce_sum(tiny_gan.INPUTS["differences"](x)[0, 5:]))
-compare("moments: std", lambda x: tiny_gan.INPUTS["moments"](x)[0, 1])
+compare("squares: (x1 - m)^2", lambda x: tiny_gan.SEEN["squares"](x)[0, 5])
+compare("squares: their sum", lambda x: tf.reduce_sum(tiny_gan.SEEN["squares"](x)[0, 5:]))
+compare("differences: x1 - m", lambda x: tiny_gan.SEEN["differences"](x)[0, 5])
+compare("differences: sum", lambda x: tf.reduce_sum(tiny_gan.SEEN["differences"](x)[0, 5:]))
+compare("moments: std", lambda x: tiny_gan.SEEN["moments"](x)[0, 1])
 
 # %% [markdown]
 # Read it from the top. In `squares` the deviation of the first point moves only with that point,
@@ -421,7 +424,8 @@ print(f"dL_G/dx: {np.sum(slope < 0)} points should grow, {np.sum(slope > 0)} shr
 #
 # First the author's later code, the preset `moments`: D sees four numbers, G has 46 parameters,
 # and each round of the loop makes 20 updates of D, then 20 of G. What the article calls an epoch is
-# one such round; 25 of them are one compiled call here, and after each call we measure.
+# one such round; 25 of them are one compiled call here, and after each call we measure. (Both
+# presets learn the same Gaussian, so one `Report` serves both.)
 
 
 # %%
@@ -432,9 +436,8 @@ def train(model, config, rounds):
 
     def record(number, losses):
         step = {"step": (number + 1) * each}
-        seen = model.observe().numpy()
-        rows.append({**step, **losses, **tiny_gan.measure(model, config, None, seen)})
-        snapshots.append({**step, **tiny_gan.snapshot(model, config)})
+        rows.append({**step, **losses, **report.measure(report.observe(model))})
+        snapshots.append({**step, **report.snapshot(model)})
 
     recorder = keras.callbacks.LambdaCallback(on_epoch_end=record)
     options = {"steps_per_epoch": 1, "epochs": rounds, "shuffle": False, "verbose": 0}
@@ -447,14 +450,14 @@ config = replace(later, steps=notebook.budget(5000, 6), seed=10)
 model = tiny_gan.build(config)
 rows, snapshots = train(model, config, rounds)
 for row in [*rows[:: max(1, rounds // 4)], rows[-1]]:
-    print(tiny_gan.LOG_LINE.format(**row))
+    print(report.log_line.format(**row))
 
 # %%
 targets = {"mean": mu, "std": sigma, "skew": 0.0, "kurtosis": 0.0}
 plots.course(rows, targets)
 
 # %%
-notebook.animation(tiny_gan.frames(snapshots[:48], config), fps=6)
+notebook.animation(report.frames(snapshots[:48]), fps=6)
 
 # %% [markdown]
 # The animation shows the first 1,200 epochs. G begins with a spike, all its points alike. Then mean
@@ -467,17 +470,17 @@ notebook.animation(tiny_gan.frames(snapshots[:48], config), fps=6)
 
 # %%
 def against_ideal(model, name):
-    x = model.observe().numpy()
+    x = report.observe(model).numpy()
     plt.plot(z_grid, ideal, "C1", label="ideal G")
     plt.plot(z_grid, x, "C2", label=name)
     finish("z", "G(z)")
     area = np.abs(np.sort(x) - ideal).mean()  # sorted: the points of an increasing G
-    w1 = gaussian.wasserstein_1(tiny_gan.generate(model), article)
+    w1 = report.wasserstein_1(report.generate(model))
     print(f"area between the curves {area:.3f}, Wasserstein-1 distance {w1:.3f}")
 
 
 against_ideal(model, "G, preset moments")
-plots.histogram(tiny_gan.generate(model), mu, sigma)
+plots.histogram(report.generate(model), mu, sigma)
 
 # %% [markdown]
 # The curve has learned to bend, and it ends where the ideal one runs away: beyond its ends the
@@ -505,7 +508,7 @@ plots.course(article_rows, targets)
 # %%
 highest = max(article_rows[:33], key=lambda row: row["mean"])  # in the first 10,000 epochs
 for row in (article_rows[0], highest, *article_rows[-34::33]):
-    print(tiny_gan.LOG_LINE.format(**row))
+    print(report.log_line.format(**row))
 against_ideal(article_model, "G, preset article")
 
 # %% [markdown]
@@ -566,7 +569,7 @@ class Trusting(tiny_gan.TinyGAN):
 
 
 broken_run = replace(config, steps=notebook.budget(2500, 1))
-broken = Trusting.from_config(tiny_gan.build(broken_run).get_config())
+broken = Trusting(broken_run)
 broken.compile(*(keras.optimizers.SGD(config.learning_rate, momentum=0.9) for _ in "DG"))
 broken.run_eagerly = notebook.budget(False, True)
 broken_rows, _ = train(broken, broken_run, notebook.budget(100, 1))
@@ -590,7 +593,7 @@ for name, one in (("honest", model), ("trusting", broken)):
     verdicts = (one.discriminator(x) for x in (trial["x"], tf.map_fn(one.generate, trial["z_d"])))
     p_real, p_generated = (tf.reduce_mean(tf.sigmoid(logits)).numpy() for logits in verdicts)
     print(f"{name:9} D(real) {p_real:.3f}, D(generated) {p_generated:.3f}")
-print(tiny_gan.LOG_LINE.format(**broken_rows[-1]))
+print(report.log_line.format(**broken_rows[-1]))
 
 # %% [markdown]
 # Left, all three losses come to rest at $\log 2$; right, at the dashed lines of the derivation. The
@@ -621,7 +624,7 @@ print(tiny_gan.LOG_LINE.format(**broken_rows[-1]))
 # is what the packaged model's D, `box`, says of the same forgeries.
 
 # %%
-box = tf.saved_model.load(str(sample.find(Path("tiny_gan"))))  # keep it: it holds the variables
+box = tf.saved_model.load(str(savedmodel.find(Path("tiny_gan"))))  # keep it: it holds the variables
 
 
 def quadrature(n):
@@ -705,14 +708,14 @@ for name in list(draws)[1:]:
 
 # %%
 seeds, epochs = notebook.budget(3, 1), notebook.budget(20_000, 10)
-tasks = {mode: replace(article, inputs=mode, steps=epochs) for mode in tiny_gan.INPUTS}
-tasks["preset moments"] = later
+configs = {mode: replace(article, inputs=mode, steps=epochs) for mode in tiny_gan.SEEN}
+configs["preset moments"] = later
 figure, axes = plt.subplots(1, 5, figsize=(12, 2.6), layout="constrained")
-middles = (gaussian.edges(article)[1:] + gaussian.edges(article)[:-1]) / 2
+middles = (report.edges[1:] + report.edges[:-1]) / 2
 print("medians            mean    std   skew  kurtosis     W1 (from, to)")
-for ax, (name, task) in list(zip(axes, tasks.items(), strict=True))[: notebook.budget(5, 1)]:
+for ax, (name, config) in list(zip(axes, configs.items(), strict=True))[: notebook.budget(5, 1)]:
     with tempfile.TemporaryDirectory() as directory, redirect_stdout(None):  # no progress lines
-        runs = evaluate.train_seeds(tiny_gan, task, None, None, Path(directory), seeds)
+        runs = evaluate.train_seeds(tiny_gan, tiny_gan.Report(config), Path(directory), seeds)
     summary = evaluate.summarise(runs)
     mean, std, skew, kurtosis, w1 = (summary[key]["median"] for key in (*targets, "w1"))
     print(f"{name:16} {mean:6.2f} {std:6.2f} {skew:6.2f} {kurtosis:9.2f} {w1:6.2f}", end="")
@@ -762,7 +765,7 @@ print("10,000 samples:", {k: round(v, 2) for k, v in gaussian.moments(drawn.nump
 # ```
 #
 # **Is it 50 lines?** The article counts the five parts and leaves "some other code" out. We count
-# the lines of the package's file, without blank lines, comments and docstrings.
+# the lines of the package, without blank lines, comments and docstrings.
 
 
 # %%
@@ -773,26 +776,26 @@ def code_lines(*objects):
 
 
 counts = {
-    "R and I": code_lines(tiny_gan.batches, gan.prior),
+    "R and I": code_lines(gaussian.draw_points, gaussian.batches, tiny_gan.batches, gan.prior),
     "G": code_lines(tiny_gan.dense, tiny_gan.Generator, gan.generate),
     "D": code_lines(tiny_gan.Discriminator, gan.discriminate),
-    "what D sees": code_lines(tiny_gan.deviations, tiny_gan.moments) + 6,  # and the dict INPUTS
+    "what D sees": code_lines(tiny_gan.deviations, tiny_gan.moments) + 6,  # and the dict SEEN
     "the loop": code_lines(gan.update, gan.update_d, gan.update_g, base.repeat),
     "put together": code_lines(gan.__init__, tiny_gan.build),
 }
-print(counts, "\nsum:", sum(counts.values()), "the whole file:", code_lines(tiny_gan))
+print(counts, "\nsum:", sum(counts.values()), "all of tiny_gan.py:", code_lines(tiny_gan))
 
 # %% [markdown]
 # So the five parts are more than 50 lines here, and the reasons are plain: four ways to show a
-# batch instead of one, two presets, draws that depend on the seed and the step alone, a loop that
-# is compiled, and settings that are named once more where the networks are put together. The rest
-# of the file checks settings, writes the log and draws pictures. The loop is the longest of the
-# five, since it brings its own compiled repetition; what the article means by it, `update_d` and
-# `update_g`, is a handful of statements each.
+# batch instead of one, two presets, draws that depend on the seed and the step alone, and a loop
+# that is compiled. The loop is the longest of the five, since it brings its own compiled
+# repetition; what the article means by it, `update_d` and `update_g`, is a handful of statements
+# each. Most of the rest of `tiny_gan.py` is settings; measures and pictures are the task's.
 #
 # **Read on**: [notebook 02](02_gaussian_gan.ipynb) has a D that judges points, and collapse;
-# [notebook 04](04_ali.ipynb) a D that judges pairs. The whole recipe of this one is
-# [tf_gen/models/tiny_gan.py](../tf_gen/models/tiny_gan.py).
+# [notebook 04](04_ali.ipynb) a D that judges pairs. The recipe of this one is
+# [tf_gen/models/tiny_gan.py](../tf_gen/models/tiny_gan.py), its task
+# [tf_gen/tasks/gaussian.py](../tf_gen/tasks/gaussian.py).
 
 # %% [markdown]
 # ## Exercises
@@ -831,7 +834,7 @@ for n in (1, 100, 500):
 # @title Answer 3
 x = tf.constant(rng.normal(mu, sigma, (300, 50)))  # the rank counts independent directions
 for name in ("raw", "squares", "differences"):
-    shown = tiny_gan.INPUTS[name](x).numpy()
+    shown = tiny_gan.SEEN[name](x).numpy()
     print(f"{name:12} {shown.shape[1]} numbers, rank {np.linalg.matrix_rank(shown)}")
 
 # %% [markdown]

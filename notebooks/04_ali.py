@@ -54,8 +54,9 @@ import numpy as np
 import tensorflow as tf
 from scipy import special, stats
 
-from tf_gen import data, digits, notebook, plots, sample
+from tf_gen import mnist, notebook, plots, savedmodel
 from tf_gen.models import ali
+from tf_gen.tasks import digits, judge
 
 # %% [markdown]
 # ## 1. From GAN to ALI
@@ -110,12 +111,12 @@ from tf_gen.models import ali
 # and below them $P(Q(x))$, what the decoder makes of the encoder's code of 20 numbers.
 
 # %%
-source = data.load("bundled")  # 5,000 digits of MNIST
+source = mnist.load("bundled")  # 5,000 digits of MNIST
 images = np.float32(source.images) / 255
 held_out = np.float32(source.held_out_images) / 255
 labels, held_out_labels = source.labels, source.held_out_labels
 
-directory = sample.find(Path("ali"))
+directory = savedmodel.find(Path("ali"))
 box = tf.saved_model.load(str(directory))  # keep it: the signatures do not hold the weights
 
 
@@ -135,7 +136,7 @@ def reconstruct(model, images):
     return model.decode(model.encode(images)).numpy()
 
 
-some = data.evenly(held_out, 20)
+some = mnist.evenly(held_out, 20)
 print(source)
 notebook.picture(plots.pairs(some, reconstruct(trained, some)))
 
@@ -296,8 +297,8 @@ def show_pairs(title, model, x, z):
 
 fresh = ali.build(ali.PRESETS["stable"])  # the networks of the trained model, before training
 z_prior = tf.random.stateless_uniform([len(held_out), 20], [1, 2], -1, 1).numpy()
-show_pairs("before", fresh, data.evenly(held_out, 5), z_prior[:5])
-show_pairs("after", trained, data.evenly(held_out, 5), z_prior[:5])
+show_pairs("before", fresh, mnist.evenly(held_out, 5), z_prior[:5])
+show_pairs("after", trained, mnist.evenly(held_out, 5), z_prior[:5])
 
 # %% [markdown]
 # Before training the right half shows noise, and $D$ says much the same of both halves. After it,
@@ -345,7 +346,7 @@ print(f"an image's own code convinces D more than another digit's: {np.mean(own 
 # article needs; its own are the defaults of `Config`.
 
 # %%
-notebook.source(ali.Encoder, ali.Decoder, ali.Discriminator)
+notebook.source(ali.hidden_layers, ali.Encoder, ali.Decoder, ali.Discriminator)
 
 # %%
 article = ali.build(ali.PRESETS["article"])
@@ -396,16 +397,17 @@ for function, expected in formula.items():
 # One iteration: $D$ learns from $x$ and $z$, then $Q$ and $P$, together, from the same $x$ and $z$.
 
 # %%
-notebook.source(ali.ALI.update, ali.ALI.update_d, ali.ALI.generate, ali.ALI.tell_apart)
+notebook.source(ali.ALI.update, ali.ALI.infer_and_generate, ali.ALI.tell_apart, ali.ALI.penalty)
 
 # %% [markdown]
-# Read it from the top. `generate` runs $Q$ and $P$ once, under the outer tape, which records what
-# their gradients need. `update_d` moves $D$ under a tape of its own; to it, the generated images
-# and codes are constants. Then the *new* $D$ judges the same pairs, and the gradient goes back
-# through $D$ into $Q$ and $P$; only their variables are handed to their optimiser. The lines on
-# `l2` and `cycle` are the remedies of section 8, both 0 in the article.
+# Read it from the top. `infer_and_generate` runs $Q$ and $P$ once, under `g_tape`, which records
+# what their gradients need. Then `g_tape` rests, and $D$ learns under `d_tape`; to it, the
+# generated images and codes are constants. Then `g_tape` goes on: the *new* $D$ judges the same
+# pairs, and the gradient goes back through $D$ into $Q$ and $P$; only their variables are handed to
+# their optimiser. `penalty` adds the remedies `l2` and `cycle` of section 8, both 0 in the article.
 #
-# Which variables does each half of an iteration move?
+# Which variables does each half of an iteration move? An optimiser with a learning rate of 0 moves
+# nothing, so we can look at each half by itself.
 
 
 # %%
@@ -421,22 +423,20 @@ def changes(old, new):
 
 
 batch = next(iter(ali.batches(ali.PRESETS["article"], source)))
-x, z = tf.cast(batch["images"], tf.float32) / 255, batch["z"]
-x_gen, z_enc, _ = article.generate(x, z)
-start = weights(article)
-article.update_d(x, z_enc, x_gen, z)
-print("largest change by update_d:", changes(start, weights(article)))
-start = weights(article)
-article.update(batch)
-print("largest change by update:  ", changes(start, weights(article)))
+for half, rates in {"D's half:": (0.001, 0.0), "the other half:": (0.0, 0.001)}.items():
+    model = ali.build(ali.PRESETS["article"])
+    model.compile(*(keras.optimizers.Adam(rate) for rate in rates))  # of D, and of Q and P
+    start = weights(model)
+    model.update(batch)
+    print(f"largest change by {half:15}", changes(start, weights(model)))
 
 # %% [markdown]
 # ## 5. The article's model, trained
 #
 # The article trains for 100,000 iterations of 32 images and advises a GPU. We do 8,000 on 4,500
 # images; 200 updates are one compiled call. `after` collects what we want to see after each call:
-# the losses, what $D$ says of held-out images (`ali.measure`), and 16 samples (`ali.snapshot`), the
-# grid that the article prints.
+# the losses, what $D$ says of held-out images (`measure` of the model's `Report`), and 16 samples
+# (its `snapshot`), the grid that the article prints.
 
 # %%
 each = notebook.budget(200, 1)  # updates a call
@@ -456,16 +456,17 @@ def train(config, calls=calls, change=lambda model: None, after=lambda model, lo
 
 
 config = dataclasses.replace(ali.PRESETS["article"], steps=each * calls)
-history, snapshots = [], [ali.snapshot(ali.build(config), config)]
+report = ali.Report(config, source)
+history, snapshots = [], [report.snapshot(ali.build(config))]
 
 
 def after(model, losses):
-    history.append(losses | ali.measure(model, config, source))
-    snapshots.append(ali.snapshot(model, config))
+    history.append(losses | report.measure(model))
+    snapshots.append(report.snapshot(model))
 
 
 article = train(config, after=after)
-frames = list(ali.frames(snapshots, config))
+frames = list(report.frames(snapshots))
 notebook.animation(frames[::2], fps=4)
 
 # %%
@@ -573,18 +574,18 @@ notebook.picture(plots.mosaic(drawn, columns=12, scale=2))
 
 # %% [markdown]
 # **Interpolations.** Take two images, go the straight way between their codes, and decode what lies
-# on the way. `ali.interpolations` needs only something that has `encode` and `decode`, so it takes
-# the functions of the trained model. It also takes an "encoder" that hands on the pixels as they
-# are: then the straight way is the plain blend. First the codes, then the pixels; the first and the
-# last column are the real images.
+# on the way. `digits.interpolations` needs only something that has `encode` and `decode`, so it
+# takes the functions of the trained model. It also takes an "encoder" that hands on the pixels as
+# they are: then the straight way is the plain blend. First the codes, then the pixels; the first
+# and the last column are the real images.
 
 # %%
 pixels = SimpleNamespace(
     encode=lambda images: tf.reshape(images, [-1, 784]),
     decode=lambda z: tf.reshape(z, [-1, 28, 28]),
 )
-ends = ali.some_held_out(source, 30)
-by_codes, by_pixels = (ali.interpolations(model, ends, rows=3) for model in (trained, pixels))
+ends = report.some_held_out(30)
+by_codes, by_pixels = (digits.interpolations(model, ends, rows=3) for model in (trained, pixels))
 notebook.picture(np.concatenate([by_codes, np.full_like(by_codes[:9], 128), by_pixels]))
 
 # %% [markdown]
@@ -631,7 +632,7 @@ spaces = {
 def nearest(features, chosen=slice(None)):
     """1-NN accuracy of the held-out digits among the `chosen` of the others."""
     known, asked = np.asarray(features(images[chosen])), np.asarray(features(held_out))
-    return digits.nearest_neighbour_accuracy(known, labels[chosen], asked, held_out_labels)
+    return judge.nearest_neighbour_accuracy(known, labels[chosen], asked, held_out_labels)
 
 
 print("1-NN accuracy on 500 held-out digits         95 % interval")
@@ -661,10 +662,11 @@ for name, features in spaces.items():
 # layer of $Q$: trained 96.55 %, untrained 96.0 %, raw pixels 96.9 %; for $z$: 82.7 % and untrained
 # 74.0 %. What the encoder has *learned* is half a point in the one and nine points in the other,
 # and neither beats the pixels. tf_gen prints baselines beside every figure of this kind:
-# `ali.score` asks for both layers, `digits.score` for the untrained network and for pixels.
+# `score`, which is the same for all models of digits, names both layers and makes an untrained
+# network; `judge.score` measures the layers of both, and raw pixels.
 
 # %%
-notebook.source(ali.score)
+notebook.source(digits.Report.score)
 
 # %% [markdown]
 # ## 8. The remedies of `stable`
@@ -710,14 +712,14 @@ without = {
     "no batch_norm": {"batch_norm": False},
 }
 flat = held_out.reshape(len(held_out), -1)
-real = digits.nearest_distances(flat, data.evenly(images, 500).reshape(500, -1)).mean()
+real = judge.nearest_distances(flat, mnist.evenly(images, 500).reshape(500, -1)).mean()
 print(f"                reconstructions   D's loss   samples (real: {real:.1f})")
 pictures = []
 for name, change in without.items():
     log, changed = [], dataclasses.replace(stable, **change)
     model = train(changed, calls_stable, after=lambda _, losses, log=log: log.append(losses))
     drawn = model.decode(model.prior(500, [0, 0])).numpy()
-    distance = digits.nearest_distances(flat, drawn.reshape(500, -1)).mean()
+    distance = judge.nearest_distances(flat, drawn.reshape(500, -1)).mean()
     print(f"{name:15}{relative_error(model):12.2f} {log[-1]['loss_d']:15.2f} {distance:16.1f}")
     rows = np.concatenate([drawn[:10], reconstruct(model, few)])
     pictures += [plots.mosaic(rows, 10, scale=2), np.full([6, 560], 128, np.uint8)]
@@ -735,7 +737,8 @@ notebook.picture(np.concatenate(pictures))
 #   and for far longer, it draws well, and a third of its reconstructions are another digit:
 #   [card](../saved_models/ali/README.md).)
 # - *not bounded*: the cycle teaches $Q$ and $P$ to copy images by codes outside of the cube, where
-#   the prior never draws. Reconstructions lose little; the samples are poor.
+#   the prior never draws. Reconstructions lose little, the samples more. (How much more differs
+#   from one kind of processor to another, for a GAN amplifies rounding.)
 # - *no batch_norm*: $D$ wins as in section 5, its loss is near 0, and little can be learned from
 #   it.
 #
@@ -791,9 +794,11 @@ notebook.picture(plots.mosaic(np.concatenate(rows), 10, scale=2))
 #
 # `MNIST` is a directory with the four original files; without `--data` tf_gen finds digits of its
 # own. The [card](../saved_models/ali/README.md) has TensorFlow Serving and LiteRT, and all figures
-# with their commands. The recipe is one file, [tf_gen/models/ali.py](../tf_gen/models/ali.py).
-# Where to read on: the papers named above, and for what the article teaches of `tf.Variable`,
-# `tf.placeholder` and `Session`, [00](00_from_tensorflow_1.ipynb).
+# with their commands. The model is one file, [tf_gen/models/ali.py](../tf_gen/models/ali.py); what
+# it shares with the VAE is in [tf_gen/tasks/digits.py](../tf_gen/tasks/digits.py), the scores are
+# in [tf_gen/tasks/judge.py](../tf_gen/tasks/judge.py). Where to read on: the papers named above,
+# and for what the article teaches of `tf.Variable`, `tf.placeholder` and `Session`,
+# [00](00_from_tensorflow_1.ipynb).
 
 # %% [markdown]
 # ## Exercises

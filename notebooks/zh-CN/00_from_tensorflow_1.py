@@ -40,7 +40,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 
-from tf_gen import base, data, notebook, numerics, plots, sample
+from tf_gen import base, batches, mnist, notebook, numerics, plots, savedmodel
 from tf_gen.models import ali, gaussian_gan, vae
 
 v1 = tf.compat.v1  # TensorFlow 1, inside of TensorFlow 2
@@ -146,7 +146,7 @@ print("new:", (weight * 10).numpy())
 # VAE 一文就是这样保存训练好的模型的，事后才发现，集合 `recon` 里只有重构。重构要输入一张图像，而想要的是以 $z$ 为输入的解码器。下面是它的计算图，十个变量里装的是[本仓库训练好的模型](../../saved_models/vae/README.md)的权重。（损失作了简化：它在这里只是为了让 RMSProp 创建自己的变量。原文所说的 `z_std` 其实是方差的对数。）
 
 # %%
-box = tf.saved_model.load(str(sample.find(Path("vae"))))
+box = tf.saved_model.load(str(savedmodel.find(Path("vae"))))
 arrays = [variable.numpy() for variable in box.signatures["reconstruct"].variables]
 arrays = arrays[0::2] + arrays[1::2]  # five kernels, then five biases, as in the article
 folder = tempfile.TemporaryDirectory()
@@ -202,7 +202,7 @@ notebook.picture(plots.mosaic(np.concatenate([by_hand, images]), 3))
 # 上排：原文的三个点 [3, 3]、[0, 0] 和 [0, 5]，由旧文件手工解码。下排：用签名得到的同样的图像。tf_gen 的模型是这样说明自己的 SavedModel 提供哪些功能的：
 
 # %%
-notebook.source(base.Generative.signatures)
+notebook.source(base.Generative.signatures, vae.VAE.signatures)
 
 # %% [markdown]
 # Saver 的另一半，即检查点，变成了 `tf.train.Checkpoint`。它依据的是 Python 属性而不是名字，所以不会把 `Variable_3` 和 `Variable_4` 弄混。集合也变成了属性：Keras 模型通过它的层找到变量，优化器则有自己的变量。
@@ -222,7 +222,7 @@ print("now both draw the same:", np.array_equal(*pictures))
 # `tf.data` 有同样的几个环节，但它们是普通的对象，没有线程需要启动或停止。下面两种写法读同一个列表，处理一行用的也是同一个函数。
 
 # %%
-source = data.load("bundled")
+source = mnist.load("bundled")
 rows = range(0, 4500, 225)  # two images of each digit
 for k in rows:
     tf.io.write_file(f"{folder.name}/{k}.png", tf.io.encode_png(source.images[k][..., None]))
@@ -256,7 +256,7 @@ config = vae.Config(seed=3)
 run = list(vae.batches(config, source, start=25_000).take(8))[7]
 alone = next(iter(vae.batches(config, source, start=25_007)))
 print("the same:", {name: np.array_equal(run[name], alone[name]) for name in run})
-notebook.source(vae.batches)
+notebook.source(vae.batches, batches.with_images)
 
 # %% [markdown]
 # ## 变量作用域：共享权重的两份 D
@@ -338,8 +338,8 @@ def compare(old, losses):
 
 
 count = notebook.budget(501, 51)
-batches = list(gaussian_gan.batches(gaussian_gan.Config(seed=1)).take(count).as_numpy_iterator())
-compare(old_update(batches[0]), model.update(batches[0]))
+consumed = list(gaussian_gan.batches(gaussian_gan.Config(seed=1)).take(count).as_numpy_iterator())
+compare(old_update(consumed[0]), model.update(consumed[0]))
 
 # %% [markdown]
 # 结果相同，直到 float32 的最后几位。本软件包所说的“忠实”就是这个意思，它的测试对每个模型检查的也是这一点。
@@ -356,10 +356,10 @@ notebook.source(base.Generative.train_step, base.repeat)
 
 # %%
 begin = time.perf_counter()
-old_losses = np.mean([old_update(batch) for batch in batches[1:]], axis=0)
+old_losses = np.mean([old_update(batch) for batch in consumed[1:]], axis=0)
 print(f"old: {(time.perf_counter() - begin) / (count - 1) * 1e6:.0f} microseconds an update")
 program = tf.function(model.train_step, jit_compile=True)
-stacked = tf.nest.map_structure(lambda *parts: tf.stack(parts), *batches[1:])
+stacked = tf.nest.map_structure(lambda *parts: tf.stack(parts), *consumed[1:])
 compare(old_losses, program(stacked))  # the first call compiles
 begin = time.perf_counter()
 program(stacked)["loss"].numpy()  # which waits for the result

@@ -43,8 +43,9 @@ import tensorflow as tf
 from scipy import special, stats
 from sklearn.mixture import GaussianMixture
 
-from tf_gen import data, digits, export, notebook, plots, sample
+from tf_gen import mnist, notebook, plots, savedmodel
 from tf_gen.models import vae
+from tf_gen.tasks import judge
 
 # %% [markdown]
 # ## 概率与似然
@@ -285,7 +286,7 @@ print(f"with the article's sign: {article:.4f}")
 # 下面用真实的情形比较两者：$c$ 是一个手写数字在未经训练的解码器下的损失，每个估计只用一次抽样。（`baseline` 是对第一种办法的常用补救：减去 $c$ 的均值。）
 
 # %%
-source = data.load("bundled")
+source = mnist.load("bundled")
 config = vae.Config()
 model = vae.build(config)
 digit = tf.constant(source.images[:1], tf.float32) / 255
@@ -363,7 +364,7 @@ print(f"{model.count_params():,} parameters")
 #
 # 上面的 `update` 是一步。`fit` 每调用一次编译好的函数，就运行一百步。优化器是 TensorFlow 1 里的 RMSProp（它与今天的有什么不同，见笔记本 [0](00_from_tensorflow_1.ipynb)）。损失是每张图像的负 ELBO，单位是**奈特**（nat），即信息量的自然单位。
 #
-# 原文做了 30,000 次更新，我们只训练其中的一小部分。
+# 原文做了 30,000 次更新，我们只训练其中的一小部分。`Report` 持有设置和数据，用来测量模型：这里测的是在全部留出的手写数字上的损失。
 
 # %%
 updates = notebook.budget(6_000, small=100)
@@ -373,7 +374,8 @@ history = model.fit(
 ).history
 steps = 100 * np.arange(1, updates // 100 + 1)
 print(f"loss of the last 100 updates: {history['loss'][-1]:.1f} nats an image")
-for name, value in vae.measure(model, config, source).items():
+report = vae.Report(config, source)
+for name, value in report.measure(model).items():
     print(f"{name}: {value:.1f}")
 plots.curves(steps, {name: history[name] for name in ("loss", "reconstruction", "kl")}, "nats")
 
@@ -412,9 +414,9 @@ choices = {
 }
 variants = {"cross entropy": model}
 for name in list(choices)[: notebook.budget(3, small=1)]:
-    variants[name] = variant = Variant(seed=config.seed)
+    variants[name] = variant = Variant(config)
     variant.squared_error, variant.kl_weight = choices[name]
-    variant.compile(optimizer=vae.RMSpropTF1(0.001, epsilon=1e-10), jit_compile=True)
+    variant.compile(vae.RMSpropTF1(0.001, epsilon=1e-10))
     variant.fit(batches, steps_per_epoch=updates // 100, shuffle=False, verbose=0)
 
 # %%
@@ -443,15 +445,15 @@ plt.show()
 # %% [markdown]
 # ## 保存、加载、解码
 #
-# 原文自己说保存错了东西：只存了重构，而重构需要输入图像。为了解码一个点，不得不从计算图里读出十个原始变量，再手工重建解码器。这里的模型会说明自己提供哪些功能，以及每项功能的输入叫什么名字、是什么形状；在保存的文件里，解码器是一个独立的函数：
+# 原文自己说保存错了东西：只存了重构，而重构需要输入图像。为了解码一个点，不得不从计算图里读出十个原始变量，再手工重建解码器。这里的模型会说明自己提供哪些功能，每项功能有哪些输入，输出叫什么名字；在保存的文件里，解码器是一个独立的函数：
 
 # %%
-notebook.source(export.export)
+notebook.source(vae.VAE.signatures, savedmodel.write)
 
 # %%
 with tempfile.TemporaryDirectory() as directory:
     path = Path(directory, "my_vae")
-    export.export(model, path, {"model": "vae", "config": dataclasses.asdict(config)})
+    savedmodel.write(model, path, {"model": "vae", "config": dataclasses.asdict(config)})
     loaded = tf.saved_model.load(str(path))
     files = sorted(str(p.relative_to(path)) for p in path.rglob("*") if p.is_file())
 print(*files, sep="\n")
@@ -464,7 +466,7 @@ print(f"largest difference from the model in memory: {same:.0e}")
 # 从这里起，我们使用软件包附带的训练好的模型：原文的设置，在 MNIST 的 60,000 张训练图像上更新 30,000 次（[它的卡片](../../saved_models/vae/README.md)）。原文解码的三个点是 [3, 3]、[0, 0] 和 [0, 5]。
 
 # %%
-box = tf.saved_model.load(str(sample.find(Path("vae"))))  # keep it: it holds the weights
+box = tf.saved_model.load(str(savedmodel.find(Path("vae"))))  # keep it: it holds the weights
 
 
 def decode(z):
@@ -478,24 +480,23 @@ notebook.picture(plots.mosaic(decode([[3, 3], [0, 0], [0, 5]]), 3, scale=5))
 # [3, 3] 和 [0, 5] 是不常见的编码。从 $N(0, I)$ 抽样，每 8,000 次有一次比 [3, 3] 离原点更远，每 270,000 次才有一次比 [0, 5] 更远。那些地方是什么数字，因随机种子而异。下面看先验的概率集中在哪里：取 20 × 20 个网格点，它们把每个坐标轴分成概率相等的若干段。
 
 # %%
-axis = vae.plane_axis()
-plots.manifold(decode(plots.plane(axis)), axis)
+plots.manifold(decode(plots.plane(report.axis)), report.axis)
 
 # %% [markdown]
 # ## 哪个 z 对应哪个数字？
 #
-# 原文作者在结尾抱怨，不知道哪个数字对应哪种噪声输入。要弄清这一点，就问编码器：已知标签的数字，它放在哪里。图中每个数字给出两个可以解码的点：一个是该数字所有编码的均值；另一个是该数字最清楚的点，根据周围的情况从编码中挑选（`digits.clearest_points`）。编码的均值处可能是另一个数字的地方，图中的 2、4、5 就是这样。
+# 原文作者在结尾抱怨，不知道哪个数字对应哪种噪声输入。要弄清这一点，就问编码器：已知标签的数字，它放在哪里。图中每个数字给出两个可以解码的点：一个是该数字所有编码的均值；另一个是该数字最清楚的点，根据周围的情况从编码中挑选（`judge.clearest_points`）。编码的均值处可能是另一个数字的地方，图中的 2、4、5 就是这样。
 
 # %%
 z_mean = box.signatures["encode"](images=tf.constant(held_out))["z_mean"].numpy()
-clearest = digits.clearest_points(decode, z_mean, held_out, source.held_out_labels)
+clearest = judge.clearest_points(decode, z_mean, held_out, source.held_out_labels)
 plots.latent_map(decode, z_mean, source.held_out_labels, clearest)
 
 # %% [markdown]
 # 附带模型的这幅图由 MNIST 的 10,000 张测试图像得出，以 `latent_map.json` 的形式放在模型旁边，`python -m tf_gen.sample vae --digit 7` 用的就是它。
 
 # %%
-latent_map = json.loads((sample.find(Path("vae")) / "latent_map.json").read_text())
+latent_map = json.loads((savedmodel.find(Path("vae")) / "latent_map.json").read_text())
 points = np.float32(list(latent_map["labels"].values()))
 print("  ".join(f"{label}: ({a:.2f}, {b:.2f})" for label, (a, b) in latent_map["labels"].items()))
 notebook.picture(plots.mosaic(decode(points), 10))
@@ -603,7 +604,7 @@ plt.show()
 # python -m tf_gen.sample vae --interpolate 1 8 --out way.png
 # ```
 #
-# 完整的做法都在一个文件里：[tf_gen/models/vae.py](../../tf_gen/models/vae.py)；[卡片](../../saved_models/vae/README.md)里有各项数字、签名，以及怎样把解码器部署成服务或放到手机上。下一篇：[2. 学习高斯分布的 GAN](02_gaussian_gan.ipynb)，它不用任何似然就能学会生成。
+# 这个模型从设置到 `Report` 都在一个文件里：[tf_gen/models/vae.py](../../tf_gen/models/vae.py)；手写数字的各个模型共有的东西，例如上面那张图，在 [tf_gen/tasks/digits.py](../../tf_gen/tasks/digits.py) 里。[卡片](../../saved_models/vae/README.md)里有各项数字、签名，以及怎样把解码器部署成服务或放到手机上。下一篇：[2. 学习高斯分布的 GAN](02_gaussian_gan.ipynb)，它不用任何似然就能学会生成。
 #
 # ## 练习
 #
@@ -653,7 +654,7 @@ wide = vae.build(wide_config) if wide_config != config else model
 wide_batches = vae.batches(wide_config, source).batch(100)
 wide.fit(wide_batches, steps_per_epoch=updates // 100, shuffle=False, verbose=0)
 for name, some_model, c in (("2", model, config), ("10", wide, wide_config)):
-    losses = vae.measure(some_model, c, source)
+    losses = vae.Report(c, source).measure(some_model)
     print(name, {key.removeprefix("held_out_"): round(value, 1) for key, value in losses.items()})
 # The KL term costs more nats, since the codes say more, and the reconstruction gains many more.
 

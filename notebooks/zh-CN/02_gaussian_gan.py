@@ -32,7 +32,6 @@ cli.import_tensorflow()  # without the lines that TensorFlow prints at its start
 # %%
 # %matplotlib inline
 import contextlib
-import io
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +43,7 @@ import tensorflow as tf
 from IPython.display import display
 from scipy import special, stats
 
-from tf_gen import base, evaluate, gaussian, notebook, plots, sample
+from tf_gen import base, evaluate, notebook, plots, savedmodel
 from tf_gen.models import gaussian_gan
 
 plt.rcParams["figure.figsize"] = 7, 3.5
@@ -187,17 +186,17 @@ notebook.source(gaussian_gan.stratified, gaussian_gan.Generator, gaussian_gan.Di
 #
 # ## 4. 训练，并观察训练过程
 #
-# 一次更新就是博弈的一个回合。$D$ 先在真实点和生成点上走一步；然后 $G$ 在新的噪声上走一步，梯度穿过刚刚学过的 $D$。每一步只改变一个网络的变量。
+# 一次更新就是博弈的一个回合。$D$ 先在真实点和生成点上走一步；然后 $G$ 在新的噪声上走一步，梯度穿过刚刚学过的 $D$。每一步只改变一个网络的变量。（`penalty` 是第 8 节的补救之一，在原文中为 0。）
 
 # %%
 notebook.source(gaussian_gan.GaussianGAN.update)
 
 # %% [markdown]
-# 把若干批次叠成一组交给 `fit`，调用一次编译好的函数就能做许多次更新。我们每 20 次更新停下来看一看：`snapshot` 记下 $D$ 在整条直线上的取值和 $G$ 的直方图，`measure` 记下均值、标准差和 **W1**，即到 10,000 个真实点的 Wasserstein-1 距离：生成点平均要移动多远，才能变成真实点。要训练几个随机种子，我们就给同一个模型的变量重新赋值，这样只需编译一次。
+# 把若干批次叠成一组交给 `fit`，调用一次编译好的函数就能做许多次更新。我们每 20 次更新停下来，用软件包的 `Report` 看一看：`observe` 让 $G$ 生成 500 个点；`measure` 给出这些点的均值、标准差和 **W1**，即到 10,000 个真实点的 Wasserstein-1 距离：生成点平均要移动多远，才能变成真实点；`snapshot` 记下 $D$ 在整条直线上的取值和 $G$ 的直方图。要训练几个随机种子，我们就给同一个模型的变量重新赋值，这样只需编译一次。
 
 # %%
 EVERY = 20  # updates between two looks
-model = gaussian_gan.build(article)
+model, report = gaussian_gan.build(article), gaussian_gan.Report(article)
 
 
 def train(seed, steps):
@@ -208,9 +207,8 @@ def train(seed, steps):
 
     def look(epoch, logs):
         step = {"step": (epoch + 1) * EVERY}
-        seen = model.observe().numpy()
-        rows.append({**step, **gaussian_gan.measure(model, config, None, seen), **logs})
-        shots.append({**step, **gaussian_gan.snapshot(model, config)})
+        rows.append({**step, **report.measure(report.observe(model)), **logs})
+        shots.append({**step, **report.snapshot(model)})
 
     watch = keras.callbacks.LambdaCallback(on_epoch_end=look)
     options = {"steps_per_epoch": 1, "shuffle": False, "verbose": 0, "callbacks": [watch]}
@@ -229,11 +227,10 @@ for seed, run in runs.items():
 
 # %%
 nearest = min(runs, key=lambda seed: runs[seed]["rows"][-1]["w1"])
-notebook.animation(gaussian_gan.frames(runs[nearest]["shots"][1::2], article), fps=6)
+notebook.animation(report.frames(runs[nearest]["shots"][1::2]), fps=6)
 
 # %%
-edges = gaussian.edges(article)
-real = gaussian.density(gaussian.real_points(article), article)
+edges, real = report.edges, report.density(report.real)
 for seed in (nearest, max(runs, key=lambda seed: runs[seed]["rows"][-1]["w1"])):
     shot = runs[seed]["shots"][-1]
     line = np.linspace(edges[0], edges[-1], len(shot["probability"]))
@@ -276,7 +273,10 @@ print(f"the narrowest: seed {narrow}, std {end['std']:.2f} (data: 0.50)")
 for variable, value in zip(model.state, runs[narrow]["state"], strict=True):
     variable.assign(value)
 points = model.decode(batch["z_g"])
-slopes = model.slope(points).numpy()[:, 0]
+with tf.GradientTape() as tape:
+    tape.watch(points)
+    logits = model.discriminator(points)
+slopes = tape.gradient(logits, points).numpy()[:, 0]
 print("points", *(f"{v:5.2f}" for v in points[:, 0]))
 print("slopes", *(f"{v:5.2f}" for v in slopes))
 print(f"slopes in common: {abs(slopes.mean()) / np.abs(slopes).mean():.2f} (1: all pushed one way)")
@@ -376,7 +376,7 @@ for name, others in (("spread", np.linspace(3.2, 4.8, 11)), ("at 4, too", np.ful
 # %% [markdown]
 # 一种 $D$ 停在 $\log 4$，另一种学会了区分这两类批次，几乎从不出错。
 #
-# 最后两行说明由此改变了什么。两次都是点 4，$D$ 的回答却因同批的其他点不同，从一个极端变到另一个极端。所以 $D(x)$ 不再是 $x$ 的函数。决策边界必须按训练时的批次大小分批计算（`decision_boundary` 就是这样做的），真实批次和生成批次不能混在一起，批次大小也成了模型的一部分：因为上述求和随批次大小而增大。
+# 最后两行说明由此改变了什么。两次都是点 4，$D$ 的回答却因同批的其他点不同，从一个极端变到另一个极端。所以 $D(x)$ 不再是 $x$ 的函数。决策边界必须按训练时的批次大小分批计算（`Report.decision_boundary` 就是这样做的），真实批次和生成批次不能混在一起，批次大小也成了模型的一部分：因为上述求和随批次大小而增大。
 #
 # ## 7. 一次训练说明不了问题：许多种子的统计
 #
@@ -385,8 +385,8 @@ for name, others in (("spread", np.linspace(3.2, 4.8, 11)), ("at 4, too", np.ful
 
 # %%
 def over_seeds(config, seeds):  # without the lines that tell the time left
-    with tempfile.TemporaryDirectory() as directory, contextlib.redirect_stdout(io.StringIO()):
-        return evaluate.train_seeds(gaussian_gan, config, None, None, Path(directory), seeds)
+    with tempfile.TemporaryDirectory() as path, contextlib.redirect_stdout(None):
+        return evaluate.train_seeds(gaussian_gan, gaussian_gan.Report(config), Path(path), seeds)
 
 
 scores = {}
@@ -422,7 +422,7 @@ for label in list(scores)[-2:]:
 #
 # 预设 `stable` 的任务相同，网络的类型也相同，不用小批量判别，而一百个种子最后全部接近目标。不同之处有七点。
 #
-# 其中最深刻的一点回答了这个问题：两个网络都在下降，为什么却到达不了目标。取一个最小的 GAN（Mescheder 等人，arXiv:1801.04406）：数据就是点 0，$G$ 是一个数 $\theta$，$D$ 的 logit 是 $\psi x$。解是 $\theta = \psi = 0$。用第 2 节的损失，$D$ 的下降是 $\psi \leftarrow \psi - \eta\, \sigma(\psi\theta)\, \theta$，$G$ 的下降是 $\theta \leftarrow \theta + \eta\, \sigma(-\psi\theta)\, \psi$，其中 $\eta$ 是学习率。在解的附近，两个 $\sigma$ 都是 $1/2$，这两条规则使 $(\theta, \psi)$ 绕着解转：每一步都与通向解的方向成直角。**R1** 在 $D$ 的损失里加上数据处的 $\tfrac{r}{2} l'(x)^2$，在这里就是 $\tfrac{r}{2} \psi^2$。它相当于摩擦，因为在均衡时，$D$ 在数据处不该有斜率。
+# 其中最深刻的一点回答了这个问题：两个网络都在下降，为什么却到达不了目标。取一个最小的 GAN（Mescheder 等人，arXiv:1801.04406）：数据就是点 0，$G$ 是一个数 $\theta$，$D$ 的 logit 是 $\psi x$。解是 $\theta = \psi = 0$。用第 2 节的损失，$D$ 的下降是 $\psi \leftarrow \psi - \eta\, \sigma(\psi\theta)\, \theta$，$G$ 的下降是 $\theta \leftarrow \theta + \eta\, \sigma(-\psi\theta)\, \psi$，其中 $\eta$ 是学习率。在解的附近，两个 $\sigma$ 都是 $1/2$，这两条规则使 $(\theta, \psi)$ 绕着解转：每一步都与通向解的方向成直角。**R1** 在 $D$ 的损失里加上数据处的 $\tfrac{r}{2} l'(x)^2$，在这里就是 $\tfrac{r}{2} \psi^2$。它相当于摩擦，因为在均衡时，$D$ 在数据处不该有斜率。图的下面是软件包里的 `penalty`，也就是 R1。
 
 
 # %%
@@ -441,6 +441,7 @@ for r1 in (0.0, 0.2):
     plt.plot(*dirac(r1).T, label=f"R1 weight {r1}")
 plt.plot(0, 0, "k+", markersize=12, label="the solution")
 finish(xlabel="G: theta", ylabel="D: psi", title="The smallest GAN")
+notebook.source(gaussian_gan.GaussianGAN.penalty)
 
 # %% [markdown]
 # 没有 R1，这一对数绕着解转圈，靠近得越来越慢。有了 R1，它沿螺线收拢到解。七点不同及其理由如下：
@@ -503,7 +504,7 @@ def log_likelihood(x, points, h):  # mean over x [m, d] in nats; points [n, d]
     return np.mean(logs) - d / 2 * np.log(2 * np.pi * h**2)
 
 
-box = tf.saved_model.load(str(sample.find(Path("gaussian_gan"))))
+box = tf.saved_model.load(str(savedmodel.find(Path("gaussian_gan"))))
 z = tf.random.stateless_uniform([10_000, 1], [0, 1], -8.0, 8.0)
 drawn = np.float64(box.signatures["decode"](z=z)["x"])
 held_out = rng.normal(4, 0.5, [1000, 1])
@@ -569,7 +570,7 @@ plots.histogram(drawn[:, 0], 4.0, 0.5)
 # python -m tf_gen.sample gaussian_gan --count 10000 --out histogram.png
 # ```
 #
-# 延伸阅读：完整的做法 [tf_gen/models/gaussian_gan.py](../../tf_gen/models/gaussian_gan.py)，开头列出了与原文的不同；[卡片](../../saved_models/gaussian_gan/README.md)，里面有许多种子的全部数字，以及怎样把模型部署成服务；以及笔记本 [3](03_tiny_gan.ipynb)，在那里 $D$ 把整个批次当作一个向量来看。
+# 延伸阅读：这个模型的文件 [tf_gen/models/gaussian_gan.py](../../tf_gen/models/gaussian_gan.py)，开头列出了与原文的不同；它的任务 [tf_gen/tasks/gaussian.py](../../tf_gen/tasks/gaussian.py)，里面是数据和测量的各个量；[卡片](../../saved_models/gaussian_gan/README.md)，里面有许多种子的全部数字，以及怎样把模型部署成服务；以及笔记本 [3](03_tiny_gan.ipynb)，在那里 $D$ 把整个批次当作一个向量来看。
 #
 # ## 练习
 #

@@ -44,8 +44,9 @@ import numpy as np
 import tensorflow as tf
 from scipy import stats
 
-from tf_gen import base, evaluate, gaussian, notebook, plots, sample
+from tf_gen import base, evaluate, notebook, plots, savedmodel
 from tf_gen.models import tiny_gan
+from tf_gen.tasks import gaussian
 
 article, later = tiny_gan.PRESETS["article"], tiny_gan.PRESETS["moments"]
 mu, sigma = article.data_mean, article.data_std
@@ -72,10 +73,10 @@ rng = np.random.default_rng(0)  # of all that this notebook draws by itself
 # %% [markdown]
 # ## R：真实数据
 #
-# R 是一条钟形曲线。每一轮训练用到的真实数据点和噪声，都在同一个地方抽取，是种子与轮次的函数：
+# R 是一条钟形曲线。每一轮训练用到的真实数据点和噪声，都在同一个地方抽取，是种子与轮次的函数。各要多少由模型的文件规定，抽取则由它的任务 `gaussian` 来做：
 
 # %%
-notebook.source(tiny_gan.batches)
+notebook.source(tiny_gan.batches, gaussian.batches, gaussian.draw_points)
 
 # %%
 batch = next(iter(tiny_gan.batches(article)))
@@ -142,14 +143,14 @@ finish("x", "density")
 # %% [markdown]
 # ## G：生成器
 #
-# 两个隐藏层，分别是 ELU 和 sigmoid，以及三个线性映射。原文的代码是用 PyTorch 写的，所以各层的初始值与 PyTorch 的相同。
+# 两个隐藏层，分别是 ELU 和 sigmoid，以及三个线性映射。原文的代码是用 PyTorch 写的，所以各层的初始值与 PyTorch 的相同。观察和测量一个模型的，是它的 `Report`：`observe` 让 G 对 1,000 个等距的 $z$ 作答。
 
 # %%
 notebook.source(tiny_gan.dense, tiny_gan.Generator)
 
 # %%
-model = tiny_gan.build(article)
-x = model.observe().numpy()  # G at the 1,000 evenly spaced z
+model, report = tiny_gan.build(article), tiny_gan.Report(article)
+x = report.observe(model).numpy()  # G at the 1,000 evenly spaced z
 print(f"parameters of G: {model.generator.count_params():,}")
 print("untrained:", {name: round(value, 4) for name, value in gaussian.moments(x).items()})
 
@@ -200,7 +201,7 @@ notebook.source(tiny_gan.deviations, tiny_gan.moments)
 uniform = mu + sigma * np.sqrt(12) * (batch["z_d"][0].numpy() - 0.5)
 both = tf.constant(np.stack([real, uniform]))
 figure, axes = plt.subplots(1, 4, figsize=(12, 3), layout="constrained")
-for ax, (name, see) in zip(axes, tiny_gan.INPUTS.items(), strict=True):
+for ax, (name, see) in zip(axes, tiny_gan.SEEN.items(), strict=True):
     for row, style, label in zip(
         see(both).numpy(), ("C1o", "C0x"), ("real", "straight G"), strict=True
     ):
@@ -241,7 +242,7 @@ for dtype in (tf.float64, tf.float32):
 # %%
 orders = np.stack([rng.permutation(real) for _ in range(500)])
 untrained = {}
-for inputs in tiny_gan.INPUTS:
+for inputs in tiny_gan.SEEN:
     untrained[inputs] = tiny_gan.build(replace(article, inputs=inputs))
     p = tf.sigmoid(untrained[inputs].discriminator(tf.constant(orders))).numpy()
     print(f"{inputs:12} D from {p.min():.4f} to {p.max():.4f}, spread {p.std():.1e}")
@@ -264,11 +265,11 @@ def compare(name, feature):
     print(f"{'':21} true {np.round(true, 2) + 0.0}")
 
 
-compare("squares: (x1 - m)^2", lambda x: tiny_gan.INPUTS["squares"](x)[0, 5])
-compare("squares: their sum", lambda x: tf.reduce_sum(tiny_gan.INPUTS["squares"](x)[0, 5:]))
-compare("differences: x1 - m", lambda x: tiny_gan.INPUTS["differences"](x)[0, 5])
-compare("differences: sum", lambda x: tf.reduce_sum(tiny_gan.INPUTS["differences"](x)[0, 5:]))
-compare("moments: std", lambda x: tiny_gan.INPUTS["moments"](x)[0, 1])
+compare("squares: (x1 - m)^2", lambda x: tiny_gan.SEEN["squares"](x)[0, 5])
+compare("squares: their sum", lambda x: tf.reduce_sum(tiny_gan.SEEN["squares"](x)[0, 5:]))
+compare("differences: x1 - m", lambda x: tiny_gan.SEEN["differences"](x)[0, 5])
+compare("differences: sum", lambda x: tf.reduce_sum(tiny_gan.SEEN["differences"](x)[0, 5:]))
+compare("moments: std", lambda x: tiny_gan.SEEN["moments"](x)[0, 1])
 
 # %% [markdown]
 # 从上往下看。在 `squares` 里，按梯度带的说法，第一个点的偏差只随这个点变动；实际上五个点都会通过均值影响它。但在平方的**总和**里，误差互相抵消：
@@ -343,7 +344,7 @@ print(f"dL_G/dx: {np.sum(slope < 0)} points should grow, {np.sum(slope > 0)} shr
 # %% [markdown]
 # ## 观察训练过程
 #
-# 先看原作者后来的代码，即预设 `moments`：D 看到四个数，G 有 46 个参数，循环每一轮先更新 D 20 次，再更新 G 20 次。原文所说的“一轮”（epoch）就是这样循环一次；这里每调用一次编译好的函数做 25 轮，每次调用之后测量一次。
+# 先看原作者后来的代码，即预设 `moments`：D 看到四个数，G 有 46 个参数，循环每一轮先更新 D 20 次，再更新 G 20 次。原文所说的“一轮”（epoch）就是这样循环一次；这里每调用一次编译好的函数做 25 轮，每次调用之后测量一次。（两种预设学的是同一个高斯分布，所以共用一个 `Report`。）
 
 
 # %%
@@ -354,9 +355,8 @@ def train(model, config, rounds):
 
     def record(number, losses):
         step = {"step": (number + 1) * each}
-        seen = model.observe().numpy()
-        rows.append({**step, **losses, **tiny_gan.measure(model, config, None, seen)})
-        snapshots.append({**step, **tiny_gan.snapshot(model, config)})
+        rows.append({**step, **losses, **report.measure(report.observe(model))})
+        snapshots.append({**step, **report.snapshot(model)})
 
     recorder = keras.callbacks.LambdaCallback(on_epoch_end=record)
     options = {"steps_per_epoch": 1, "epochs": rounds, "shuffle": False, "verbose": 0}
@@ -369,14 +369,14 @@ config = replace(later, steps=notebook.budget(5000, 6), seed=10)
 model = tiny_gan.build(config)
 rows, snapshots = train(model, config, rounds)
 for row in [*rows[:: max(1, rounds // 4)], rows[-1]]:
-    print(tiny_gan.LOG_LINE.format(**row))
+    print(report.log_line.format(**row))
 
 # %%
 targets = {"mean": mu, "std": sigma, "skew": 0.0, "kurtosis": 0.0}
 plots.course(rows, targets)
 
 # %%
-notebook.animation(tiny_gan.frames(snapshots[:48], config), fps=6)
+notebook.animation(report.frames(snapshots[:48]), fps=6)
 
 # %% [markdown]
 # 动画显示的是前 1,200 轮。开始时 G 是一个尖峰，所有的点都一样。然后均值和离散程度越过目标，再摆回来。四个数都对了以后，各项损失都停在抛硬币的水平 0.693，此后变化很小。（这个种子就是软件包附带的那个训练好的模型的种子，以下称该模型为“附带的模型”；种子是从二十个里挑出来的。换一种处理器，舍入不同，过程也可能不同。）再看最终的结果，先画成曲线，再画成直方图：
@@ -384,17 +384,17 @@ notebook.animation(tiny_gan.frames(snapshots[:48], config), fps=6)
 
 # %%
 def against_ideal(model, name):
-    x = model.observe().numpy()
+    x = report.observe(model).numpy()
     plt.plot(z_grid, ideal, "C1", label="ideal G")
     plt.plot(z_grid, x, "C2", label=name)
     finish("z", "G(z)")
     area = np.abs(np.sort(x) - ideal).mean()  # sorted: the points of an increasing G
-    w1 = gaussian.wasserstein_1(tiny_gan.generate(model), article)
+    w1 = report.wasserstein_1(report.generate(model))
     print(f"area between the curves {area:.3f}, Wasserstein-1 distance {w1:.3f}")
 
 
 against_ideal(model, "G, preset moments")
-plots.histogram(tiny_gan.generate(model), mu, sigma)
+plots.histogram(report.generate(model), mu, sigma)
 
 # %% [markdown]
 # 曲线学会了弯曲，而理想曲线冲向无穷的地方，它到了头：在它的两端之外，直方图里一个点也没有。两条曲线之间的面积有一个名字。在一维情形，把一堆点搬成另一堆，最省的办法是保持次序，所以当 $G$ 单调递增时，平均搬运距离，即 **Wasserstein-1 距离** $W_1$，就是 $\int_0^1 |G(z) - \mu - \sigma\Phi^{-1}(z)|\, dz$。（两个数略有出入：一个用 1,000 个等距的点和精确的曲线，另一个用两边各 10,000 次抽样。）
@@ -415,7 +415,7 @@ plots.course(article_rows, targets)
 # %%
 highest = max(article_rows[:33], key=lambda row: row["mean"])  # in the first 10,000 epochs
 for row in (article_rows[0], highest, *article_rows[-34::33]):
-    print(tiny_gan.LOG_LINE.format(**row))
+    print(report.log_line.format(**row))
 against_ideal(article_model, "G, preset article")
 
 # %% [markdown]
@@ -456,7 +456,7 @@ class Trusting(tiny_gan.TinyGAN):
 
 
 broken_run = replace(config, steps=notebook.budget(2500, 1))
-broken = Trusting.from_config(tiny_gan.build(broken_run).get_config())
+broken = Trusting(broken_run)
 broken.compile(*(keras.optimizers.SGD(config.learning_rate, momentum=0.9) for _ in "DG"))
 broken.run_eagerly = notebook.budget(False, True)
 broken_rows, _ = train(broken, broken_run, notebook.budget(100, 1))
@@ -480,7 +480,7 @@ for name, one in (("honest", model), ("trusting", broken)):
     verdicts = (one.discriminator(x) for x in (trial["x"], tf.map_fn(one.generate, trial["z_d"])))
     p_real, p_generated = (tf.reduce_mean(tf.sigmoid(logits)).numpy() for logits in verdicts)
     print(f"{name:9} D(real) {p_real:.3f}, D(generated) {p_generated:.3f}")
-print(tiny_gan.LOG_LINE.format(**broken_rows[-1]))
+print(report.log_line.format(**broken_rows[-1]))
 
 # %% [markdown]
 # 左图中，三项损失都停在 $\log 2$；右图中，它们停在推导给出的虚线上。轻信的 D 对两种批次的回答都在 $\frac23$ 左右（或略高一些，因为每轮最后的那一半，即 G 的那一半，会把它的回答推高）。G 可以向它学习，因为 $1/(2 - s)$ 仍随 $s$ 上升，只是牵引力变弱了。再把最后一行与诚实的模型比较：损失停在各自的水平上，均值和离散程度却不一定到位。失去的是 D 的含义：它的输出不再是批次为真的概率，损失和判断也不再能说明博弈进行到了哪一步。（练习 5 更进一步，让 G 完全没有老师。）
@@ -498,7 +498,7 @@ print(tiny_gan.LOG_LINE.format(**broken_rows[-1]))
 # D 能不能学会把这样的点与钟形曲线区分开？我们给它充分的机会：造假者不动，D 用 Adam 做数千次 `update_d`；五个造假者各从头来一遍。（`generate` 换成恒等映射，于是代替噪声传入的就是造假者的批次本身。）最后一列是附带的模型的 D 对同样这些赝品的回答。
 
 # %%
-box = tf.saved_model.load(str(sample.find(Path("tiny_gan"))))  # keep it: it holds the variables
+box = tf.saved_model.load(str(savedmodel.find(Path("tiny_gan"))))  # keep it: it holds the variables
 
 
 def quadrature(n):
@@ -568,14 +568,14 @@ for name in list(draws)[1:]:
 
 # %%
 seeds, epochs = notebook.budget(3, 1), notebook.budget(20_000, 10)
-tasks = {mode: replace(article, inputs=mode, steps=epochs) for mode in tiny_gan.INPUTS}
-tasks["preset moments"] = later
+configs = {mode: replace(article, inputs=mode, steps=epochs) for mode in tiny_gan.SEEN}
+configs["preset moments"] = later
 figure, axes = plt.subplots(1, 5, figsize=(12, 2.6), layout="constrained")
-middles = (gaussian.edges(article)[1:] + gaussian.edges(article)[:-1]) / 2
+middles = (report.edges[1:] + report.edges[:-1]) / 2
 print("medians            mean    std   skew  kurtosis     W1 (from, to)")
-for ax, (name, task) in list(zip(axes, tasks.items(), strict=True))[: notebook.budget(5, 1)]:
+for ax, (name, config) in list(zip(axes, configs.items(), strict=True))[: notebook.budget(5, 1)]:
     with tempfile.TemporaryDirectory() as directory, redirect_stdout(None):  # no progress lines
-        runs = evaluate.train_seeds(tiny_gan, task, None, None, Path(directory), seeds)
+        runs = evaluate.train_seeds(tiny_gan, tiny_gan.Report(config), Path(directory), seeds)
     summary = evaluate.summarise(runs)
     mean, std, skew, kurtosis, w1 = (summary[key]["median"] for key in (*targets, "w1"))
     print(f"{name:16} {mean:6.2f} {std:6.2f} {skew:6.2f} {kurtosis:9.2f} {w1:6.2f}", end="")
@@ -613,7 +613,7 @@ print("10,000 samples:", {k: round(v, 2) for k, v in gaussian.moments(drawn.nump
 # python -m tf_gen.evaluate tiny_gan --preset moments --seeds 20
 # ```
 #
-# **真是 50 行吗？** 原文只算五个组件，不算“一些其他的样本代码”。我们来数一数软件包里这个文件的行数，空行、注释和文档字符串不计。
+# **真是 50 行吗？** 原文只算五个组件，不算“一些其他的样本代码”。我们来数一数软件包里的行数，空行、注释和文档字符串不计。
 
 
 # %%
@@ -624,19 +624,19 @@ def code_lines(*objects):
 
 
 counts = {
-    "R and I": code_lines(tiny_gan.batches, gan.prior),
+    "R and I": code_lines(gaussian.draw_points, gaussian.batches, tiny_gan.batches, gan.prior),
     "G": code_lines(tiny_gan.dense, tiny_gan.Generator, gan.generate),
     "D": code_lines(tiny_gan.Discriminator, gan.discriminate),
-    "what D sees": code_lines(tiny_gan.deviations, tiny_gan.moments) + 6,  # and the dict INPUTS
+    "what D sees": code_lines(tiny_gan.deviations, tiny_gan.moments) + 6,  # and the dict SEEN
     "the loop": code_lines(gan.update, gan.update_d, gan.update_g, base.repeat),
     "put together": code_lines(gan.__init__, tiny_gan.build),
 }
-print(counts, "\nsum:", sum(counts.values()), "the whole file:", code_lines(tiny_gan))
+print(counts, "\nsum:", sum(counts.values()), "all of tiny_gan.py:", code_lines(tiny_gan))
 
 # %% [markdown]
-# 可见在这里，五个组件不止 50 行，原因也很清楚：呈现批次的方式有四种而不是一种；有两种预设；抽样只取决于种子和步数；循环要编译；各项设置在拼装网络的地方又要写一遍。文件的其余部分检查设置、写日志、画图。循环是五个组件中最长的，因为它自带编译好的重复执行；原文所说的循环，即 `update_d` 和 `update_g`，各自只有寥寥几条语句。
+# 可见在这里，五个组件不止 50 行，原因也很清楚：呈现批次的方式有四种而不是一种；有两种预设；抽样只取决于种子和步数；循环要编译。循环是五个组件中最长的，因为它自带编译好的重复执行；原文所说的循环，即 `update_d` 和 `update_g`，各自只有寥寥几条语句。`tiny_gan.py` 的其余部分主要是各项设置；测量和画图都交给它的任务。
 #
-# **接着读**：笔记本 [2](02_gaussian_gan.ipynb) 里的 D 评判单个点，还讲到坍缩；笔记本 [4](04_ali.ipynb) 里的 D 评判由图像与编码组成的数据对。本篇完整的做法在 [tf_gen/models/tiny_gan.py](../../tf_gen/models/tiny_gan.py)。
+# **接着读**：笔记本 [2](02_gaussian_gan.ipynb) 里的 D 评判单个点，还讲到坍缩；笔记本 [4](04_ali.ipynb) 里的 D 评判由图像与编码组成的数据对。本篇的模型在 [tf_gen/models/tiny_gan.py](../../tf_gen/models/tiny_gan.py)，它的任务在 [tf_gen/tasks/gaussian.py](../../tf_gen/tasks/gaussian.py)。
 
 # %% [markdown]
 # ## 练习
@@ -670,7 +670,7 @@ for n in (1, 100, 500):
 # @title Answer 3
 x = tf.constant(rng.normal(mu, sigma, (300, 50)))  # the rank counts independent directions
 for name in ("raw", "squares", "differences"):
-    shown = tiny_gan.INPUTS[name](x).numpy()
+    shown = tiny_gan.SEEN[name](x).numpy()
     print(f"{name:12} {shown.shape[1]} numbers, rank {np.linalg.matrix_rank(shown)}")
 
 # %% [markdown]

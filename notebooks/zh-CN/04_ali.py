@@ -42,8 +42,9 @@ import numpy as np
 import tensorflow as tf
 from scipy import special, stats
 
-from tf_gen import data, digits, notebook, plots, sample
+from tf_gen import mnist, notebook, plots, savedmodel
 from tf_gen.models import ali
+from tf_gen.tasks import digits, judge
 
 # %% [markdown]
 # ## 1. 从 GAN 到 ALI
@@ -80,12 +81,12 @@ from tf_gen.models import ali
 # 先看看我们要到达的地方。tf_gen 附带一个训练好的 ALI。下图每两行为一组：上面是真实图像 $x$，下面是 $P(Q(x))$，也就是编码器给出由 20 个数组成的编码，解码器再由这个编码画出的图像。
 
 # %%
-source = data.load("bundled")  # 5,000 digits of MNIST
+source = mnist.load("bundled")  # 5,000 digits of MNIST
 images = np.float32(source.images) / 255
 held_out = np.float32(source.held_out_images) / 255
 labels, held_out_labels = source.labels, source.held_out_labels
 
-directory = sample.find(Path("ali"))
+directory = savedmodel.find(Path("ali"))
 box = tf.saved_model.load(str(directory))  # keep it: the signatures do not hold the weights
 
 
@@ -105,7 +106,7 @@ def reconstruct(model, images):
     return model.decode(model.encode(images)).numpy()
 
 
-some = data.evenly(held_out, 20)
+some = mnist.evenly(held_out, 20)
 print(source)
 notebook.picture(plots.pairs(some, reconstruct(trained, some)))
 
@@ -224,8 +225,8 @@ def show_pairs(title, model, x, z):
 
 fresh = ali.build(ali.PRESETS["stable"])  # the networks of the trained model, before training
 z_prior = tf.random.stateless_uniform([len(held_out), 20], [1, 2], -1, 1).numpy()
-show_pairs("before", fresh, data.evenly(held_out, 5), z_prior[:5])
-show_pairs("after", trained, data.evenly(held_out, 5), z_prior[:5])
+show_pairs("before", fresh, mnist.evenly(held_out, 5), z_prior[:5])
+show_pairs("after", trained, mnist.evenly(held_out, 5), z_prior[:5])
 
 # %% [markdown]
 # 训练之前，右半部分是噪声，$D$ 对左右两边的回答差不多。训练之后，两边都是数字，编码也占满了先验的取值范围。$D$ 大多偏向正确的答案，但几乎没有哪一对让它很有把握。
@@ -260,7 +261,7 @@ print(f"an image's own code convinces D more than another digit's: {np.mean(own 
 # 原文的每个网络都有一个隐藏层。下面就是这些网络，它们的设置比原文需要的多；原文的设置就是 `Config` 的默认值。
 
 # %%
-notebook.source(ali.Encoder, ali.Decoder, ali.Discriminator)
+notebook.source(ali.hidden_layers, ali.Encoder, ali.Decoder, ali.Discriminator)
 
 # %%
 article = ali.build(ali.PRESETS["article"])
@@ -302,12 +303,12 @@ for function, expected in formula.items():
 # 一次迭代是这样的：先由 $D$ 从 $x$ 和 $z$ 学习，然后 $Q$ 和 $P$ 一起从同样的 $x$ 和 $z$ 学习。
 
 # %%
-notebook.source(ali.ALI.update, ali.ALI.update_d, ali.ALI.generate, ali.ALI.tell_apart)
+notebook.source(ali.ALI.update, ali.ALI.infer_and_generate, ali.ALI.tell_apart, ali.ALI.penalty)
 
 # %% [markdown]
-# 从上往下读。`generate` 把 $Q$ 和 $P$ 各运行一次，外层的 `GradientTape` 记下它们求梯度需要的东西。`update_d` 用自己的 `GradientTape` 更新 $D$；对它来说，生成的图像和编码都是常量。然后由**新的** $D$ 判断同样的数据对，梯度经过 $D$ 传回 $Q$ 和 $P$；交给它们的优化器的只有它们自己的变量。涉及 `l2` 和 `cycle` 的几行是第 8 节的补救办法，这两项在原文中都是 0。
+# 从上往下读。`infer_and_generate` 把 $Q$ 和 $P$ 各运行一次，`g_tape` 记下它们求梯度需要的东西。然后 `g_tape` 暂停，$D$ 用自己的 `d_tape` 学习；对它来说，生成的图像和编码都是常量。接着 `g_tape` 继续记录：由**新的** $D$ 判断同样的数据对，梯度经过 $D$ 传回 $Q$ 和 $P$；交给它们的优化器的只有它们自己的变量。`penalty` 加上第 8 节的补救办法 `l2` 和 `cycle`，这两项在原文中都是 0。
 #
-# 一次迭代的两半各更新了哪些变量？
+# 一次迭代的两半各更新了哪些变量？学习率为 0 的优化器什么也不动，所以可以把每一半单独拿出来看。
 
 
 # %%
@@ -323,19 +324,17 @@ def changes(old, new):
 
 
 batch = next(iter(ali.batches(ali.PRESETS["article"], source)))
-x, z = tf.cast(batch["images"], tf.float32) / 255, batch["z"]
-x_gen, z_enc, _ = article.generate(x, z)
-start = weights(article)
-article.update_d(x, z_enc, x_gen, z)
-print("largest change by update_d:", changes(start, weights(article)))
-start = weights(article)
-article.update(batch)
-print("largest change by update:  ", changes(start, weights(article)))
+for half, rates in {"D's half:": (0.001, 0.0), "the other half:": (0.0, 0.001)}.items():
+    model = ali.build(ali.PRESETS["article"])
+    model.compile(*(keras.optimizers.Adam(rate) for rate in rates))  # of D, and of Q and P
+    start = weights(model)
+    model.update(batch)
+    print(f"largest change by {half:15}", changes(start, weights(model)))
 
 # %% [markdown]
 # ## 5. 训练原文的模型
 #
-# 原文训练十万次迭代，每次 32 张图像，并建议使用 GPU。我们用 4,500 张图像做 8,000 次，每调用一次编译好的函数做 200 次更新。`after` 在每次调用之后收集我们想看的东西：损失、$D$ 对留出图像的回答（`ali.measure`），以及 16 个样本（`ali.snapshot`），也就是原文打印的那种网格图。
+# 原文训练十万次迭代，每次 32 张图像，并建议使用 GPU。我们用 4,500 张图像做 8,000 次，每调用一次编译好的函数做 200 次更新。`after` 在每次调用之后收集我们想看的东西：损失、$D$ 对留出图像的回答（由模型的 `Report` 用 `measure` 测得），以及 16 个样本（由它的 `snapshot` 给出），也就是原文打印的那种网格图。
 
 # %%
 each = notebook.budget(200, 1)  # updates a call
@@ -355,16 +354,17 @@ def train(config, calls=calls, change=lambda model: None, after=lambda model, lo
 
 
 config = dataclasses.replace(ali.PRESETS["article"], steps=each * calls)
-history, snapshots = [], [ali.snapshot(ali.build(config), config)]
+report = ali.Report(config, source)
+history, snapshots = [], [report.snapshot(ali.build(config))]
 
 
 def after(model, losses):
-    history.append(losses | ali.measure(model, config, source))
-    snapshots.append(ali.snapshot(model, config))
+    history.append(losses | report.measure(model))
+    snapshots.append(report.snapshot(model))
 
 
 article = train(config, after=after)
-frames = list(ali.frames(snapshots, config))
+frames = list(report.frames(snapshots))
 notebook.animation(frames[::2], fps=4)
 
 # %%
@@ -451,15 +451,15 @@ drawn = box.signatures["sample"](count=tf.constant(60), seed=tf.constant([1, 0])
 notebook.picture(plots.mosaic(drawn, columns=12, scale=2))
 
 # %% [markdown]
-# **插值。** 取两张图像，沿直线从一个编码走到另一个编码，把途中的点解码。`ali.interpolations` 只要求传入的东西有 `encode` 和 `decode`，所以可以用附带模型的函数。也可以给它一个把像素原样传下去的“编码器”，这时沿直线走就是普通的像素混合。先看编码的插值，再看像素的插值；第一列和最后一列是真实图像。
+# **插值。** 取两张图像，沿直线从一个编码走到另一个编码，把途中的点解码。`digits.interpolations` 只要求传入的东西有 `encode` 和 `decode`，所以可以用附带模型的函数。也可以给它一个把像素原样传下去的“编码器”，这时沿直线走就是普通的像素混合。先看编码的插值，再看像素的插值；第一列和最后一列是真实图像。
 
 # %%
 pixels = SimpleNamespace(
     encode=lambda images: tf.reshape(images, [-1, 784]),
     decode=lambda z: tf.reshape(z, [-1, 28, 28]),
 )
-ends = ali.some_held_out(source, 30)
-by_codes, by_pixels = (ali.interpolations(model, ends, rows=3) for model in (trained, pixels))
+ends = report.some_held_out(30)
+by_codes, by_pixels = (digits.interpolations(model, ends, rows=3) for model in (trained, pixels))
 notebook.picture(np.concatenate([by_codes, np.full_like(by_codes[:9], 128), by_pixels]))
 
 # %% [markdown]
@@ -496,7 +496,7 @@ spaces = {
 def nearest(features, chosen=slice(None)):
     """1-NN accuracy of the held-out digits among the `chosen` of the others."""
     known, asked = np.asarray(features(images[chosen])), np.asarray(features(held_out))
-    return digits.nearest_neighbour_accuracy(known, labels[chosen], asked, held_out_labels)
+    return judge.nearest_neighbour_accuracy(known, labels[chosen], asked, held_out_labels)
 
 
 print("1-NN accuracy on 500 held-out digits         95 % interval")
@@ -513,10 +513,10 @@ for name, features in spaces.items():
 # - 原文的编码器，训练之后的分数远低于训练之前，其实与随机猜测差不多。它存活的单元很少，所有图像都被映射到少数几个编码上。`blind` 的编码器什么也没有学到，分数恰好与未经训练的相同，因此远远胜过正常训练的模型。
 # - 附带模型由 20 个数组成的编码，分数高于它自己的基线，即未经训练的同一网络，但低于原始像素。
 #
-# 所以，单单一个 97 % 几乎说明不了什么。重要的是它与各个基线的差距，以区间的宽度为单位来衡量。完整的 MNIST 有 10,000 张测试图像，准确率在 96 % 左右时区间大约是 ±0.4 个百分点，在 80 % 左右时大约是 ±0.8 个百分点；[卡片](../../saved_models/ali/README.md)上 $Q$ 的最后一个隐藏层的数字是：训练后 96.55 %，未经训练 96.0 %，原始像素 96.9 %；$z$ 的数字是：82.7 %，未经训练 74.0 %。编码器**学到**的，前者是半个百分点，后者是九个百分点，而且两者都没有胜过像素。凡是这类数字，tf_gen 都把基线打印在旁边：`ali.score` 要求计算这两层，`digits.score` 计算未经训练的网络和像素。
+# 所以，单单一个 97 % 几乎说明不了什么。重要的是它与各个基线的差距，以区间的宽度为单位来衡量。完整的 MNIST 有 10,000 张测试图像，准确率在 96 % 左右时区间大约是 ±0.4 个百分点，在 80 % 左右时大约是 ±0.8 个百分点；[卡片](../../saved_models/ali/README.md)上 $Q$ 的最后一个隐藏层的数字是：训练后 96.55 %，未经训练 96.0 %，原始像素 96.9 %；$z$ 的数字是：82.7 %，未经训练 74.0 %。编码器**学到**的，前者是半个百分点，后者是九个百分点，而且两者都没有胜过像素。凡是这类数字，tf_gen 都把基线打印在旁边：`score` 是手写数字的各个模型共用的，它指定这两层，并另建一个未经训练的网络；`judge.score` 测量两个网络的这些层，还有原始像素。
 
 # %%
-notebook.source(ali.score)
+notebook.source(digits.Report.score)
 
 # %% [markdown]
 # ## 8. `stable` 的补救办法
@@ -547,14 +547,14 @@ without = {
     "no batch_norm": {"batch_norm": False},
 }
 flat = held_out.reshape(len(held_out), -1)
-real = digits.nearest_distances(flat, data.evenly(images, 500).reshape(500, -1)).mean()
+real = judge.nearest_distances(flat, mnist.evenly(images, 500).reshape(500, -1)).mean()
 print(f"                reconstructions   D's loss   samples (real: {real:.1f})")
 pictures = []
 for name, change in without.items():
     log, changed = [], dataclasses.replace(stable, **change)
     model = train(changed, calls_stable, after=lambda _, losses, log=log: log.append(losses))
     drawn = model.decode(model.prior(500, [0, 0])).numpy()
-    distance = digits.nearest_distances(flat, drawn.reshape(500, -1)).mean()
+    distance = judge.nearest_distances(flat, drawn.reshape(500, -1)).mean()
     print(f"{name:15}{relative_error(model):12.2f} {log[-1]['loss_d']:15.2f} {distance:16.1f}")
     rows = np.concatenate([drawn[:10], reconstruct(model, few)])
     pictures += [plots.mosaic(rows, 10, scale=2), np.full([6, 560], 128, np.uint8)]
@@ -566,7 +566,7 @@ notebook.picture(np.concatenate(pictures))
 #
 # - **stable**：同一类的小模型，用几秒就能作出重构，而原文的模型用了两倍的更新次数也没有做到。重构比较粗糙，但大多数数字都认得出。
 # - **no cycle**：从重构几乎看不出原图是什么；在这样的规模上，更新又这么少，样本也毁了。（预设 `bigan` 也没有循环项；它更大、更慢，训练的时间长得多，画得很好，但有三分之一的重构是另一个数字，见[卡片](../../saved_models/ali/README.md)。）
-# - **not bounded**：循环项教会 $Q$ 和 $P$ 借助立方体之外的编码来复制图像，而先验从不在那里抽样。重构只差一点，样本却很差。
+# - **not bounded**：循环项教会 $Q$ 和 $P$ 借助立方体之外的编码来复制图像，而先验从不在那里抽样。重构只差一点，样本差得更多。（差多少，因处理器而异，因为 GAN 会放大舍入误差。）
 # - **no batch_norm**：与第 5 节一样，$D$ 获胜，损失接近 0，从它那里学不到多少东西。
 #
 # 选这三项，是因为它们在这样短的训练里就看得出来。其余各项的作用，很难与一个种子的运气分开：要衡量它们，应当用多个种子，用全部图像，一直训练到底。
@@ -611,7 +611,7 @@ notebook.picture(plots.mosaic(np.concatenate(rows), 10, scale=2))
 # python -m tf_gen.evaluate ali --run runs/ali --data MNIST
 # ```
 #
-# `MNIST` 是放有四个原始文件的目录；不写 `--data` 时，tf_gen 自己找手写数字。[卡片](../../saved_models/ali/README.md)里有 TensorFlow Serving 和 LiteRT 的用法，以及所有数字和得出它们的命令。完整的做法都在一个文件里：[tf_gen/models/ali.py](../../tf_gen/models/ali.py)。想进一步阅读，可以看上面提到的论文；原文讲解的 `tf.Variable`、`tf.placeholder` 和 `Session`，见笔记本 [0](00_from_tensorflow_1.ipynb)。
+# `MNIST` 是放有四个原始文件的目录；不写 `--data` 时，tf_gen 自己找手写数字。[卡片](../../saved_models/ali/README.md)里有 TensorFlow Serving 和 LiteRT 的用法，以及所有数字和得出它们的命令。这个模型都在一个文件里：[tf_gen/models/ali.py](../../tf_gen/models/ali.py)；它与 VAE 共有的东西在 [tf_gen/tasks/digits.py](../../tf_gen/tasks/digits.py) 里，各种分数在 [tf_gen/tasks/judge.py](../../tf_gen/tasks/judge.py) 里。想进一步阅读，可以看上面提到的论文；原文讲解的 `tf.Variable`、`tf.placeholder` 和 `Session`，见笔记本 [0](00_from_tensorflow_1.ipynb)。
 
 # %% [markdown]
 # ## 练习
