@@ -7,14 +7,18 @@ import pytest
 
 from tf_gen import cli
 
+pytest.register_assert_rewrite("helpers")
 os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)  # workers inherit it from the process that starts them
 cli.import_tensorflow()  # first, and without its messages, which would be taken for a command's
 
-from tf_gen import data, digits  # noqa: E402
+from helpers import environment  # noqa: E402
+
+from tf_gen import mnist  # noqa: E402
+from tf_gen.tasks.judge import Judge  # noqa: E402
 
 # The files that take minutes, which begin first: two processes share the files, and neither should
 # wait for the other at the end.
-LONG = {f"test_{name}.py" for name in ("cli", "conformance", "evaluate", "notebooks", "resume")}
+LONG = {f"test_{name}.py" for name in ("conformance", "evaluate", "notebooks", "rundir", "train")}
 
 
 def pytest_collection_modifyitems(items):
@@ -24,20 +28,20 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def bundled():
     """The 5,000 digits that need no network."""
-    return data.load("bundled")
+    return mnist.load("bundled")
 
 
 @pytest.fixture(scope="session")
 def judge_path(bundled, tmp_path_factory):
     """The file of a classifier of digits, trained just enough for tests."""
     path = tmp_path_factory.mktemp("judge") / "judge.keras"
-    digits.Judge(bundled, path, epochs=3)
+    Judge(bundled, path, epochs=3)
     return path
 
 
 @pytest.fixture(scope="session")
 def judge(bundled, judge_path):
-    return digits.Judge(bundled, judge_path)
+    return Judge(bundled, judge_path)
 
 
 @pytest.fixture
@@ -58,12 +62,11 @@ def command(capfd):
 def process(tmp_path):
     """Run `python ARGUMENTS` in a fresh process and directory, as a user would."""
 
-    def run(*arguments, **environment):
-        env = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"} | environment
+    def run(*arguments, **more):
         return subprocess.run(
             [sys.executable, *map(str, arguments)],
             cwd=tmp_path,
-            env=env,
+            env=environment(**more),
             capture_output=True,
             text=True,
             timeout=300,

@@ -1,12 +1,11 @@
+"""The benchmarks run, and what they compare computes the same."""
+
 import importlib.util
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
+from helpers import ROOT, environment
 
 
 @pytest.mark.slow
@@ -17,7 +16,7 @@ def test_benchmark_compares_like_with_like(model):
     result = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks", *flags],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment(PYTHONPATH=str(ROOT)),
         capture_output=True,
         text=True,
     )

@@ -1,283 +1,235 @@
-"""The figures of models of digits, against closed forms, SciPy and plain loops."""
+"""What is shown and measured of models of digits, also of one whose recipe has no `Report`."""
 
-import dataclasses
 import json
+import types
 
+import keras
 import numpy as np
 import pytest
-import scipy.linalg
 import tensorflow as tf
-from scipy import special, stats
+from scipy import stats
+from sklearn.neighbors import KNeighborsClassifier
 
-from tf_gen import digits, models
-from tf_gen.cli import UserError
-from tf_gen.models import vae
+from tf_gen import models, plots, tasks
+from tf_gen.base import Generative
+from tf_gen.batches import with_images
+from tf_gen.models import ali, vae
+from tf_gen.settings import Count, Rate, Seed, Settings
+from tf_gen.tasks import digits
 
-rng = np.random.default_rng(0)
+quick = pytest.mark.quick
 
 
-class Oracle:
-    """Stands in for a model: its z is an image, flat, and `change` what becomes of images."""
+# ---- A recipe without a `Report` of its own ------------------------------------------------------
 
-    weights = ()
 
-    def __init__(self, images, change=lambda images: images):
-        self.images, self.change = images, change
+class Config(Settings):
+    hidden_dim: Count = 32  # units in the hidden layer of the encoder
+    latent_dim: Count = 2  # length of z
+    batch_size: Count = 50  # images an update
+    learning_rate: Rate = 0.01  # of Adam
+    steps: Count = 100  # updates in all
+    log_every: Count = 50  # updates between two lines of the log
+    seed: Seed = 0  # of the initial weights, the order of the images and the noise
 
-    def prior(self, count, seed):
-        rows = np.random.default_rng(seed).integers(len(self.images), size=count)
-        return self.images[rows].reshape(count, -1)
+
+class Encoder(keras.layers.Layer):
+    def __init__(self, config):
+        super().__init__()
+        init = {"kernel_initializer": keras.initializers.GlorotUniform(config.seed)}
+        self.hidden = keras.layers.Dense(config.hidden_dim, "relu", **init)
+        self.z = keras.layers.Dense(config.latent_dim, **init)
+
+    def call(self, images):
+        return self.z(self.features(images))
+
+    def features(self, images):
+        return self.hidden(tf.reshape(images, [-1, 784]))
+
+
+class Autoencoder(Generative):
+    generates = "images"
+
+    def __init__(self, config, **kwargs):
+        super().__init__(config, **kwargs)
+        init = {"kernel_initializer": keras.initializers.GlorotUniform(config.seed)}
+        self.encoder = Encoder(config)
+        self.decoder = keras.layers.Dense(784, "sigmoid", **init)
+        self(tf.zeros([1, 28, 28]))
+
+    def call(self, images):
+        return self.decode(self.encode(images))
+
+    def encode(self, images):
+        return self.encoder(images)
 
     def decode(self, z):
-        return self.change(np.reshape(z, [-1, 28, 28]))
+        return tf.reshape(self.decoder(z), [-1, 28, 28])
 
-    def __call__(self, images):
-        return self.change(images)
+    def prior(self, count, seed):
+        return tf.random.stateless_normal([count, self.latent_dim], seed, alg="philox")
 
-
-def score_of(model, judge):
-    """With an untrained model whose z tells nothing of the image."""
-    untrained = Oracle(judge.images, np.zeros_like)
-    layers = {"z": lambda model, images: np.reshape(model(images), [len(images), -1])}
-    return digits.score(model, untrained, layers, judge)
-
-
-# ---- Figures -------------------------------------------------------------------------------------
+    def update(self, batch):
+        images = tf.cast(batch["images"], tf.float32) / 255
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((images - self(images + 0.1 * batch["noise"])) ** 2)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
 
 
-def test_frechet_distance_is_the_closed_form():
-    """Between diagonal Gaussians: |m - n|^2 + sum (s - t)^2."""
-    a = rng.standard_normal([200_000, 3]) * [1, 2, 0.5] + [0, 1, 2]
-    b = rng.standard_normal([200_000, 3]) * [2, 2, 1.5] + [1, 1, 0]
-    assert digits.frechet_distance(a, b) == pytest.approx(1 + 4 + 1 + 1, rel=0.02)
-    assert digits.frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
+def build(config):
+    model = Autoencoder(config)
+    model.compile(keras.optimizers.Adam(config.learning_rate))
+    return model
 
 
-def test_frechet_distance_is_its_definition():
-    a = rng.standard_normal([500, 6]) @ rng.standard_normal([6, 6])
-    b = rng.standard_normal([400, 6]) @ rng.standard_normal([6, 6]) + 1
-    cov_a, cov_b = np.cov(a.T), np.cov(b.T)
-    root = scipy.linalg.sqrtm(cov_a @ cov_b)
-    expected = np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(cov_a + cov_b - 2 * root).real
-    assert digits.frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+def batches(config, source, start=0):
+    def noise(seed):
+        return tf.random.stateless_normal([config.batch_size, 28, 28], seed, alg="philox")
+
+    return with_images(source.images, config.batch_size, config.seed, start, noise=noise)
 
 
-def test_frechet_distance_of_a_single_point_many_times():
-    """A collapsed model: a covariance of 0."""
-    b = rng.standard_normal([1000, 4])
-    a = np.tile([1.0, 2, 3, 4], [100, 1])
-    expected = np.sum((a[0] - b.mean(0)) ** 2) + np.trace(np.cov(b.T))
-    assert digits.frechet_distance(a, b) == pytest.approx(expected)
+RECIPE = types.SimpleNamespace(
+    Config=Config, PRESETS={"article": Config()}, TASK="digits", build=build, batches=batches
+)
 
 
-def test_inception_score_from_1_to_the_number_of_classes():
-    assert digits.inception_score(np.eye(10)[np.arange(1000) % 10]) == pytest.approx(10)
-    assert digits.inception_score(np.eye(10)[np.zeros(100, int)]) == pytest.approx(1)
-    p = rng.dirichlet(np.ones(10), 50)
-    by_hand = np.mean([np.sum(row * np.log(row / p.mean(0))) for row in p])
-    assert digits.inception_score(p) == pytest.approx(np.exp(by_hand))
+@pytest.fixture(scope="module")
+def trained(bundled):
+    """A model of this recipe, trained a little, and its report."""
+    config = Config()
+    model = build(config)
+    program = tf.function(model.train_step, jit_compile=True)
+    program(next(iter(batches(config, bundled).batch(config.steps))))
+    return model, tasks.report(RECIPE, config, bundled)
 
 
-def test_nearest_are_those_of_a_plain_loop():
-    a, b = rng.standard_normal([20, 5]), rng.standard_normal([30, 5])
-    expected = [min(np.linalg.norm(x - y) for y in b) for x in a]
-    np.testing.assert_allclose(digits.nearest_distances(a, b), expected)
-    labels, held_out = rng.integers(3, size=30), rng.integers(3, size=20)
-    right = [held_out[i] == labels[np.argmin(np.linalg.norm(b - a[i], axis=1))] for i in range(20)]
-    accuracy = digits.nearest_neighbour_accuracy(b, labels, a, held_out)
-    assert accuracy == pytest.approx(np.mean(right))
+@pytest.fixture
+def of_three_dimensions(bundled):
+    config = Config(latent_dim=3)
+    return build(config), tasks.report(RECIPE, config, bundled)
 
 
-# ---- Scores --------------------------------------------------------------------------------------
+def row_of(report, model, step):
+    """A row of history.csv, read."""
+    row = {"step": step, "loss": 0.25, **report.measure(model)}
+    return {name: str(value) for name, value in row.items()}
 
 
-def test_a_model_that_copies_training_images_is_as_good_as_real(judge):
-    score = score_of(Oracle(judge.images), judge)
-    assert not score["diverged"]
-    assert score["frechet"] == pytest.approx(score["frechet_real"], abs=0.5)
-    assert score["inception_score"] == pytest.approx(score["inception_score_real"], rel=0.03)
-    assert score["nearest"] == pytest.approx(score["nearest_real"], rel=0.06)  # some come twice
-    assert score["same_digit"] == score["same_digit_real"] == judge.accuracy
-    assert score["reconstruction_error"] == score["reconstruction_relative"] == 0
-    assert score["knn_z"] == score["knn_pixels"] > 0.85
-    assert score["knn_z_untrained"] == pytest.approx(0.1)  # a single label for all
-    for label in range(10):
-        assert score[f"class_{label}_real"] == pytest.approx(0.1, abs=0.03)
-        assert score[f"class_{label}"] == pytest.approx(score[f"class_{label}_real"], abs=0.02)
+@quick
+def test_a_recipe_without_a_report_has_the_tasks(trained):
+    assert type(trained[1]) is digits.Report
 
 
-def test_a_model_of_one_digit_is_found_out(judge):
-    threes = judge.images[judge.source.labels == 3]
-    score = score_of(Oracle(threes), judge)
-    real = score_of(Oracle(judge.images), judge)
-    assert score["class_3"] > 0.8
-    assert score["frechet"] > 5 * real["frechet"]
-    assert score["inception_score"] < 2.5 < real["inception_score"]
-    assert score["nearest"] > 1.1 * real["nearest"]
-
-
-def test_reconstruction_in_units_of_another_image(judge):
-    n = len(judge.held_out_images)
-    grey = Oracle(judge.images, lambda images: np.full([len(images), 28, 28], 0.5, np.float32))
-    score = score_of(grey, judge)
-    assert score["reconstruction_relative"] == pytest.approx(1)  # it tells nothing of the image
-    distances = np.linalg.norm(judge.held_out_images.reshape(n, -1) - 0.5, axis=1)
-    assert score["reconstruction_error"] == pytest.approx(distances.mean())
-    expected = np.mean((judge.held_out_images - 0.5) ** 2)
-    assert score["reconstruction_mse"] == pytest.approx(expected)
-    answers = judge.look(np.full([1, 28, 28], 0.5, np.float32))[1].argmax()
-    expected = np.mean(judge.source.held_out_labels == answers)
-    assert score["same_digit"] == pytest.approx(expected)
-    halves = score_of(Oracle(judge.images, lambda images: images / 2), judge)
-    norms = np.linalg.norm(judge.held_out_images.reshape(n, -1), axis=1)
-    assert halves["reconstruction_error"] == pytest.approx(norms.mean() / 2)
-    assert 0.3 < halves["reconstruction_relative"] < 0.8
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_images_that_are_not_finite_have_diverged(judge, value):
-    score = score_of(Oracle(judge.images, lambda images: images + np.float32(value)), judge)
-    assert score["diverged"]
-    assert score["samples"].shape == (10, 28, 28)
-
-
-# ---- The judge -----------------------------------------------------------------------------------
-
-
-def test_judge_is_read_again_and_tested_on_held_out_images(judge, bundled, tmp_path):
-    assert 0.7 < judge.accuracy < 1
-    features, probabilities = judge.look(judge.held_out_images)
-    assert features.shape == (500, 64)
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
-    right = probabilities.argmax(axis=1) == bundled.held_out_labels
-    assert judge.accuracy == pytest.approx(right.mean())
-    path = tmp_path / "judge.keras"
-    judge.classifier.save(path)
-    before = path.stat().st_mtime_ns
-    again = digits.Judge(bundled, path)
-    assert path.stat().st_mtime_ns == before
-    assert again.accuracy == judge.accuracy
-    assert again.seed == digits.JUDGE_SEED
-    assert again.sha256 == judge.sha256
-    np.testing.assert_allclose(again.look(judge.held_out_images)[0], features, rtol=1e-5)
-
-
-def test_judge_knows_as_many_classes_as_the_labels(bundled, tmp_path):
-    letters = dataclasses.replace(
-        bundled,
-        images=bundled.images[:200],
-        labels=bundled.labels[:200] + 20,
-        held_out_images=bundled.held_out_images[:20],
-        held_out_labels=bundled.held_out_labels[:20] + 20,
+@quick
+def test_log_tells_the_error_of_held_out_images(trained, bundled):
+    model, report = trained
+    x = np.float32(bundled.held_out_images) / 255
+    row = report.measure(model)
+    assert row.keys() == {"reconstruction_error"}
+    assert row["reconstruction_error"] == pytest.approx(np.mean((x - model(x)) ** 2), rel=1e-5)
+    assert report.log_line.format(**row_of(report, model, 50) | {"loss": 0.25}) == (
+        "step 50: loss 0.2500"
     )
-    judge = digits.Judge(letters, tmp_path / "new" / "letters.keras", epochs=1)
-    assert judge.look(judge.held_out_images)[1].shape == (20, letters.labels.max() + 1)
 
 
-def test_what_is_no_classifier_is_refused(judge, bundled, tmp_path):
-    damaged = tmp_path / "damaged.keras"
-    judge.classifier.save(damaged)
-    damaged.write_bytes(damaged.read_bytes()[:1000])
-    other = tmp_path / "other.keras"
-    vae.build(vae.Config(hidden_dim=3)).save(other)
-    of_other_images = tmp_path / "of-other-images.keras"
-    fewer = dataclasses.replace(bundled, images=bundled.images[:50], labels=bundled.labels[:50])
-    digits.Judge(fewer, of_other_images, epochs=1)
-    for path in (damaged, other, of_other_images):
-        before = path.read_bytes()
-        with pytest.raises(UserError, match=path.name):
-            digits.Judge(bundled, path)
-        assert path.read_bytes() == before
+@quick
+def test_progress_and_frames_are_grids_of_the_same_samples(trained):
+    model, report = trained
+    samples = model.decode(model.prior(100, [0, 0]))
+    picture = report.progress(model)
+    np.testing.assert_array_equal(picture, plots.mosaic(samples, 10))
+    assert picture.shape == (10 * 28 * 3, 10 * 28 * 3)
+    snapshot = report.snapshot(model)
+    assert snapshot["images"].dtype == np.uint8
+    np.testing.assert_allclose(snapshot["images"], 255 * np.array(samples), atol=0.51)
+    other = {"images": 255 - snapshot["images"], "step": 20}
+    frames = list(report.frames([{**snapshot, "step": 10}, other]))
+    assert [frame.shape for frame in frames] == [(560, 560)] * 2
+    np.testing.assert_allclose(frames[0][::2, ::2], np.float64(picture[::3, ::3]), atol=1)
+    np.testing.assert_array_equal(frames[0], 255 - frames[1])
 
 
-@pytest.mark.parametrize("part", ["images", "held_out_images"])
-def test_a_single_image_is_refused_before_anything_is_trained(bundled, tmp_path, part):
-    labels = part.replace("images", "labels")
-    changes = {part: getattr(bundled, part)[:1], labels: getattr(bundled, labels)[:1]}
-    with pytest.raises(UserError, match="at least 2"):
-        digits.Judge(dataclasses.replace(bundled, **changes), tmp_path / "judge.keras")
+@quick
+def test_pictures_of_a_recipe_without_a_report(trained, bundled, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model, report = trained
+    pictures = report.pictures(model, [row_of(report, model, 50), row_of(report, model, 100)])
+    assert list(pictures) == ["reconstructions.png", "manifold.png", "latent_map.png"]
+    # Rows of held-out images and of what the model makes of them, in turns.
+    tiles = pictures["reconstructions.png"][::3, ::3].reshape(10, 28, 10, 28).swapaxes(1, 2)
+    some = bundled.held_out_images[np.linspace(0, 499, 50, dtype=int)]
+    np.testing.assert_array_equal(tiles[::2].reshape(50, 28, 28), some)
+    made = 255 * np.array(model(np.float32(some) / 255))
+    np.testing.assert_allclose(tiles[1::2].reshape(50, 28, 28), made, atol=0.51)
+    # The decoder's image at each z, and the z of the clearest digits.
+    grid = pictures["manifold.png"].axes[0].images[0].get_array()
+    z = np.array([[report.axis[3], report.axis[-1]]], np.float32)
+    corner = np.reshape(grid, [20, 28, 20, 28])[0, :, 3]
+    np.testing.assert_allclose(corner, 255 * np.array(model.decode(z))[0], atol=0.51)
+    texts = {text.get_text() for axes in pictures["latent_map.png"].axes for text in axes.texts}
+    for label, z in report.clearest_points(model).items():
+        assert f"{label}:\n{z[0]:.2f},{z[1]:.2f}" in texts
     assert not list(tmp_path.iterdir())
 
 
-def test_two_images_are_enough(bundled, tmp_path):
-    two = {name: getattr(bundled, name)[:2] for name in ("images", "labels")}
-    two |= {f"held_out_{name}": getattr(bundled, f"held_out_{name}")[:2] for name in two}
-    judge = digits.Judge(dataclasses.replace(bundled, **two), tmp_path / "j.keras", epochs=1)
-    score = score_of(Oracle(judge.images, lambda images: images / 2), judge)
-    assert all(np.all(np.isfinite(value)) for value in score.values())
+@quick
+def test_of_other_latent_spaces_than_a_plane_there_is_no_map(of_three_dimensions):
+    model, report = of_three_dimensions
+    assert list(report.pictures(model, [])) == ["reconstructions.png"]
 
 
-# ---- The bound on log p(x) -----------------------------------------------------------------------
+@quick
+def test_curves_are_columns_of_the_log(trained):
+    _, report = trained
+    history = [{"step": "10", "a": "0.5", "b": "3"}, {"step": "20", "a": "0.25", "b": "4"}]
+    (axes,) = report.curves(history, {"first": "a", "second": "b"}, "nats", level=0.5).axes
+    level, first, second = axes.get_lines()
+    assert set(level.get_ydata()) == {0.5}
+    assert first.get_label() == "first"
+    np.testing.assert_array_equal(first.get_xydata(), [[10, 0.5], [20, 0.25]])
+    np.testing.assert_array_equal(second.get_xydata(), [[10, 3], [20, 4]])
+    assert axes.get_ylabel() == "nats"
 
 
-def test_importance_bound_rises_from_the_elbo_to_log_p(bundled):
-    """log p(x) by integration over the plane of z, in float64."""
-    config = vae.Config(hidden_dim=8, seed=1)
-    model = vae.build(config)
-    program = tf.function(model.train_step, jit_compile=True)
-    program(next(iter(vae.batches(config, bundled).batch(300))))
-    images = np.float32(bundled.held_out_images[:20]) / 255
-    axis = np.linspace(-5, 5, 201)
-    z = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    h = np.tanh(z @ np.float64(model.decoder.hidden.kernel) + np.float64(model.decoder.hidden.bias))
-    logits = h @ np.float64(model.decoder.logits.kernel) + np.float64(model.decoder.logits.bias)
-    p = special.expit(logits)
-    x = np.float64(images).reshape(20, 784)
-    log_p_x_z = x @ np.log(p + 1e-10).T + (1 - x) @ np.log(special.expit(-logits) + 1e-10).T
-    log_p_z = stats.norm.logpdf(z).sum(axis=1)
-    log_p = special.logsumexp(log_p_x_z + log_p_z, axis=1) + 2 * np.log(axis[1] - axis[0])
-    elbo = vae.importance_bound(model, np.tile(images, [200, 1, 1]), 1)
-    epsilon = rng.standard_normal([200, 20, 2])
-    by_loss_terms = [
-        -np.add(*model.loss_terms({"images": bundled.held_out_images[:20], "epsilon": e}))
-        for e in np.float32(epsilon)
-    ]
-    assert elbo == pytest.approx(np.mean(by_loss_terms), abs=0.2)
-    bounds = [vae.importance_bound(model, images, k) for k in (5, 2000)]
-    assert elbo < bounds[0] < bounds[1]
-    assert bounds[1] == pytest.approx(np.mean(log_p), abs=0.1)
-    assert elbo < np.mean(log_p) - 0.2
+def test_score_of_a_recipe_without_a_report(trained, judge, tmp_path):
+    model, report = trained
+    report = tasks.report(RECIPE, report.config, judge.source, judge)
+    score = report.score(model)
+    assert not score["diverged"]
+    images, labels = judge.images, judge.source.labels
+    held_out, held_out_labels = judge.held_out_images, judge.source.held_out_labels
+    layers = {"z": lambda m, x: m.encode(x), "hidden": lambda m, x: m.encoder.features(x)}
+    networks = {"": model, "_untrained": build(report.config)}
+    for layer, function in layers.items():
+        for suffix, network in networks.items():
+            classifier = KNeighborsClassifier(1).fit(function(network, images), labels)
+            expected = classifier.score(function(network, held_out), held_out_labels)
+            # Two images may be as near as each other but for rounding.
+            assert score[f"knn_{layer}{suffix}"] == pytest.approx(expected, abs=0.005)
+    assert score["knn_z"] > score["knn_z_untrained"] + 0.05
+    distances = np.linalg.norm(held_out - model(held_out), axis=(1, 2))
+    assert score["reconstruction_error"] == pytest.approx(np.mean(distances), rel=1e-5)
+    samples = 255 * np.array(model.decode(model.prior(10_000, [0, 0])[:10]))
+    np.testing.assert_allclose(score["samples"], samples, atol=0.6)
+    picture = report.draw_scores([score, {**score, "samples": 255 - score["samples"]}])
+    assert picture.shape == (2 * 28 * 3, 10 * 28 * 3)
+    np.testing.assert_array_equal(picture[:84], 255 - picture[84:])
 
 
-# ---- Where each digit lies ----------------------------------------------------------------------
+# ---- Where each digit lies -----------------------------------------------------------------------
 
 
-def test_clearest_points_are_in_the_regions_of_their_own():
-    # Label 5 lies mostly among the threes, as on MNIST, with two small regions of its own, in one
-    # of which the decoder draws threes all the same. An image is one pixel: its label.
-    rng = np.random.default_rng(0)
-    threes = rng.normal(0, 0.5, [500, 2])
-    fives = [rng.normal(centre, 0.2, [60, 2]) for centre in (5, -3)]
-    fives = np.concatenate([rng.normal(0, 0.5, [300, 2]), *fives])
-    z, labels = np.concatenate([threes, fives]), np.repeat([3, 5], [500, 420])
-    images = labels[:, None, None].astype(np.float32)
-
-    def decode(z):
-        return np.where(z[:, 0] > 2, 5.0, 3.0)[:, None, None]
-
-    points = digits.clearest_points(decode, z, images, labels)
-    assert list(points) == [3, 5]
-    assert np.all(np.abs(points[5] - 5) < 1)  # although the other one is nearer to their mean
-    assert points[5] in fives
-    assert points[3] in threes
-
-
-def test_of_equally_clear_points_the_nearest_to_the_mean_is_taken():
-    z = np.float32([[0, 0], [1, 0], [2, 0], [90, 0], [100, 0]])
-    labels = np.array([1, 1, 1, 4, 4])
-    images = labels[:, None, None]
-    points = digits.clearest_points(lambda z: np.ones([len(z), 1, 1]), z, images, labels, 2)
-    np.testing.assert_array_equal(points[1], [1, 0])
-    few = digits.clearest_points(lambda z: z[:, None], z[:2], z[:2, None], np.array([3, 3]))
-    assert len(few) == 1  # fewer points than neighbours
-
-
-@pytest.mark.parametrize("name", ["vae", "ali"])
+@quick
+@pytest.mark.parametrize("name", ["vae", "ali", "without a report"])
 def test_latent_map_names_z_of_held_out_images(name, bundled):
-    module = models.load(name)
-    config = module.Config(hidden_dim=8, latent_dim=3)
-    model = module.build(config)
-    latent_map = json.loads(json.dumps(module.latent_map(model, config, bundled)))
+    recipe = RECIPE if name == "without a report" else models.load(name)
+    config = recipe.Config(hidden_dim=8, latent_dim=3)
+    model = recipe.build(config)
+    report = tasks.report(recipe, config, bundled)
+    latent_map = json.loads(json.dumps(report.latent_map(model)))
     assert latent_map.keys() == {"labels"}
     assert list(latent_map["labels"]) == [str(digit) for digit in range(10)]
     codes = model.encode(np.float32(bundled.held_out_images) / 255)
@@ -288,7 +240,34 @@ def test_latent_map_names_z_of_held_out_images(name, bundled):
         assert str(bundled.held_out_labels[distance.argmin()]) == label
 
 
-def test_a_latent_plane_has_an_axis_of_normal_quantiles(bundled):
-    config = vae.Config(hidden_dim=8)
-    axis = vae.latent_map(vae.build(config), config, bundled)["axis"]
+@quick
+def test_a_latent_plane_has_an_axis_of_normal_quantiles(trained, bundled):
+    model, report = trained
+    axis = report.latent_map(model)["axis"]
     np.testing.assert_allclose(stats.norm.cdf(axis), np.arange(1, 21) / 21, rtol=1e-9)
+    config = vae.Config(hidden_dim=8)
+    assert tasks.report(vae, config, bundled).latent_map(vae.build(config))["axis"] == axis
+
+
+# ---- Interpolations ------------------------------------------------------------------------------
+
+
+@quick
+def test_interpolations_run_from_image_to_image(bundled):
+    model = ali.build(ali.Config())
+    images = tf.constant(bundled.held_out_images[:20], tf.float32) / 255
+    picture = digits.interpolations(model, images, rows=3, points=5)
+    tiles = picture[::3, ::3].reshape(3, 28, 7, 28).swapaxes(1, 2)  # [row, column, 28, 28]
+    np.testing.assert_allclose(tiles[:, 0], 255 * images[:3], atol=0.51)
+    np.testing.assert_allclose(tiles[:, 6], 255 * images[-3:], atol=0.51)
+    np.testing.assert_allclose(tiles[:, 1], 255 * model(images[:3]), atol=0.6)
+    np.testing.assert_allclose(tiles[:, 5], 255 * model(images[-3:]), atol=0.6)
+    middle = model.decode((model.encode(images[:3]) + model.encode(images[-3:])) / 2)
+    np.testing.assert_allclose(tiles[:, 3], 255 * middle, atol=0.6)
+
+
+@quick
+@pytest.mark.parametrize(("count", "rows"), [(1, 1), (2, 1), (3, 1), (7, 3), (20, 8)])
+def test_interpolations_of_few_images_have_fewer_rows(trained, count, rows):
+    picture = digits.interpolations(trained[0], tf.zeros([count, 28, 28]))
+    assert picture.shape == (rows * 28 * 3, 11 * 28 * 3)

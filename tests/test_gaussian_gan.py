@@ -4,13 +4,16 @@ import dataclasses
 
 import keras
 import numpy as np
+import oracles
 import pytest
 import tensorflow as tf
-from scipy import special, stats
+from oracles import same, sigmoid, slots, value_and_gradient, values
+from scipy import stats
 
-from tf_gen import evaluate, gaussian
+from tf_gen import evaluate, tasks
 from tf_gen.models import gaussian_gan
 
+quick = pytest.mark.quick
 rng = np.random.default_rng(0)
 
 VARIANTS = {
@@ -21,235 +24,67 @@ VARIANTS = {
 }
 
 
-# ---- The article in float64 NumPy, independent of the package ------------------------------------
-
-# Value, first and second derivative of each activation.
-ACTIVATIONS = {
-    "tanh": (np.tanh, lambda a: 1 - np.tanh(a) ** 2, lambda a: -2 * np.tanh(a) / np.cosh(a) ** 2),
-    "relu": (lambda a: np.maximum(a, 0), lambda a: 1.0 * (a > 0), lambda a: 0 * a),
-    "softplus": (
-        lambda a: np.logaddexp(0, a),
-        special.expit,
-        lambda a: special.expit(a) * special.expit(-a),
-    ),
-}
-
-
-class Discriminator:
-    """D with its backward pass by hand, of the logits and of their slope in x."""
-
-    def __init__(self, weights, activation, minibatch):
-        self.w, (self.f, self.df, self.ddf), self.minibatch = (
-            weights,
-            ACTIVATIONS[activation],
-            minibatch,
-        )
-
-    def forward(self, x):
-        self.inputs, self.a, self.u, self.v = [x], [], [], [np.ones_like(x)]
-        layers = 2 if self.minibatch else 3
-        for i in range(layers):
-            kernel, bias = self.w[2 * i : 2 * i + 2]
-            self.a.append(self.inputs[-1] @ kernel + bias)
-            self.u.append(self.v[-1] @ kernel)  # derivative of a by x, sample by sample
-            self.inputs.append(self.f(self.a[-1]))
-            self.v.append(self.df(self.a[-1]) * self.u[-1])
-        h = self.inputs[-1]
-        if self.minibatch:
-            kernel, bias = self.w[4:6]
-            m = (h @ kernel + bias).reshape(len(x), 5, 3)
-            self.differences = m[:, None] - m[None]  # [i, j, 5, 3]
-            self.closeness = np.exp(-np.abs(self.differences).sum(3))  # [i, j, 5]
-            h = np.concatenate([h, self.closeness.sum(1)], axis=1)
-        self.last = h
-        return h @ self.w[-2] + self.w[-1], self.v[-1] @ self.w[-2] if not self.minibatch else None
-
-    def backward(self, d_logits, d_slope=None):
-        """Gradients of the weights, and of x, from those of logits and slopes."""
-        d_slope = np.zeros_like(d_logits) if d_slope is None else d_slope
-        kernel = self.w[-2]
-        d_h = d_logits @ kernel.T
-        gradients = [self.last.T @ d_logits, d_logits.sum(0)]
-        if self.minibatch:
-            d_features = d_h[:, -5:]
-            d_h = d_h[:, :-5]
-            both = (d_features[:, None] + d_features[None])[..., None]
-            d_m = -(self.closeness[..., None] * np.sign(self.differences) * both).sum(1)
-            d_m = d_m.reshape(len(d_m), 15)
-            gradients = [self.inputs[-1].T @ d_m, d_m.sum(0), *gradients]
-            d_h = d_h + d_m @ self.w[4].T
-            d_v = np.zeros_like(d_h)
-        else:
-            gradients[0] = gradients[0] + self.v[-1].T @ d_slope
-            d_v = d_slope @ kernel.T
-        for i in reversed(range(len(self.a))):
-            d_a = d_h * self.df(self.a[i]) + d_v * self.u[i] * self.ddf(self.a[i])
-            d_u = d_v * self.df(self.a[i])
-            kernel = self.w[2 * i]
-            gradients = [self.inputs[i].T @ d_a + self.v[i].T @ d_u, d_a.sum(0), *gradients]
-            d_h, d_v = d_a @ kernel.T, d_u @ kernel.T
-        return gradients, d_h
-
-
-class Generator:
-    def __init__(self, weights):
-        self.w = weights
-
-    def forward(self, z):
-        self.z, self.a = z, z @ self.w[0] + self.w[1]
-        self.h = np.logaddexp(0, self.a)
-        return self.h @ self.w[2] + self.w[3]
-
-    def backward(self, d_x):
-        d_a = d_x @ self.w[2].T * special.expit(self.a)
-        return [self.z.T @ d_a, d_a.sum(0), self.h.T @ d_x, d_x.sum(0)]
-
-
-class Optimizer:
-    """TensorFlow 1's gradient descent with staircase decay, and its Adam."""
-
-    def __init__(self, config, rate):
-        self.config, self.rate, self.t = config, rate, 0
-        self.m = self.v = None
-
-    def apply(self, weights, gradients):
-        c = self.config
-        rate = {
-            "none": self.rate,
-            "staircase": self.rate * 0.95 ** (self.t // 150),
-            "linear": self.rate * (1 - self.t / c.steps),
-        }[c.decay]
-        self.t += 1
-        if c.optimizer == "sgd":
-            return [w - rate * g for w, g in zip(weights, gradients, strict=True)]
-        if self.m is None:
-            self.m = [np.zeros_like(w) for w in weights]
-            self.v = [np.zeros_like(w) for w in weights]
-        b1, b2 = c.beta_1, 0.999
-        self.m = [b1 * m + (1 - b1) * g for m, g in zip(self.m, gradients, strict=True)]
-        self.v = [b2 * v + (1 - b2) * g**2 for v, g in zip(self.v, gradients, strict=True)]
-        rate *= np.sqrt(1 - b2**self.t) / (1 - b1**self.t)
-        return [
-            w - rate * m / (np.sqrt(v) + 1e-8)
-            for w, m, v in zip(weights, self.m, self.v, strict=True)
-        ]
-
-
-def minus_log(p, floor):
-    """-log(max(p, floor)) and its derivative by p."""
-    return -np.log(np.maximum(p, floor)), np.where(p >= floor, -1 / np.maximum(p, floor), 0)
-
-
-def article_update(config, d_weights, g_weights, d_optimizer, g_optimizer, batch):
-    """One iteration of the article's loop; returns losses and the new weights of D and G."""
-    x, z_d, z_g = (np.asarray(batch[name], np.float64) for name in ("x", "z_d", "z_g"))
-    n = len(x)
-    generator = Generator(g_weights)
-
-    discriminator = Discriminator(d_weights, config.activation, config.minibatch)
-    logits, slope = discriminator.forward(x)
-    p = special.expit(logits)
-    real, d_real = minus_log(p, config.log_floor)
-    penalty = config.r1 / n * slope if config.r1 else None  # derivative of r1/2 mean(slope^2)
-    real_gradients, _ = discriminator.backward(d_real * p * (1 - p) / n, penalty)
-    logits, _ = discriminator.forward(generator.forward(z_d))
-    p = special.expit(logits)
-    generated, d_generated = minus_log(1 - p, config.log_floor)
-    generated_gradients, _ = discriminator.backward(-d_generated * p * (1 - p) / n)
-    loss_d = np.mean(real + generated)
-    gradients = [a + b for a, b in zip(real_gradients, generated_gradients, strict=True)]
-    d_weights = d_optimizer.apply(d_weights, gradients)
-
-    discriminator = Discriminator(d_weights, config.activation, config.minibatch)
-    logits, _ = discriminator.forward(generator.forward(z_g))
-    p = special.expit(logits)
-    loss, d_loss = minus_log(p, config.log_floor)
-    _, d_x = discriminator.backward(d_loss * p * (1 - p) / n)
-    g_weights = g_optimizer.apply(g_weights, generator.backward(d_x))
-    return loss_d, np.mean(loss), d_weights, g_weights
-
-
-def weights_of(network):
-    return [v.numpy().astype(np.float64) for v in network.trainable_variables]
-
-
-def in_layer_order(discriminator):
-    """Kernel and bias of each layer, first to last."""
-    layers = ("hidden_1", "hidden_2", "hidden_3", "logits")
-    layers = [getattr(discriminator, name) for name in layers]
-    return [v.numpy().astype(np.float64) for layer in layers for v in (layer.kernel, layer.bias)]
-
-
 # ---- Updates -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize(
+    ("config", "compiled"), oracles.cases(VARIANTS, quickly=("article", "listing", "stable"))
+)
 def test_ten_updates_are_the_originals(config, compiled):
     config = dataclasses.replace(config, seed=32)  # a start at which nothing is saturated
     model = gaussian_gan.build(config)
-    d_weights, g_weights = in_layer_order(model.discriminator), weights_of(model.generator)
-    d_optimizer = Optimizer(config, config.d_learning_rate)
-    g_optimizer = Optimizer(config, config.g_learning_rate)
-    expected = []
-    for batch in gaussian_gan.batches(config).take(10):
-        loss_d, loss_g, d_weights, g_weights = article_update(
-            config, d_weights, g_weights, d_optimizer, g_optimizer, batch
-        )
-        expected.append([loss_d, loss_g])
+    oracle = oracles.GaussianGAN(model, config)
+    batches = gaussian_gan.batches(config)
+    expected = [oracle.update(batch) for batch in batches.take(10)]
     if compiled:
-        stack = next(iter(gaussian_gan.batches(config).batch(10)))
-        losses = tf.function(model.train_step, jit_compile=True)(stack)
-        np.testing.assert_allclose(
-            [losses["loss_d"], losses["loss_g"]], np.mean(expected, axis=0), rtol=2e-5
-        )
+        losses = tf.function(model.train_step, jit_compile=True)(next(iter(batches.batch(10))))
+        ours = [losses["loss_d"], losses["loss_g"]]
+        np.testing.assert_allclose(ours, np.mean(expected, axis=0), rtol=2e-5)
     else:
-        losses = [model.update(batch) for batch in gaussian_gan.batches(config).take(10)]
+        losses = [model.update(batch) for batch in batches.take(10)]
         ours = [[row["loss_d"], row["loss_g"]] for row in losses]
         np.testing.assert_allclose(ours, expected, rtol=2e-5)
         np.testing.assert_allclose([r["loss"] for r in losses], np.sum(ours, axis=1), rtol=1e-6)
-    for ours, theirs in zip(
-        [*in_layer_order(model.discriminator), *weights_of(model.generator)],
-        [*d_weights, *g_weights],
-        strict=True,
-    ):
-        # Adam's steps depend on the ratio of small gradients, so the tolerance goes with the rate.
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=5e-3 * config.d_learning_rate)
-    if config.minibatch and config.optimizer == "adam":  # the bias that cancels is not trained
-        for slots in (d_optimizer.m, d_optimizer.v):
-            assert np.all(np.abs(slots.pop(5)) < 1e-12)
-    for ours, theirs in ((model.d_optimizer, d_optimizer), (model.g_optimizer, g_optimizer)):
+    assert len(model.discriminator.non_trainable_variables) == config.minibatch  # a bias
+    for trained in (oracle.d, oracle.g):
+        for ours, theirs in zip(trained.variables, trained.weights, strict=True):
+            # Adam's steps depend on the ratio of small gradients, so the tolerance goes with the
+            # rate.
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=5e-3 * config.d_learning_rate)
+    for ours, trained in ((model.d_optimizer, oracle.d), (model.g_optimizer, oracle.g)):
+        theirs = trained.optimizer
         assert ours.iterations == theirs.t == 10
         if config.optimizer == "adam":
-            for slots, expected in ((ours._momentums, theirs.m), (ours._velocities, theirs.v)):
-                assert_same_arrays(slots, expected)
+            assert_same_slots(ours, trained.variables, "momentum", theirs.m)
+            assert_same_slots(ours, trained.variables, "velocity", theirs.v)
 
 
-def assert_same_arrays(ours, theirs):
-    """In any order, which differs between Keras's list of variables and the layers."""
-    key = lambda array: (array.shape, np.sum(array, dtype=float))  # noqa: E731
-    for a, b in zip(sorted(map(np.array, ours), key=key), sorted(theirs, key=key), strict=True):
+def assert_same_slots(optimizer, variables, name, theirs):
+    """But those of the bias that cancels, which is not trained."""
+    pairs = list(zip(variables, theirs, strict=True))
+    assert all(np.all(np.abs(b) < 1e-12) for variable, b in pairs if not variable.trainable)
+    pairs = [(variable, b) for variable, b in pairs if variable.trainable]
+    ours = slots(optimizer, [variable for variable, _ in pairs], name)
+    for a, (_, b) in zip(ours, pairs, strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-3, atol=3e-5 * np.max(np.abs(b)) + 1e-9)
 
 
+@quick
 @pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS)
 def test_each_step_leaves_the_other_network_alone(config, monkeypatch):
     model = gaussian_gan.build(config)
     (batch,) = gaussian_gan.batches(config).take(1)
     networks = {"d": model.discriminator, "g": model.generator}
     for silent, learning in (("g", "d"), ("d", "g")):
-        before = {name: weights_of(network) for name, network in networks.items()}
+        before = {name: values(network.weights) for name, network in networks.items()}
         with monkeypatch.context() as patch:
             patch.setattr(getattr(model, f"{silent}_optimizer"), "apply", lambda *_: None)
             model.update(batch)
-        after = {name: weights_of(network) for name, network in networks.items()}
-        assert all(np.array_equal(a, b) for a, b in zip(before[silent], after[silent], strict=True))
-        changed = [
-            not np.array_equal(a, b) for a, b in zip(before[learning], after[learning], strict=True)
-        ]
-        assert any(changed)
+        assert same(networks[silent].weights, before[silent])
+        assert not same(networks[learning].weights, before[learning])
 
 
+@quick
 def test_staircase_and_linear_decay():
     staircase = gaussian_gan.build(gaussian_gan.Config()).d_optimizer
     linear = gaussian_gan.build(gaussian_gan.PRESETS["stable"]).g_optimizer
@@ -260,19 +95,22 @@ def test_staircase_and_linear_decay():
         assert float(linear.learning_rate) == pytest.approx(0.002 * (1 - step / 5000))
 
 
+@quick
 def test_pretraining_is_gradient_descent_on_the_squared_error():
     config = gaussian_gan.Config(pretrain_steps=20, seed=2)
     batches = gaussian_gan.density_batches(config)
-    weights = in_layer_order(gaussian_gan.build(gaussian_gan.Config(seed=2)).discriminator)
+    start = gaussian_gan.build(gaussian_gan.Config(seed=2))
+    oracle = oracles.GaussianGAN(start, config)
     for x in np.float64(batches["x"]):
-        discriminator = Discriminator(weights, "tanh", minibatch=False)
-        p = special.expit(discriminator.forward(x)[0])
+        discriminator = oracle.discriminator()
+        p = sigmoid(discriminator.forward(x)[0])
         errors = p - stats.norm.pdf(x, 4, 0.5)
         gradients, _ = discriminator.backward(2 * errors * p * (1 - p) / len(x))
-        weights = [w - 0.005 * g for w, g in zip(weights, gradients, strict=True)]
+        oracle.d.apply(gradients)  # of gradient descent at the rate 0.005
     model = gaussian_gan.build(config)
-    for ours, theirs in zip(in_layer_order(model.discriminator), weights, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=2e-6)
+    ours = oracles.GaussianGAN(model, config).d.weights
+    for a, b in zip(ours, oracle.d.weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-6)
     assert model.d_optimizer.iterations == 0
     x = np.float64(batches["x"])
     assert x.min() >= -5
@@ -282,33 +120,30 @@ def test_pretraining_is_gradient_descent_on_the_squared_error():
 # ---- Losses --------------------------------------------------------------------------------------
 
 
+@quick
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("floor", [0.0, 1e-5])
 def test_log_probability_and_its_gradient(floor, compiled):
     logits = np.float64(np.linspace(-90, 90, 5001, dtype=np.float32))
-
-    @tf.function(jit_compile=compiled)
-    def value_and_gradient(logits):
-        with tf.GradientTape() as tape:
-            tape.watch(logits)
-            value = gaussian_gan.log_probability(logits, floor)
-        return value, tape.gradient(value, logits)
-
-    value, gradient = value_and_gradient(tf.constant(logits, tf.float32))
-    p = special.expit(logits)
+    value, gradient = value_and_gradient(
+        lambda logits: gaussian_gan.log_probability(logits, floor), logits, compiled
+    )
+    p = sigmoid(logits)
     np.testing.assert_allclose(value, np.log(np.maximum(p, floor)), rtol=1e-6, atol=1e-6)
-    exact = np.where(p >= floor, special.expit(-logits), 0)
+    exact = np.where(p >= floor, sigmoid(-logits), 0)
     np.testing.assert_allclose(gradient, exact, rtol=1e-5, atol=1e-6)
 
 
+@quick
 def test_finite_where_the_articles_logarithm_is_infinite():
     logit = np.float32(20)
     with np.errstate(divide="ignore"):
-        assert -np.log(1 - special.expit(logit)) == np.inf
+        assert -np.log(1 - sigmoid(logit)) == np.inf
     loss = gaussian_gan.discriminator_loss(tf.constant([[0.0]]), tf.constant([[logit]]), 0.0)
     assert float(loss) == pytest.approx(np.log(2) + 20, rel=1e-6)
 
 
+@quick
 def test_an_update_with_a_sure_and_wrong_discriminator_stays_finite():
     config = gaussian_gan.Config()
     model = gaussian_gan.build(config)
@@ -322,6 +157,7 @@ def test_an_update_with_a_sure_and_wrong_discriminator_stays_finite():
 # ---- Networks ------------------------------------------------------------------------------------
 
 
+@quick
 def test_sizes_are_the_articles():
     for minibatch, size in ((False, 169), (True, 237)):
         model = gaussian_gan.build(gaussian_gan.Config(minibatch=minibatch))
@@ -329,6 +165,7 @@ def test_sizes_are_the_articles():
         assert model.discriminator.count_params() == size
 
 
+@quick
 def test_initial_weights_are_the_articles():
     models = [
         gaussian_gan.build(gaussian_gan.Config(hidden_size=16, minibatch=True, seed=seed))
@@ -359,6 +196,7 @@ def triple_loop(h, kernel, bias, num_kernels, kernel_dim):
     return np.concatenate([h, features], axis=1)
 
 
+@quick
 @pytest.mark.parametrize("batch_size", [1, 2, 7, 33])
 @pytest.mark.parametrize(("num_kernels", "kernel_dim"), [(5, 3), (2, 4)])
 def test_minibatch_discrimination_is_a_triple_loop(batch_size, num_kernels, kernel_dim):
@@ -378,6 +216,7 @@ def test_minibatch_discrimination_is_a_triple_loop(batch_size, num_kernels, kern
     np.testing.assert_allclose(layer(two)[1], layer(2 * h), rtol=1e-6)
 
 
+@quick
 def test_minibatch_discrimination_survives_serialisation(tmp_path):
     inputs = keras.Input([4])
     outputs = gaussian_gan.MinibatchDiscrimination(3, 2, keras.initializers.HeNormal(7))(inputs)
@@ -397,6 +236,7 @@ def test_minibatch_discrimination_survives_serialisation(tmp_path):
 # ---- Data ----------------------------------------------------------------------------------------
 
 
+@quick
 def test_batches_are_the_articles():
     config = gaussian_gan.Config(batch_size=12, data_mean=-1.0, data_std=2.0)
     batches = next(iter(gaussian_gan.batches(config).batch(1000)))
@@ -414,6 +254,7 @@ def test_batches_are_the_articles():
         assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 0.05
 
 
+@quick
 @pytest.mark.parametrize("count", [0, 1, 2, 9])
 def test_prior_covers_the_range(count):
     z = gaussian_gan.build(gaussian_gan.Config()).prior(count, [1, 2])
@@ -425,6 +266,7 @@ def test_prior_covers_the_range(count):
 # ---- Pictures and figures ------------------------------------------------------------------------
 
 
+@quick
 @pytest.mark.parametrize("batch_size", [8, 12, 20_000])
 @pytest.mark.parametrize("minibatch", [False, True])
 def test_decision_boundary_is_taken_in_batches_of_the_training_size(batch_size, minibatch):
@@ -434,7 +276,7 @@ def test_decision_boundary_is_taken_in_batches_of_the_training_size(batch_size, 
     model = gaussian_gan.build(config)
     if minibatch:
         model.discriminator.hidden_3.kernel.assign(model.discriminator.hidden_3.kernel * 50)
-    x, p = gaussian_gan.decision_boundary(model, config)
+    x, p = tasks.report(gaussian_gan, config).decision_boundary(model)
     assert (len(x), len(p)) == (10_000, 10_000)
     assert (x[0], x[-1]) == (-8, 8)
     size = min(batch_size, 10_000)
@@ -449,16 +291,60 @@ def test_decision_boundary_is_taken_in_batches_of_the_training_size(batch_size, 
         assert abs(float(alone[0, 0]) - p[5000]) > 1e-4
 
 
+@quick
 def test_measure_is_the_distance_of_sorted_points():
     config = gaussian_gan.Config()
-    model = gaussian_gan.build(config)
-    x = np.sort(gaussian_gan.generate(model))
-    real = np.sort(gaussian.real_points(config))
-    row = gaussian_gan.measure(model, config, None, model.observe().numpy())  # of fewer points
-    assert row["w1"] == pytest.approx(np.mean(np.abs(x - real)), abs=1e-3)
+    model, report = gaussian_gan.build(config), tasks.report(gaussian_gan, config)
+    x = np.sort(report.generate(model))
+    row = report.measure(report.observe(model).numpy())  # of fewer points
+    assert row["w1"] == pytest.approx(np.mean(np.abs(x - np.sort(report.real))), abs=1e-3)
     assert row["mean"] == pytest.approx(x.mean(dtype=float), abs=1e-3)
     assert row["std"] == pytest.approx(x.std(dtype=float), abs=1e-3)
-    assert stats.kstest(real, stats.norm(4, 0.5).cdf).pvalue > 1e-3
+    assert stats.kstest(report.real, stats.norm(4, 0.5).cdf).pvalue > 1e-3
+
+
+@quick
+def test_what_is_observed_and_generated_is_even():
+    """G at midpoints of 500 parts of [-8, 8] for the log, at 10,000 points up to the ends later."""
+    config = gaussian_gan.Config()
+    model, report = gaussian_gan.build(config), tasks.report(gaussian_gan, config)
+    ends = np.linspace(-8, 8, 501)
+    middles = (ends[1:] + ends[:-1]) / 2
+    oracle = oracles.GaussianGAN(model, config)
+    generator = oracles.Network(oracle.g.weights, "softplus")
+    np.testing.assert_allclose(
+        report.observe(model), generator.forward(middles[:, None])[:, 0], rtol=1e-4, atol=1e-5
+    )
+    points = np.linspace(-8, 8, 10_000)[:, None]
+    expected = generator.forward(points)[:, 0]
+    np.testing.assert_allclose(report.generate(model), expected, rtol=1e-4, atol=1e-5)
+
+
+@quick
+def test_snapshot_has_the_density_and_the_boundary():
+    config = gaussian_gan.Config(batch_size=8)
+    model, report = gaussian_gan.build(config), tasks.report(gaussian_gan, config)
+    snapshot = report.snapshot(model)
+    assert snapshot.keys() == {"probability", "generated"}
+    _, p = report.decision_boundary(model)
+    np.testing.assert_allclose(snapshot["probability"], p.reshape(500, 20).mean(1), rtol=1e-6)
+    density = report.density(report.generate(model))
+    np.testing.assert_allclose(snapshot["generated"], density, rtol=1e-6)
+
+
+@quick
+def test_log_line_is_the_listings():
+    row = {"step": 10, "loss_d": 1.38629, "loss_g": 0.69311}
+    line = tasks.report(gaussian_gan, gaussian_gan.Config()).log_line.format(**row)
+    assert line == "10: 1.3863\t0.6931"
+
+
+@quick
+def test_a_run_ends_where_w1_is_small_enough():
+    assert not tasks.report(gaussian_gan, gaussian_gan.Config()).reached({"w1": 0.0})
+    report = tasks.report(gaussian_gan, gaussian_gan.Config(stop_at_w1=0.05))
+    assert report.reached({"w1": 0.051}) == ""
+    assert report.reached({"w1": 0.04}) == report.reached({"w1": "0.04"}) == "w1 is 0.04"
 
 
 # ---- Many seeds ----------------------------------------------------------------------------------
@@ -476,7 +362,8 @@ ORIGINAL_STD = {
 
 
 def scores_of(config, seeds, directory):
-    return evaluate.train_seeds(gaussian_gan, config, None, None, directory, seeds)
+    report = tasks.report(gaussian_gan, config)
+    return evaluate.train_seeds(gaussian_gan, report, directory, seeds)
 
 
 @pytest.mark.slow

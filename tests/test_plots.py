@@ -1,25 +1,16 @@
+"""Figures and animations: what they show stands where it should."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import Ffmpeg, read_animation
 from scipy import stats
 
-from tf_gen import files, images, plots
+from tf_gen import plots
+from tf_gen.models import gaussian_gan
+from tf_gen.tasks import gaussian
 
 rng = np.random.default_rng(0)
-
-
-@pytest.mark.parametrize(("n", "columns", "scale"), [(6, 3, 1), (7, 3, 2), (1, 1, 4), (2, 5, 1)])
-def test_mosaic_puts_each_pixel_in_its_place(n, columns, scale):
-    tiles = rng.uniform(size=[n, 4, 5])
-    pixels = images.mosaic(tiles, columns, scale)
-    rows = -(-n // columns)
-    assert pixels.shape == (rows * 4 * scale, columns * 5 * scale)
-    for i in range(rows * columns):
-        for y in range(4):
-            for x in range(5):
-                top, left = ((i // columns) * 4 + y) * scale, ((i % columns) * 5 + x) * scale
-                block = pixels[top : top + scale, left : left + scale]
-                assert np.all(block == (round(255 * tiles[i, y, x]) if i < n else 0))
 
 
 def test_pairs_alternate():
@@ -65,26 +56,121 @@ def test_save_writes_the_pixels(tmp_path):
     np.testing.assert_array_equal(
         tf.io.decode_png((tmp_path / "a.png").read_bytes())[..., 0], pixels
     )
+    np.testing.assert_array_equal(plots.read(tmp_path / "a.png"), pixels)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
-def test_beside_leaves_the_old_file_when_writing_fails(tmp_path):
-    path = tmp_path / "a"
+# ---- Files of animations -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".mp4"])
+def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch, suffix):
+    Ffmpeg(tmp_path / "bin", monkeypatch)
+    path = tmp_path / f"a{suffix}"
     path.write_text("old")
-    with pytest.raises(ValueError, match="half way"), files.beside(path) as temporary:
-        temporary.write_text("ne")
+
+    def frames():
+        yield np.zeros([40, 60, 3], np.uint8)
+        yield np.full([40, 60, 3], 9, np.uint8)
         raise ValueError("half way")
+
+    with pytest.raises(ValueError, match="half way"):
+        plots.animation(frames(), path)
     assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["a"]
-    with files.beside(path) as temporary:
-        temporary.write_text("new")
-    assert path.read_text() == "new"
+    assert {p.name for p in tmp_path.iterdir()} == {"bin", path.name}
+    plots.animation(iter([np.zeros([40, 60, 3], np.uint8)]), path)
+    assert path.read_bytes()[:3] != b"old"
 
 
-def test_beside_never_replaces_a_directory(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "file").touch()
-    with pytest.raises(OSError), files.beside(tmp_path / "a") as temporary:
-        temporary.mkdir()
-    assert (tmp_path / "a" / "file").exists()
-    assert len(list(tmp_path.iterdir())) == 1
+@pytest.mark.parametrize("suffix", [".gif", ".png"])
+def test_grey_frames_keep_their_pixels(tmp_path, suffix):
+    frames = list(rng.integers(0, 256, [3, 20, 30], np.uint8))
+    plots.animation(frames, tmp_path / f"a{suffix}", fps=10)
+    read_back, milliseconds = read_animation(tmp_path / f"a{suffix}")
+    np.testing.assert_array_equal([frame[..., 0] for frame in read_back], frames)
+    assert milliseconds == 300
+
+
+def test_ffmpeg_gets_grey_frames(tmp_path, monkeypatch):
+    ffmpeg = Ffmpeg(tmp_path / "bin", monkeypatch)
+    plots.animation(rng.integers(0, 256, [4, 21, 33], np.uint8), tmp_path / "a.mp4", fps=12)
+    argv, size = ffmpeg.record()
+    assert size == 4 * 21 * 33
+    assert argv[argv.index("-s") + 1] == "33x21"
+    assert argv[argv.index("-pix_fmt") + 1] == "gray"
+    assert argv[argv.index("-r") + 1] == "12"
+
+
+@pytest.mark.parametrize("size", [10, 50, 200, 700])  # below and above the size of buffers
+def test_ffmpeg_that_fails_says_why(tmp_path, monkeypatch, size):
+    Ffmpeg(tmp_path / "bin", monkeypatch, fails=True)
+    with pytest.raises(OSError, match="ffmpeg: Unknown encoder"):
+        plots.animation(np.zeros([100, size, size], np.uint8), tmp_path / "a.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+
+
+# ---- Frames --------------------------------------------------------------------------------------
+
+REPORT = gaussian.Report(gaussian_gan.Config())
+EDGES, REAL = REPORT.edges, REPORT.density(REPORT.real)
+GREEN, BLUE = (44, 160, 44), (31, 119, 180)
+COUNTER = np.s_[:100, 300:]
+
+
+def spike(at, step=1, **more):
+    generated = np.zeros(99)
+    generated[at] = 1.0
+    return {"generated": generated, "step": step, **more}
+
+
+def frames_of(*snapshots):
+    frames = list(plots.density_frames(snapshots, EDGES, REAL))
+    assert all((frame.shape, frame.dtype) == ((400, 600, 3), np.uint8) for frame in frames)
+    return frames
+
+
+def changed(a, b):
+    """Where two frames differ, apart from the counter."""
+    differs = np.any(a != b, axis=-1)
+    differs[COUNTER] = False
+    return differs
+
+
+def test_only_what_moves_changes():
+    first, second = frames_of(spike(20), spike(60))
+    differs = changed(first, second)
+    columns = np.flatnonzero(differs.any(axis=0))
+    green = [np.all(frame == GREEN, axis=-1) & differs for frame in (first, second)]
+    left, right = (np.median(np.nonzero(mask)[1]) for mask in green)
+    width = np.diff(np.flatnonzero(np.any(first != 255, axis=(0, 2)))[[0, -1]])[0]
+    assert 0.3 * width < right - left < 0.5 * width  # 40 of the 99 parts of the axis
+    near = (np.abs(columns - left) < 15) | (np.abs(columns - right) < 15)
+    assert np.all(near)
+
+
+def test_counter_names_frame_and_step():
+    first, second = frames_of(spike(20, step=7), spike(20, step=7))
+    assert not changed(first, second).any()
+    assert np.any(first[COUNTER] != second[COUNTER])  # 1/2, 2/2
+    (third, _) = frames_of(spike(20, step=8), spike(20))
+    assert not changed(first, third).any()
+    assert np.any(first[COUNTER] != third[COUNTER])
+
+
+def test_decision_boundary_moves():
+    x = np.linspace(-8, 8, 50)
+    low, high = (spike(20, x=x, probability=np.full(50, p)) for p in (0.3, 0.6))
+    first, second = frames_of(low, high)
+    rows = [np.median(np.nonzero(np.all(f == BLUE, axis=-1) & changed(first, second))[0])
+            for f in (first, second)]  # fmt: skip
+    assert rows[0] - rows[1] > 50
+    (without,) = frames_of(spike(20))
+    assert not np.any(np.all(without == BLUE, axis=-1))
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png"])
+def test_lines_keep_their_colours(tmp_path, suffix):
+    frames = frames_of(spike(20), spike(60), spike(90))
+    plots.animation(iter(frames), tmp_path / f"a{suffix}")
+    for frame, read_back in zip(frames, read_animation(tmp_path / f"a{suffix}")[0], strict=True):
+        assert np.mean(np.abs(np.int16(frame) - read_back) > 40) < 1e-3

@@ -1,7 +1,6 @@
 """The README, its Chinese edition and the cards: their commands and programs work."""
 
 import json
-import os
 import re
 import shlex
 import shutil
@@ -11,26 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import ROOT, blocks, commands, environment, imported, prose
 
 from tf_gen import evaluate, sample, train
 from tf_gen.models import NAMES
 
-ROOT = Path(__file__).parent.parent
-README, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
+README, CHINESE, CONTRIBUTING = (
+    ROOT / name for name in ("README.md", "README.zh-CN.md", "CONTRIBUTING.md")
+)
 TEXTS = [README, *sorted(ROOT.glob("saved_models/*/README.md"))]
 PARSERS = {"train": train.parse, "evaluate": evaluate.parse, "sample": sample.parse}
-
-
-def blocks(path, language):
-    return re.findall(rf"```{language}\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
-
-
-def commands(path):
-    """The commands in the sh blocks of a text, each a list of words."""
-    lines = "".join(blocks(path, "sh")).replace("\\\n", " ").splitlines()
-    return [shlex.split(command, comments=True) for line in lines for command in line.split(" && ")]
-
-
 OURS = [
     (path, words[2].removeprefix("tf_gen."), words[3:])
     for path in TEXTS
@@ -53,12 +42,45 @@ def test_each_text_shows_how_to_train_measure_and_sample(path):
     assert {module for text, module, _ in OURS if text == path} >= PARSERS.keys()
 
 
+@pytest.mark.parametrize("path", [README, CHINESE, CONTRIBUTING], ids=lambda path: path.name)
+def test_commands_in_the_midst_of_a_sentence_are_ones_that_the_commands_take(path):
+    for command in re.findall(r"`python -m tf_gen\.([^`]+)`", prose(path)):
+        module, *argv = shlex.split(command)
+        if argv[-1:] == ["--help"]:
+            with pytest.raises(SystemExit) as exit_:
+                PARSERS[module](argv)
+            assert exit_.value.code == 0
+        elif argv[0] in NAMES:  # and not `...` or a model that a reader may add
+            PARSERS[module](argv)
+
+
 def test_continuous_integration_installs_and_tests_as_the_readme_says():
-    script = (ROOT / ".ci" / "run").read_text()
-    assert ["pip", "install", "-e", ".[test]"] in commands(README)
-    assert ["pytest"] in commands(README)
-    assert "-e '.[test]'" in script
-    assert script.splitlines()[-1] == "pytest"
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+    script = [shlex.split(line, comments=True) for line in lines]
+
+    def runs(*words):
+        """A line has these words, and may have options besides."""
+        return any(
+            [word for word in line if word in words or not word.startswith("-")] == list(words)
+            for line in script
+        )
+
+    for text in (README, CONTRIBUTING):
+        assert ["pip", "install", "-e", ".[test]"] in commands(text)
+        assert ["pytest"] in commands(text)
+    assert runs("pip", "install", "-e", ".[test]")
+    assert runs("ruff", "check", ".")
+    assert runs("ruff", "format", "--check", ".")
+    assert runs("pytest")  # and no word after it: all tests
+
+
+def test_contributing_names_each_file_of_the_package():
+    named = set(re.findall(r"`([\w/]+\.py|\w+/)`", CONTRIBUTING.read_text(encoding="utf-8")))
+    package = ROOT / "tf_gen"
+    for path in package.rglob("*.py"):
+        if path.name != "__init__.py" and path.parent.name != "models":
+            assert path.name in named, path
+    assert {"models/", "tasks/"} <= named
 
 
 def test_the_chinese_edition_has_the_same_commands_and_programs():
@@ -66,8 +88,7 @@ def test_the_chinese_edition_has_the_same_commands_and_programs():
         assert blocks(CHINESE, language) == blocks(README, language)
     numbers = []
     for path in (README, CHINESE):
-        text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
-        numbers.append(set(re.findall(r"\d[\d.,]*\d|\d", text)))
+        numbers.append(set(re.findall(r"\d[\d.,]*\d|\d", prose(path))))
     assert numbers[0] == numbers[1]
 
 
@@ -91,7 +112,7 @@ def test_no_two_commands_want_the_same_directory_for_different_runs():
         if found := settings_and_directory(*command):
             directory, settings = found
             assert made.setdefault(directory, settings) == settings, directory
-    assert len(made) > 15
+    assert {model for model, *_ in made.values()} == set(NAMES)
 
 
 def test_figures_of_the_table_are_those_of_the_cards():
@@ -109,35 +130,53 @@ def test_figures_of_the_table_are_those_of_the_cards():
             assert f" {factor * metrics[figure]:.{places}f}" in rows[name], figure
 
 
-@pytest.mark.parametrize("path", [*TEXTS, CHINESE, ROOT / "tests/benchmarks/README.md"])
+@pytest.mark.parametrize(
+    "path", [*TEXTS, CHINESE, CONTRIBUTING, ROOT / "tests/benchmarks/README.md"]
+)
 def test_links_lead_somewhere(path):
-    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = prose(path)
     links = re.findall(r"\]\(([^)#]+)\)", text) + re.findall(r'(?:href|src)="([^"]+)"', text)
     for link in links:
         if not link.startswith("http"):
             assert (path.parent / link).exists(), link
 
 
+def programs():
+    """The programs of the README, and the one that is a model's file."""
+    found = blocks(README, "python")
+    (recipe,) = (text for text in found if "PRESETS" in text)
+    return [text for text in found if text != recipe], recipe
+
+
 def test_programs_of_the_readme_run(monkeypatch):
     monkeypatch.chdir(ROOT)
-    load, _, in_python = blocks(README, "python")
-    scope = {}
-    exec(load, scope)
-    assert scope["images"].shape == (1, 28, 28)
-    exec(in_python, scope)
-    assert scope["images"].shape == (16, 28, 28)
+    others, _ = programs()
+    counts = set()
+    for text in others:
+        scope = {}
+        exec(text, scope)
+        images = np.asarray(scope["images"])
+        assert images.shape[1:] == (28, 28)
+        assert np.all((images >= 0) & (images <= 1))
+        counts.add(len(images))
+    assert counts == {1, 16}
 
 
 def test_the_fifth_model_needs_nothing_but_its_file_and_its_name(tmp_path):
-    _, example, _ = blocks(README, "python")
-    assert len(example.splitlines()) < 60
+    _, example = programs()
+    assert len(example.splitlines()) < 45
+    assert 'TASK = "gaussian"' in example.splitlines()
+    ours = {name for name in imported(example) if name.startswith("tf_gen")}
+    allowed = r"tf_gen\.(base|settings|tasks|tasks\.gaussian)(\.[A-Z]\w*|\.batches|\.gaussian)?"
+    assert all(re.fullmatch(allowed, name) for name in ours), ours
     shutil.copytree(ROOT / "tf_gen", tmp_path / "tf_gen")
     shutil.copytree(ROOT / "tests", tmp_path / "tests")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "tf_gen" / "models" / "sorting.py").write_text(example)
     registry = tmp_path / "tf_gen" / "models" / "__init__.py"
-    text = registry.read_text().replace("NAMES = (\n", 'NAMES = (\n    "sorting",\n')
-    registry.write_text(text)
+    text = registry.read_text()
+    assert text.count("NAMES = (\n") == 1
+    registry.write_text(text.replace("NAMES = (\n", 'NAMES = (\n    "sorting",\n'))
     program = (
         "from tf_gen import evaluate, export, sample, train\n"
         "train.main(['sorting'])\n"
@@ -145,18 +184,29 @@ def test_the_fifth_model_needs_nothing_but_its_file_and_its_name(tmp_path):
         "evaluate.main(['sorting', '--run', 'runs/sorting'])\n"
         "export.main(['runs/sorting', 'exported'])\n"
     )
-    conformance = ["-m", "pytest", "-q", "-n0", "tests/test_conformance.py", "-k", "sorting"]
-    for arguments in (["-m", "tf_gen.train", "sorting", "--help"], ["-c", program], conformance):
+
+    def run(*arguments):
         ran = subprocess.run(
             [sys.executable, *arguments],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            env=environment(PYTHONPATH=str(tmp_path)),
             capture_output=True,
             text=True,
             timeout=300,
         )
         assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "passed" in ran.stdout
+        return ran.stdout
+
+    shown = re.sub(r"\s+", " ", run("-m", "tf_gen.train", "sorting", "--help"))
+    comments = re.findall(r"^    (\w+): .*  # (.*)$", example, re.MULTILINE)
+    assert len(comments) > 3
+    for field, comment in comments:
+        assert f"--{field.replace('_', '-')} " in shown
+        assert comment in shown
+    run("-c", program)
     x = np.load(tmp_path / "x.npy")
     assert abs(x.mean() - 4) < 0.3
     assert 1 < x.std() < 1.5
+    assert (tmp_path / "exported" / "saved_model.pb").exists()
+    conformance = ["-m", "pytest", "-q", "-n0", "tests/test_conformance.py", "-k", "sorting"]
+    assert "passed" in run(*conformance)

@@ -3,22 +3,18 @@
 import json
 import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import ROOT, blocks, commands, outputs_alone
 from scipy import special, stats
 from sklearn.neighbors import KNeighborsClassifier
-from test_export import ALONE
-from test_readme import blocks, commands
 
-from tf_gen import data, digits, evaluate, train
+from tf_gen import evaluate, mnist, tasks, train
 from tf_gen.models import NAMES, load
+from tf_gen.tasks import judge
 
-ROOT = Path(__file__).parent.parent
 SAVED = ROOT / "saved_models"
 IMAGE_MODELS = ("vae", "ali")
 SIGNATURES = {
@@ -40,7 +36,7 @@ def card(name):
 class Exported:
     """A SavedModel with the methods of a model, as far as its signatures offer them."""
 
-    weights = ()  # what `digits.score` looks at to see whether all is finite
+    weights = ()  # what `judge.score` looks at to see whether all is finite
 
     def __init__(self, name):
         self.model = tf.saved_model.load(str(SAVED / name))
@@ -82,20 +78,16 @@ def alone(bundled, tmp_path_factory):
     rng = np.random.default_rng(0)
     images = np.float32(bundled.images[::450] / 255)  # one of each digit
     given = {"images": images, "count": np.int32(10), "seed": np.int32([1, 2])}
-    arguments = []
+    inputs = {}
     for name in NAMES:
         latent_dim = {"vae": 2, "ali": 20}.get(name, 1)
         z = {"z": rng.uniform(-1, 1, [10, latent_dim]), "x": rng.normal(4, 1, [10, 1])}
-        np.savez(directory / f"{name}.npz", **given, **{k: np.float32(v) for k, v in z.items()})
-        arguments += [directory / f"{name}.npz", SAVED / name]
-    command = [sys.executable, "-c", ALONE, directory / "out.npz", *arguments]
-    subprocess.run([*map(str, command)], cwd=directory, check=True, timeout=300)
-    with np.load(directory / "out.npz") as file:
-        return {tuple(k.rsplit("|", 1)[1].split(".")): v for k, v in file.items()}
+        inputs[str(SAVED / name)] = {**given, **{k: np.float32(v) for k, v in z.items()}}
+    return outputs_alone(inputs, directory)
 
 
 def test_signatures_work_where_tf_gen_and_keras_cannot_be_imported(alone, name):
-    outputs = {key[1:]: value for key, value in alone.items() if key[0] == name}
+    outputs = {key[1:]: value for key, value in alone.items() if key[0] == str(SAVED / name)}
     assert {signature for signature, _ in outputs} == SIGNATURES[name]
     shape = {"z": (10, 1), "x": (10, 1), "probability": (1,) if name == "tiny_gan" else (10, 1)}
     if name in IMAGE_MODELS:
@@ -128,12 +120,12 @@ def test_settings_are_what_the_cards_command_builds(name):
     saved = read(name, "config.json")
     assert saved["model"] == name
     assert saved["config"] == settings
-    module = load(name)
-    built = [tuple(v.shape) for v in module.build(module.Config(**settings)).weights]
+    recipe = load(name)
+    built = [tuple(v.shape) for v in recipe.build(recipe.Config(**settings)).weights]
     stored = tf.train.list_variables(str(SAVED / name / "variables" / "variables"))
     stored = [tuple(shape) for key, shape in stored if key.endswith("VARIABLE_VALUE")]
     assert sorted(stored) == sorted(built)
-    if module.NEEDS_IMAGES:
+    if recipe.TASK in tasks.WITH_IMAGES:
         assert saved["data"]["source"] == "mnist"
         assert (saved["data"]["train"], saved["data"]["held_out"]) == (60_000, 10_000)
 
@@ -260,27 +252,28 @@ def test_each_digit_lies_where_the_map_says(name, bundled):
 
 
 @pytest.fixture(scope="module")
-def mnist():
+def whole():
+    """All of MNIST."""
     directory = os.environ.get("TF_GEN_MNIST")
     if not directory:
         pytest.skip("TF_GEN_MNIST names no directory with MNIST")
-    return data.load(directory)
+    return mnist.load(directory)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", IMAGE_MODELS)
-def test_figures_of_digits(name, mnist, tmp_path):
+def test_figures_of_digits(name, whole, tmp_path):
     exported, metrics = Exported(name), read(name, "metrics.json")
-    images = np.float32(mnist.held_out_images) / 255
+    images = np.float32(whole.held_out_images) / 255
     error = np.mean((images - exported(images)) ** 2)
     assert metrics["reconstruction_mse"] == pytest.approx(error, rel=1e-3)
     if name == "vae":
         loss, kl = negative_elbo(exported, images)
         assert metrics["held_out_loss"] == pytest.approx(loss.mean(), abs=0.2)
         assert metrics["held_out_kl"] == pytest.approx(kl.mean(), abs=1e-3)
-    judge = digits.Judge(mnist, tmp_path / "judge.keras")
+    trained = judge.Judge(whole, tmp_path / "judge.keras")
     layers = {"z": lambda model, images: model.encode(images)}
-    found = evaluate.plain(digits.score(exported, exported, layers, judge))
+    found = evaluate.plain(judge.score(exported, exported, layers, trained))
     for figure, value in found.items():
         if not figure.endswith("untrained"):
             # On the judge, which is trained anew, depends what it sees.
@@ -288,9 +281,9 @@ def test_figures_of_digits(name, mnist, tmp_path):
 
 
 @pytest.mark.slow
-def test_importance_bound_of_the_vae(mnist):
+def test_importance_bound_of_the_vae(whole):
     exported = Exported("vae")
-    images = np.float32(mnist.held_out_images) / 255
+    images = np.float32(whole.held_out_images) / 255
     codes = exported.call("encode", images=images)
     mean, log_var = (np.float64(codes[key]) for key in ("z_mean", "z_log_var"))
     rng = np.random.default_rng(0)

@@ -3,12 +3,16 @@
 import dataclasses
 
 import numpy as np
+import oracles
 import pytest
 import tensorflow as tf
-from scipy import special, stats
+from oracles import none_same, same, seen, seen_backward, slots, values
+from scipy import stats
 
+from tf_gen import tasks
 from tf_gen.models import tiny_gan
 
+quick = pytest.mark.quick
 rng = np.random.default_rng(0)
 INPUTS = ("raw", "squares", "differences", "moments")
 VARIANTS = {
@@ -18,213 +22,62 @@ VARIANTS = {
 }
 
 
-# ---- The original in float64 NumPy, independent of the package -----------------------------------
-
-# Value and derivative of each activation.
-ACTIVATIONS = {
-    "elu": (lambda a: np.where(a > 0, a, np.expm1(a)), lambda a: np.where(a > 0, 1, np.exp(a))),
-    "tanh": (np.tanh, lambda a: 1 - np.tanh(a) ** 2),
-    "sigmoid": (special.expit, lambda a: special.expit(a) * special.expit(-a)),
-}
-
-
-class Network:
-    """Three linear maps with an activation after the first and the second."""
-
-    def __init__(self, weights, *activations):
-        self.w = weights
-        self.activations = [ACTIVATIONS[name] for name in activations]
-
-    def forward(self, x):
-        self.inputs, self.a = [x], []
-        for i in range(3):
-            self.a.append(self.inputs[-1] @ self.w[2 * i] + self.w[2 * i + 1])
-            if i < 2:
-                self.inputs.append(self.activations[i][0](self.a[-1]))
-        return self.a[-1]
-
-    def backward(self, d):
-        gradients = []
-        for i in reversed(range(3)):
-            if i < 2:
-                d = d * self.activations[i][1](self.a[i])
-            gradients = [self.inputs[i].T @ d, d.sum(0), *gradients]
-            d = d @ self.w[2 * i].T
-        return gradients, d
-
-
-def seen(x, inputs):
-    """What D sees of a batch x [n]: a row."""
-    deviations = x - x.mean()
-    if inputs == "moments":
-        std = x.std()
-        return np.array([[x.mean(), std, stats.skew(x), stats.kurtosis(x)]])
-    parts = {"raw": [x], "squares": [x, deviations**2], "differences": [x, deviations]}[inputs]
-    return np.concatenate(parts)[None]
-
-
-def seen_backward(x, inputs, d):
-    """Gradient of x [n] from that of `seen`, `d` [1, width]; the mean is a constant but in moments.
-
-    For moments, with z = (x - mean) / std: d mean = 1/n, d std = z/n,
-    d skew = 3/(n std) (z^2 - 1 - skew z), d kurtosis = 4/(n std) (z^3 - skew - E[z^4] z).
-    """
-    n, d = len(x), d[0]
-    if inputs == "raw":
-        return d
-    if inputs == "squares":
-        return d[:n] + 2 * (x - x.mean()) * d[n:]
-    if inputs == "differences":
-        return d[:n] + d[n:]
-    std = x.std()
-    z = (x - x.mean()) / std
-    skew, fourth = np.mean(z**3), np.mean(z**4)
-    return (
-        d[0] / n
-        + d[1] * z / n
-        + d[2] * 3 / (n * std) * (z**2 - 1 - skew * z)
-        + d[3] * 4 / (n * std) * (z**3 - skew - fourth * z)
-    )
-
-
-class Optimizer:
-    """Adam, or PyTorch's SGD with momentum 0.9."""
-
-    def __init__(self, config):
-        self.config, self.t = config, 0
-        self.m = self.v = None
-
-    def apply(self, weights, gradients):
-        if self.m is None:
-            self.m = [0 * w for w in weights]
-            self.v = [0 * w for w in weights]
-        rate = self.config.learning_rate
-        self.t += 1
-        if self.config.optimizer == "sgd":
-            self.m = [0.9 * m + g for m, g in zip(self.m, gradients, strict=True)]
-            return [w - rate * m for w, m in zip(weights, self.m, strict=True)]
-        self.m = [0.9 * m + 0.1 * g for m, g in zip(self.m, gradients, strict=True)]
-        self.v = [0.999 * v + 0.001 * g**2 for v, g in zip(self.v, gradients, strict=True)]
-        # Keras adds epsilon before the bias is corrected, PyTorch after; the rest is the same.
-        rate *= np.sqrt(1 - 0.999**self.t) / (1 - 0.9**self.t)
-        return [
-            w - rate * m / (np.sqrt(v) + 1e-8)
-            for w, m, v in zip(weights, self.m, self.v, strict=True)
-        ]
-
-
-def article_epoch(config, d_weights, g_weights, d_optimizer, g_optimizer, batch):
-    """One epoch; returns mean losses of real, generated and G, and the weights of D and G."""
-    g_activations = (config.g_activation_1, config.g_activation_2)
-    d_activations = (config.d_activation, config.d_activation)
-    x, z_d, z_g = (np.asarray(batch[name], np.float64) for name in ("x", "z_d", "z_g"))
-    losses = np.zeros(3)
-    for real, z in zip(x, z_d, strict=True):
-        network = Network(d_weights, *d_activations)
-        p = special.expit(network.forward(seen(real, config.inputs)))
-        gradients, _ = network.backward(p - 1)  # of -log p by the logit
-        losses[0] -= np.log(p[0, 0]) / len(x)
-        points = Network(g_weights, *g_activations).forward(z[:, None])[:, 0]
-        p = special.expit(network.forward(seen(points, config.inputs)))
-        more, _ = network.backward(p)  # of -log(1 - p)
-        losses[1] -= np.log(1 - p[0, 0]) / len(x)
-        gradients = [a + b for a, b in zip(gradients, more, strict=True)]
-        d_weights = d_optimizer.apply(d_weights, gradients)
-    for z in z_g:
-        generator = Network(g_weights, *g_activations)
-        network = Network(d_weights, *d_activations)
-        points = generator.forward(z[:, None])[:, 0]
-        p = special.expit(network.forward(seen(points, config.inputs)))
-        _, d_seen = network.backward(p - 1)
-        losses[2] -= np.log(p[0, 0]) / len(z_g)
-        gradients, _ = generator.backward(seen_backward(points, config.inputs, d_seen)[:, None])
-        g_weights = g_optimizer.apply(g_weights, gradients)
-    return losses, d_weights, g_weights
-
-
-def layers_of(network):
-    last = "x" if hasattr(network, "x") else "logits"
-    return [network.hidden_1, network.hidden_2, getattr(network, last)]
-
-
-def weights_of(network):
-    layers = layers_of(network)
-    return [v.numpy().astype(np.float64) for layer in layers for v in (layer.kernel, layer.bias)]
-
-
-def slots_of(optimizer, network, name):
-    """The optimiser's variables called `name`, in the order of `weights_of`."""
-    of_path = dict(
-        zip((v.path for v in network.trainable_variables), getattr(optimizer, name), strict=True)
-    )
-    layers = layers_of(network)
-    return [of_path[v.path].numpy() for layer in layers for v in (layer.kernel, layer.bias)]
-
-
 # ---- Updates -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize(
+    ("config", "compiled"), oracles.cases(VARIANTS, quickly=("article-squares", "moments-moments"))
+)
 def test_ten_epochs_are_the_originals(config, compiled):
     config = dataclasses.replace(
         config, seed=3, d_steps=min(config.d_steps, 3), g_steps=min(config.g_steps, 2)
     )
     model = tiny_gan.build(config)
-    d_weights, g_weights = weights_of(model.discriminator), weights_of(model.generator)
-    d_optimizer, g_optimizer = Optimizer(config), Optimizer(config)
-    expected = []
-    for batch in tiny_gan.batches(config).take(10):
-        losses, d_weights, g_weights = article_epoch(
-            config, d_weights, g_weights, d_optimizer, g_optimizer, batch
-        )
-        expected.append(losses)
+    oracle = oracles.TinyGAN(model, config)
+    batches = tiny_gan.batches(config)
+    expected = [oracle.update(batch) for batch in batches.take(10)]
     names = ("loss_d_real", "loss_d_generated", "loss_g")
     if compiled:
-        stack = next(iter(tiny_gan.batches(config).batch(10)))
-        losses = tf.function(model.train_step, jit_compile=True)(stack)
+        losses = tf.function(model.train_step, jit_compile=True)(next(iter(batches.batch(10))))
         ours = [losses[name] for name in names]
         np.testing.assert_allclose(ours, np.mean(expected, axis=0), rtol=5e-5)
     else:
-        losses = [model.update(batch) for batch in tiny_gan.batches(config).take(10)]
+        losses = [model.update(batch) for batch in batches.take(10)]
         ours = [[row[name] for name in names] for row in losses]
         np.testing.assert_allclose(ours, expected, rtol=5e-5)
         np.testing.assert_allclose([r["loss"] for r in losses], np.sum(ours, axis=1), rtol=1e-6)
-    # Adam's steps depend on the ratio of small gradients, so the tolerance goes with the rate.
-    for network, theirs in ((model.discriminator, d_weights), (model.generator, g_weights)):
-        for a, b in zip(weights_of(network), theirs, strict=True):
+    for trained, ours in ((oracle.d, model.d_optimizer), (oracle.g, model.g_optimizer)):
+        for a, b in zip(trained.variables, trained.weights, strict=True):
+            # Adam's steps depend on the ratio of small gradients, so the tolerance goes with the
+            # rate.
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=0.1 * config.learning_rate)
-    for network, ours, theirs in (
-        (model.discriminator, model.d_optimizer, d_optimizer),
-        (model.generator, model.g_optimizer, g_optimizer),
-    ):
+        theirs = trained.optimizer
         assert ours.iterations == theirs.t
         if config.optimizer == "sgd":  # Keras keeps -rate times PyTorch's buffer
-            slots = {"momentums": [-config.learning_rate * m for m in theirs.m]}
+            kept = {"momentum": [-config.learning_rate * m for m in theirs.m]}
         else:
-            slots = {"_momentums": theirs.m, "_velocities": theirs.v}
-        for name, expected in slots.items():
-            for a, b in zip(slots_of(ours, network, name), expected, strict=True):
+            kept = {"momentum": theirs.m, "velocity": theirs.v}
+        for name, expected in kept.items():
+            for a, b in zip(slots(ours, trained.variables, name), expected, strict=True):
                 np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-4 * np.max(np.abs(b)))
 
 
+@quick
 @pytest.mark.parametrize("config", tiny_gan.PRESETS.values(), ids=tiny_gan.PRESETS)
 def test_each_step_leaves_the_other_network_alone(config):
     model = tiny_gan.build(config)
     batch = next(iter(tiny_gan.batches(config)))
-    d, g = weights_of(model.discriminator), weights_of(model.generator)
+    d, g = values(model.discriminator.weights), values(model.generator.weights)
     model.update_d({"x": batch["x"][0], "z": batch["z_d"][0]})
-    new_d = weights_of(model.discriminator)
-    assert all(np.array_equal(a, b) for a, b in zip(g, weights_of(model.generator), strict=True))
-    assert not any(np.array_equal(a, b) for a, b in zip(d, new_d, strict=True))
+    new_d = values(model.discriminator.weights)
+    assert same(g, model.generator.weights)
+    assert none_same(d, new_d)
     model.update_g({"z": batch["z_g"][0]})
-    new_g = weights_of(model.generator)
-    assert all(
-        np.array_equal(a, b) for a, b in zip(new_d, weights_of(model.discriminator), strict=True)
-    )
-    assert not any(np.array_equal(a, b) for a, b in zip(g, new_g, strict=True))
+    assert same(new_d, model.discriminator.weights)
+    assert none_same(g, model.generator.weights)
 
 
+@quick
 @pytest.mark.parametrize(("d_steps", "g_steps"), [(1, 4), (3, 1)])
 def test_an_epoch_makes_so_many_steps(d_steps, g_steps):
     config = tiny_gan.Config(d_steps=d_steps, g_steps=g_steps)
@@ -237,6 +90,7 @@ def test_an_epoch_makes_so_many_steps(d_steps, g_steps):
 # ---- What D sees ---------------------------------------------------------------------------------
 
 
+@quick
 @pytest.mark.parametrize("inputs", INPUTS)
 def test_what_the_discriminator_sees_and_how_gradients_flow(inputs):
     x = rng.normal(4, 1.25, 100)
@@ -244,7 +98,7 @@ def test_what_the_discriminator_sees_and_how_gradients_flow(inputs):
     points = tf.constant(x[None], tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(points)
-        ours = tiny_gan.INPUTS[inputs](points)
+        ours = tiny_gan.SEEN[inputs](points)
         value = tf.reduce_sum(ours * np.float32(direction))
     np.testing.assert_allclose(ours, seen(x, inputs), rtol=2e-4, atol=1e-5)
     gradient = tape.gradient(value, points)
@@ -252,6 +106,7 @@ def test_what_the_discriminator_sees_and_how_gradients_flow(inputs):
     np.testing.assert_allclose(gradient[0], expected, rtol=1e-3, atol=1e-5)
 
 
+@quick
 def test_moments_of_a_constant_batch_have_a_finite_gradient():
     points = tf.fill([1, 10], 3.0)
     with tf.GradientTape() as tape:
@@ -261,6 +116,7 @@ def test_moments_of_a_constant_batch_have_a_finite_gradient():
     assert np.all(np.isfinite(tape.gradient(moments, points)))
 
 
+@quick
 def test_formula_of_the_moments_gradient_against_differences():
     x = rng.normal(4, 1.25, 30)
     d = rng.standard_normal([1, 4])
@@ -273,6 +129,7 @@ def test_formula_of_the_moments_gradient_against_differences():
 # ---- Networks and data ---------------------------------------------------------------------------
 
 
+@quick
 def test_sizes_are_the_originals():
     for preset, inputs, d_size, g_size in (
         ("article", "squares", 12_651, 2_701),
@@ -286,10 +143,12 @@ def test_sizes_are_the_originals():
         assert model.generator.count_params() == g_size
 
 
+@quick
 def test_weights_and_biases_start_uniform_within_the_bound_of_their_fan_in():
-    models = [tiny_gan.build(tiny_gan.Config(seed=seed)) for seed in range(12)]
-    for network, fan_ins in (("discriminator", (200, 50, 50)), ("generator", (1, 50, 50))):
-        networks = [weights_of(getattr(model, network)) for model in models]
+    configs = [tiny_gan.Config(seed=seed) for seed in range(12)]
+    starts = [oracles.TinyGAN(tiny_gan.build(config), config) for config in configs]
+    for network, fan_ins in (("d", (200, 50, 50)), ("g", (1, 50, 50))):
+        networks = [getattr(oracle, network).weights for oracle in starts]
         for i, fan_in in enumerate(fan_ins):
             for j in (2 * i, 2 * i + 1):
                 values = np.concatenate([weights[j].ravel() for weights in networks])
@@ -297,6 +156,7 @@ def test_weights_and_biases_start_uniform_within_the_bound_of_their_fan_in():
                 assert stats.kstest(scaled, stats.uniform(-1, 2).cdf).pvalue > 1e-3
 
 
+@quick
 @pytest.mark.parametrize("preset", tiny_gan.PRESETS)
 def test_batches_are_the_originals(preset):
     config = dataclasses.replace(tiny_gan.PRESETS[preset], data_mean=-1.0, data_std=2.0)
@@ -311,6 +171,7 @@ def test_batches_are_the_originals(preset):
     assert abs(np.corrcoef(z_d[:, 0].ravel(), z_g[:, 0].ravel())[0, 1]) < 0.1
 
 
+@quick
 def test_prior_is_uniform():
     z = tiny_gan.build(tiny_gan.Config()).prior(5000, [1, 2])
     assert z.shape == (5000, 1)
@@ -320,10 +181,11 @@ def test_prior_is_uniform():
 # ---- Figures -------------------------------------------------------------------------------------
 
 
+@quick
 def test_log_tells_the_moments_of_real_and_generated_points():
     config = tiny_gan.Config()
-    model = tiny_gan.build(config)
-    row = tiny_gan.measure(model, config, None, model.observe().numpy())
+    model, report = tiny_gan.build(config), tasks.report(tiny_gan, config)
+    row = report.measure(report.observe(model).numpy())
     x = np.float64(model.decode(np.random.default_rng(0).uniform(size=[100_000, 1])))[:, 0]
     assert row["mean"] == pytest.approx(np.mean(x), abs=4 * np.std(x) / 300)
     assert row["std"] == pytest.approx(np.std(x), rel=0.01)
@@ -334,15 +196,16 @@ def test_log_tells_the_moments_of_real_and_generated_points():
     assert row["real_skew"] == pytest.approx(0, abs=0.1)
     assert row["real_kurtosis"] == pytest.approx(0, abs=0.2)
     model.update(next(iter(tiny_gan.batches(config))))
-    later = tiny_gan.measure(model, config, None, model.observe().numpy())
+    later = report.measure(report.observe(model).numpy())
     assert all((row[name] == later[name]) == name.startswith("real_") for name in row)
     row = {"step": 200, **dict.fromkeys(model.losses_reported, 0.5), **row}
-    line = tiny_gan.LOG_LINE.format(**row)
+    line = report.log_line.format(**row)
     assert line.startswith("Epoch 200: D (0.5000 real_err, 0.5000 fake_err) G (0.5000 err)")
     assert f"{row['real_std']:.3f}" in line
     assert f"{row['kurtosis']:.3f}" in line
 
 
+@quick
 def test_a_sure_and_wrong_discriminator_gives_finite_losses():
     config = tiny_gan.Config()
     model = tiny_gan.build(config)

@@ -6,7 +6,7 @@ import io
 import pickle
 from pathlib import Path
 
-from tf_gen import cli, config, train
+from tf_gen import cli, flags, train
 
 CHECKED = 10  # updates whose losses must agree before time is taken
 
@@ -35,7 +35,7 @@ class Case:
 
     @property
     def images(self):
-        return config.read(self.name).needs_images
+        return flags.read(self.name).with_images
 
 
 CASES = [
@@ -64,20 +64,18 @@ def prepare(name, data_spec, path):
     cli.import_tensorflow()
     import numpy as np
 
-    from tf_gen import data
+    from tf_gen import tasks
     from tf_gen.models import load
 
-    module = load(case.name)
-    model_config = module.Config(**settings)
-    source = None
-    if module.NEEDS_IMAGES:
-        with contextlib.redirect_stdout(io.StringIO()):
-            source = data.load(data_spec)
-    model = module.build(model_config)
-    batches = module.batches(model_config, source)
+    recipe = load(case.name)
+    config = recipe.Config(**settings)
+    with contextlib.redirect_stdout(io.StringIO()):
+        source = tasks.source_for(recipe, data_spec)
+    model = recipe.build(config)
+    batches = recipe.batches(config, source)
     stack = next(batches.batch(case.batches).as_numpy_iterator())
-    if module.NEEDS_IMAGES:
-        images = stack["images"].reshape(case.batches, model_config.batch_size, -1)
+    if case.images:
+        images = stack["images"].reshape(case.batches, config.batch_size, -1)
         stack["images"] = np.float32(images) / 255
     groups = {"d": "d_variables", "g": "g_variables"}
     if not hasattr(model, "d_variables"):

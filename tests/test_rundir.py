@@ -8,15 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import environment, history, one_line, state
 
-from tf_gen import data, run, train
-from tf_gen.cli import UserError
+from tf_gen import mnist, rundir, train
+from tf_gen.errors import UserError
 from tf_gen.models import gaussian_gan, vae
 
 RUN = ["vae", "--data", "bundled", "--steps", "1500", "--log-every", "150"]
@@ -54,31 +54,24 @@ cli.run(lambda: train.main(sys.argv[1:]))
 
 def fingerprint(run_dir, step=1500):
     """SHA-256 over the names and bytes of all weights and optimiser state of the last step."""
-    last = run.list_checkpoints(run_dir)[-1]
+    last = rundir.list_checkpoints(run_dir)[-1]
     assert last.name == f"step-{step:08d}"
     reader = tf.train.load_checkpoint(str(last / "state"))
     digest = hashlib.sha256()
     names = sorted(n for n in reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in n)
-    _, module, config = run.described(run_dir)
-    state = module.build(config).state
-    assert len([name for name in names if name.startswith("state/")]) == len(state)
+    _, recipe, config = rundir.identify(run_dir)
+    variables = recipe.build(config).state
+    assert len([name for name in names if name.startswith("state/")]) == len(variables)
     for name in names:
         digest.update(name.encode() + reader.get_tensor(name).tobytes())
     return digest.hexdigest()
 
 
-def history(run_dir):
-    """history.csv without the column that tells how fast this machine was."""
-    lines = (run_dir / "history.csv").read_text().splitlines()
-    return [line.rpartition(",")[0] for line in lines]
-
-
 def start(run_dir, *code, arguments=RUN):
     command = [sys.executable, *(code or ("-m", "tf_gen.train")), *arguments]
     command += ["--run-dir", str(run_dir)]
-    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(command, env=environment(), stdout=pipe, stderr=pipe, text=True)
 
 
 def stop_at(process, run_dir, step, signum):
@@ -92,10 +85,6 @@ def stop_at(process, run_dir, step, signum):
     process.send_signal(signum)
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
-
-
-def snapshot(directory):
-    return {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in Path(directory).rglob("*")}
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +107,7 @@ def interrupted(tmp_path_factory, uninterrupted):
     said["SIGINT"] = stop_at(start(run_dir), run_dir, 300, signal.SIGINT)
     said["SIGKILL"] = stop_at(start(run_dir), run_dir, 600, signal.SIGKILL)
 
-    newest = run.list_checkpoints(run_dir)[-1]
+    newest = rundir.list_checkpoints(run_dir)[-1]
     (newest / "state.data-00000-of-00001").write_bytes(b"torn")
     shutil.copytree(newest, newest.with_name("step-99999999"))
     said["SIGTERM"] = stop_at(start(run_dir), run_dir, 1050, signal.SIGTERM)
@@ -190,19 +179,26 @@ def test_fingerprint_sees_one_changed_bit(uninterrupted, tmp_path):
     run_dir = tmp_path / "run"
     shutil.copytree(uninterrupted, run_dir)
     before = fingerprint(run_dir)
-    model = train.load("vae").build(train.load("vae").Config(hidden_dim=64))
-    run.restore(model, run_dir)
+    model = vae.build(vae.Config(hidden_dim=64))
+    step, _, _ = rundir.restore(model, run_dir)
+
+    def save_again():
+        shutil.rmtree(rundir.list_checkpoints(run_dir)[-1])
+        with rundir.RunDirectory(run_dir, rundir.read_manifest(run_dir)) as directory:
+            directory.save(model, step)
+
+    save_again()
+    assert fingerprint(run_dir) == before
     model.optimizer.variables[-1].assign(model.optimizer.variables[-1] * (1 + 1e-7))
-    last = run.list_checkpoints(run_dir)[-1]
-    run._checkpoint(model, tf.Variable(1500, dtype=tf.int64)).write(str(last / "state"))
+    save_again()
     assert fingerprint(run_dir) != before
 
 
 def test_finished_run_says_so_and_changes_nothing(uninterrupted, capsys):
-    before = snapshot(uninterrupted)
+    before = state(uninterrupted)
     assert train.main([*RUN, "--run-dir", str(uninterrupted)]) == 0
     assert "finished already" in capsys.readouterr().out
-    assert snapshot(uninterrupted) == before
+    assert state(uninterrupted) == before
 
 
 def test_pictures_and_export_are_made_up_for(uninterrupted, tmp_path, capsys):
@@ -218,15 +214,13 @@ def test_pictures_and_export_are_made_up_for(uninterrupted, tmp_path, capsys):
 
 
 def test_other_settings_are_refused_by_name(uninterrupted, command):
-    before = snapshot(uninterrupted)
+    before = state(uninterrupted)
     arguments = [*RUN, "--seed", "3", "--steps", "1600", "--run-dir", uninterrupted]
     status, _, err = command(train.main, *arguments)
     assert status == 1
-    assert len(err.splitlines()) == 1
-    assert "config.seed: 0 -> 3" in err
-    assert "config.steps: 1500 -> 1600" in err
+    assert one_line(err, "config.seed: 0 -> 3", "config.steps: 1500 -> 1600")
     assert "batch_size" not in err
-    assert snapshot(uninterrupted) == before
+    assert state(uninterrupted) == before
 
 
 def test_other_versions_are_only_mentioned(uninterrupted, tmp_path, command):
@@ -245,13 +239,12 @@ def test_other_versions_are_only_mentioned(uninterrupted, tmp_path, command):
 def test_second_process_is_refused(uninterrupted, tmp_path, command):
     run_dir = tmp_path / "run"
     shutil.copytree(uninterrupted, run_dir)
-    settings = json.loads((run_dir / "config.json").read_text())
-    with run.RunDirectory(run_dir, settings):
-        before = snapshot(run_dir)
+    with rundir.RunDirectory(run_dir, rundir.read_manifest(run_dir)):
+        before = state(run_dir)
         status, _, err = command(train.main, *RUN, "--run-dir", run_dir)
         assert status == 1
         assert "another process" in err
-        assert snapshot(run_dir) == before
+        assert state(run_dir) == before
     assert command(train.main, *RUN, "--run-dir", run_dir)[0] == 0
 
 
@@ -260,12 +253,12 @@ def test_run_without_a_usable_checkpoint_is_no_fresh_start(uninterrupted, tmp_pa
         run_dir = tmp_path / damage.__name__
         shutil.copytree(uninterrupted, run_dir)
         shutil.rmtree(run_dir / "saved_model")
-        for path in run.list_checkpoints(run_dir):
+        for path in rundir.list_checkpoints(run_dir):
             damage(path)
         status, _, err = command(train.main, *RUN, "--run-dir", run_dir)
         assert status == 1
         assert "no usable checkpoint" in err
-        assert len(run.list_checkpoints(run_dir)) in (0, 3)  # nothing is deleted
+        assert len(rundir.list_checkpoints(run_dir)) in (0, 3)  # nothing is deleted
         assert history(run_dir) == history(uninterrupted)
 
 
@@ -274,107 +267,47 @@ def test_damaged_config_is_refused(tmp_path, command, content):
     (tmp_path / "config.json").write_text(content)
     status, _, err = command(train.main, *RUN, "--run-dir", tmp_path)
     assert status == 1
-    assert len(err.splitlines()) == 1
-    assert str(tmp_path) in err
+    assert one_line(err, str(tmp_path))
     assert (tmp_path / "config.json").read_text() == content
 
 
-def test_odd_intervals_make_every_step_once(command, tmp_path):
-    status, out, _ = command(
-        train.main, "vae", "--data", "bundled", "--run-dir", tmp_path / "run", "--hidden-dim", "8",
-        "--steps", "23", "--log-every", "7", "--checkpoint-every", "5",
-    )  # fmt: skip
-    assert status == 0
-    assert [line.partition(" ,")[0] for line in out.splitlines() if line.startswith("step ")] == [
-        "step 7",
-        "step 14",
-        "step 21",
-        "step 23",
-    ]
-    checkpoints = [path.name for path in run.list_checkpoints(tmp_path / "run")]
-    assert checkpoints == ["step-00000014", "step-00000021", "step-00000023"]
-    model = vae.build(vae.Config(hidden_dim=8))
-    assert run.restore(model, tmp_path / "run") == (23, [], [])
-    assert model.optimizer.iterations == 23
-
-
-def test_calls_are_even_and_a_function_of_the_step():
-    class Module:
-        NEEDS_IMAGES = True
-
-        @staticmethod
-        def batches(config, source, start):
-            return tf.data.Dataset.counter(start)
-
-        @staticmethod
-        def stop_at(config):
-            return {}
-
-    def calls(steps, log_every, anim_every=None, start=0, lines_per_call=None):
-        config = train.load("vae").Config(steps=steps, log_every=log_every)
-        whole = []
-        for lines, size, stack in train.calls(
-            Module, config, None, start, anim_every, lines_per_call
-        ):
-            assert len(stack) == lines * size
-            assert lines <= (lines_per_call or lines)
-            assert lines == 1 or not (Module.NEEDS_IMAGES or anim_every)
-            whole.append((lines, size, stack.numpy().tolist()))
-        return whole
-
-    for images, steps, log_every, anim_every in [
-        (True, 1000, 1000, None),
-        (True, 2345, 1000, None),
-        (True, 600, 150, None),
-        (True, 7, 3, None),
-        (True, 1997, 997, None),
-        (True, 1000, 250, 50),
-        (True, 1000, 100, 1000),
-        (True, 700, 100, 40),
-        (True, 50, 10, 7),
-        (True, 9, 100, 100),
-        (False, 5000, 10, None),
-        (False, 1205, 10, None),
-        (False, 7001, 1000, None),
-        (False, 4000, 600, None),
-        (False, 1000, 100, 40),
-        (False, 3, 10, None),
-    ]:
-        Module.NEEDS_IMAGES = images
-        whole = calls(steps, log_every, anim_every)
-        assert [k for *_, stack in whole for k in stack] == list(range(steps))
-        ends = [stack[-1] + 1 for *_, stack in whole]
-        lines = [stack[k] + 1 for _, n, stack in whole for k in range(n - 1, len(stack), n)]
-        assert set(range(log_every, steps, log_every)) | {steps} <= set(lines)
-        assert set(range(anim_every or steps, steps, anim_every or steps)) | {steps} <= set(ends)
-        at_most = train.UPDATES_PER_CALL_WITH_IMAGES if images else train.UPDATES_PER_CALL
-        assert max(len(stack) for *_, stack in whole) <= at_most
-        if not anim_every:
-            assert len({(lines, size) for lines, size, _ in whole}) <= 4
-            assert len(whole) <= 4 + 2 * steps / min(at_most, max(log_every, at_most / 2))
-        for i in range(0, len(ends), 3):
-            assert calls(steps, log_every, anim_every, start=ends[i]) == whole[i + 1 :]
-        if not images and not anim_every and log_every == 10 and steps > 1000:
-            limited = calls(steps, log_every, lines_per_call=7)
-            assert max(lines for lines, *_ in limited) > 3
-
-
-def test_large_batches_make_short_calls():
-    config = train.load("tiny_gan").PRESETS["moments"]
-    _, size, stack = next(iter(train.calls(train.load("tiny_gan"), config, None, 0)))
-    assert sum(array.numpy().nbytes for array in stack.values()) <= train.BYTES_PER_CALL
-    assert size == config.log_every
-
-
 def test_auto_means_the_data_that_the_run_began_with(uninterrupted, tmp_path, command, monkeypatch):
-    asked, load = [], data.load
-    monkeypatch.setattr(data, "load", lambda spec: asked.append(spec) or load("bundled"))
+    asked, load = [], mnist.load
+    monkeypatch.setattr(mnist, "load", lambda spec: asked.append(spec) or load("bundled"))
     auto = ["vae", *RUN[RUN.index("--steps") :]]
     status, out, _ = command(train.main, *auto, "--run-dir", uninterrupted)
     assert (status, asked) == (0, ["bundled"])
     assert "finished already" in out
-    assert train.same_data(tmp_path / "new") == "auto"
-    assert train.same_data(tmp_path) == "auto"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"source": "bundled"}, "bundled"),
+        ({"source": "tfds"}, "tfds"),
+        ({"source": "mnist"}, "auto"),  # a directory, whose name nobody kept
+        ({"source": "list"}, "auto"),
+        ({}, "auto"),
+        (None, "auto"),  # of a model that draws its data
+    ],
+)
+def test_data_of_a_run_is_what_it_began_with_unless_another_is_named(tmp_path, data, expected):
+    (tmp_path / "config.json").write_text(json.dumps({"model": "vae", "data": data}))
+    assert rundir.data_of(tmp_path, "auto") == expected
+    for spec in ("tfds", "bundled", "a/directory", None):
+        assert rundir.data_of(tmp_path, spec) == spec
+
+
+def test_data_of_what_is_no_run_is_what_was_said(tmp_path):
+    assert rundir.data_of(tmp_path / "new", "auto") == "auto"
+    assert rundir.data_of(tmp_path, "auto") == "auto"
+    (tmp_path / "config.json").write_text('{"data": {"source": "bundled"}}')
+    assert rundir.data_of(tmp_path, "auto") == "bundled"
+    (tmp_path / "saved_model.pb").touch()  # the config.json is one of an export
+    assert rundir.data_of(tmp_path, "auto") == "auto"
+    (tmp_path / "saved_model.pb").unlink()
+    (tmp_path / "config.json").write_text('{"version": 3}')  # of another program
+    assert rundir.data_of(tmp_path, "auto") == "auto"
 
 
 def test_damaged_history_is_refused(uninterrupted, tmp_path, command):
@@ -390,7 +323,7 @@ def test_damaged_history_is_refused(uninterrupted, tmp_path, command):
 def test_checkpoints_are_in_the_order_of_their_steps(tmp_path):
     for step in (5, 99_999_999, 100_000_000):
         (tmp_path / "checkpoints" / f"step-{step:08d}").mkdir(parents=True)
-    names = [path.name for path in run.list_checkpoints(tmp_path)]
+    names = [path.name for path in rundir.list_checkpoints(tmp_path)]
     assert names == ["step-00000005", "step-99999999", "step-100000000"]
 
 
@@ -404,7 +337,7 @@ def test_checkpoint_of_another_model_is_no_damage(uninterrupted):
     other = vae.build(vae.Config(hidden_dim=64))
     other.__class__ = OtherVAE
     with pytest.raises(UserError, match="another version"):
-        run.restore(other, uninterrupted)
+        rundir.restore(other, uninterrupted)
 
 
 def test_stop_while_pictures_are_drawn(uninterrupted, tmp_path, command, monkeypatch):
@@ -412,65 +345,17 @@ def test_stop_while_pictures_are_drawn(uninterrupted, tmp_path, command, monkeyp
     shutil.copytree(uninterrupted, run_dir)
     shutil.rmtree(run_dir / "saved_model")
 
-    def draw_report(*arguments):
+    def pictures(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(10)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.load("vae"), "draw_report", draw_report)
+        patch.setattr(vae.Report, "pictures", pictures)
         status, out, _ = command(train.main, *RUN, "--run-dir", run_dir)
     assert status == 143
     assert "to continue" in out
     assert command(train.main, *RUN, "--run-dir", run_dir)[0] == 0
     assert (run_dir / "saved_model").exists()
-
-
-# ---- Early stopping ------------------------------------------------------------------------------
-
-
-def test_run_that_is_close_enough_ends_and_stays_ended(command, tmp_path):
-    arguments = ["gaussian_gan", "--steps", "50", "--log-every", "10", "--stop-at-w1", "1e9"]
-    run_dir = tmp_path / "run"
-    arguments += ["--run-dir", run_dir]
-    animation = ["--anim-every", "8", "--anim-path", run_dir.with_suffix(".gif")]
-    status, out, err = command(train.main, *arguments, *animation)
-    assert (status, err) == (0, "")
-    assert "stopping at step 10 of 50: w1 is " in out
-    assert "(2 frames)" in out  # of steps 8 and 10
-    assert [line.partition(",")[0] for line in history(run_dir)] == ["step", "10"]
-    assert run.list_checkpoints(run_dir)[-1].name == "step-00000010"
-
-    before = snapshot(run_dir)
-    status, out, _ = command(train.main, *arguments)
-    assert status == 0
-    assert "finished already" in out
-    assert snapshot(run_dir) == before
-
-    shutil.rmtree(run_dir / "saved_model")
-    status, out, _ = command(train.main, *arguments)
-    assert status == 0
-    assert "continuing at step 10\n" in out
-    assert "20: " not in out
-    assert (run_dir / "saved_model" / "saved_model.pb").exists()
-    after = snapshot(run_dir / "checkpoints")
-    assert {path: before[path] for path in after} == after
-    assert [line.partition(",")[0] for line in history(run_dir)] == ["step", "10"]
-
-
-def test_run_stops_at_the_first_line_that_is_close_enough(command, tmp_path):
-    arguments = ["gaussian_gan", "--steps", "60", "--log-every", "10"]
-
-    def rows(*flags, run_dir):
-        assert command(train.main, *arguments, *flags, "--run-dir", run_dir)[0] == 0
-        lines = [line.split(",") for line in history(run_dir)]
-        return [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
-
-    whole = rows(run_dir=tmp_path / "whole")
-    assert len(whole) == 6
-    w1 = [float(row["w1"]) for row in whole]
-    limit = min(w1[:4])
-    count = w1.index(limit) + 1
-    assert rows("--stop-at-w1", limit, run_dir=tmp_path / "stopped") == whole[:count]
 
 
 # ---- Snapshots of the animation ------------------------------------------------------------------
@@ -489,7 +374,7 @@ def animated(tmp_path_factory):
 
 
 def newest_snapshots(run_dir):
-    return run.list_checkpoints(run_dir)[-1] / "snapshots.npz"
+    return rundir.list_checkpoints(run_dir)[-1] / "snapshots.npz"
 
 
 def unknown_compression(content):
@@ -519,7 +404,7 @@ def test_damaged_snapshots_are_a_damaged_checkpoint(animated, tmp_path, damage):
     path = newest_snapshots(run_dir)
     path.write_bytes(damage(path.read_bytes()))
     model = gaussian_gan.build(gaussian_gan.Config(steps=30))
-    step, snapshots, damaged = run.restore(model, run_dir)
+    step, snapshots, damaged = rundir.restore(model, run_dir)
     assert (step, damaged) == (20, [path.parent])
     assert [int(snapshot["step"]) for snapshot in snapshots] == [10, 20]
 

@@ -1,80 +1,24 @@
-"""Sources of images, good and bad, and the order in which training sees them."""
+"""Sources of images, good and bad."""
 
+import contextlib
 import gzip
 import hashlib
 import http.server
 import socket
 import threading
 import time
-from typing import ClassVar
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from tf_gen import data
-from tf_gen.cli import UserError
+from tf_gen import mnist
+from tf_gen.errors import UserError
 
+pytestmark = pytest.mark.quick
 rng = np.random.default_rng(0)
-
-
-# ---- Order --------------------------------------------------------------------------------------
-
-
-def stream(batch_size, count, seed, steps):
-    batch = tf.function(lambda step: data.examples_at(step, batch_size, count, seed))
-    return np.concatenate([batch(tf.constant(step, tf.int64)) for step in steps])
-
-
-@pytest.mark.parametrize(("batch_size", "count"), [(64, 4500), (7, 50), (64, 10), (1, 3), (5, 1)])
-def test_each_epoch_holds_each_example_once(batch_size, count):
-    epochs = 3
-    rows = stream(batch_size, count, 0, range(-(-epochs * count // batch_size)))
-    for epoch in np.split(rows[: epochs * count], epochs):
-        assert sorted(epoch) == list(range(count))
-
-
-@pytest.mark.parametrize("count", [500, 4500, 60000])
-def test_orders_are_uncorrelated(count):
-    """As those of independent permutations, whose correlations have standard deviation n^-1/2."""
-
-    def correlation(a, b):
-        return abs(np.corrcoef(a, b)[0, 1]) * np.sqrt(len(a))
-
-    epochs = [stream(count, count, seed, [epoch]) for seed in (0, 1) for epoch in (0, 1, 2)]
-    for i, order in enumerate(epochs):
-        assert correlation(order, np.arange(count)) < 5
-        assert correlation(order[:-1], order[1:]) < 5
-        for other in epochs[:i]:
-            assert correlation(order, other) < 5
-
-
-def test_many_updates_at_once_use_the_same_examples():
-    steps = tf.range(40, 60, dtype=tf.int64)
-    block = data.examples_at(steps, 7, 50, 3)
-    assert block.shape == (20, 7)
-    np.testing.assert_array_equal(np.ravel(block), stream(7, 50, 3, range(40, 60)))
-
-
-def test_blocks_begin_anywhere():
-    def block(steps):
-        assert steps.shape == (data.BLOCK,)
-        return {"step": steps, "square": steps**2}
-
-    for start in (0, 1, 99, 100, 250):
-        rows = list(data.in_blocks(block, start).take(120).as_numpy_iterator())
-        assert [row["step"] for row in rows] == list(range(start, start + 120))
-        assert all(row["square"] == row["step"] ** 2 for row in rows)
-
-
-def test_noise_seeds_differ():
-    seeds = {
-        tuple(data.noise_seed(tf.constant(step, tf.int64), seed).numpy())
-        for step in range(100)
-        for seed in range(3)
-    }
-    assert len(seeds) == 300
 
 
 # ---- Sources ------------------------------------------------------------------------------------
@@ -88,7 +32,7 @@ def test_bundled_is_balanced_and_fixed(bundled):
     assert bundled.images.max() == 255
     everything = np.concatenate([bundled.images, bundled.held_out_images]).reshape(5000, -1)
     assert len(np.unique(everything, axis=0)) > 4990
-    assert data.load("bundled").sha256 == bundled.sha256
+    assert mnist.load("bundled").sha256 == bundled.sha256
 
 
 def test_hash_depends_on_every_part(bundled):
@@ -97,127 +41,224 @@ def test_hash_depends_on_every_part(bundled):
     for i in range(4):
         changed = [part.copy() for part in parts]
         changed[i].flat[0] ^= 1
-        hashes.add(data.Source("", *changed).sha256)
+        hashes.add(mnist.Source("", *changed).sha256)
     assert len(hashes) == 5
 
 
-def test_auto_without_network_is_bundled_and_says_how_to_get_more(monkeypatch, bundled):
-    monkeypatch.setattr(data, "_is_prepared", lambda builder: False)
-    monkeypatch.setattr(data, "_answers", lambda url: False)
-    source = data.load("auto")
-    assert source.sha256 == bundled.sha256
-    line = str(source)
-    assert "\n" not in line
-    for word in ("bundled", "4,500", "500", "70,000", "--data DIRECTORY"):
-        assert word in line
+def test_evenly_takes_from_everywhere():
+    rows = np.arange(100)
+    assert mnist.evenly(rows, 4).tolist() == [0, 33, 66, 99]
+    assert mnist.evenly(rows, 1).tolist() == [0]
+    for count in (100, 1000):
+        assert mnist.evenly(rows, count).tolist() == rows.tolist()
 
 
-def test_tfds_without_network_or_copy_is_refused(monkeypatch):
-    monkeypatch.setattr(data, "_is_prepared", lambda builder: False)
-    monkeypatch.setattr(data, "_answers", lambda url: False)
-    with pytest.raises(UserError, match="does not answer"):
-        data.load("tfds")
+# ---- TensorFlow Datasets ------------------------------------------------------------------------
 
 
-def test_auto_falls_back_when_the_download_breaks(monkeypatch, bundled):
-    def broken(builder):
-        raise ConnectionError("cut off\nin the middle")
+class Host:
+    """A local host in the place of the real one.
 
-    monkeypatch.setattr(data, "_is_prepared", lambda builder: False)
-    monkeypatch.setattr(data, "_answers", lambda url: True)
-    monkeypatch.setattr(data, "_download", broken)
-    source = data.load("auto")
-    assert source.sha256 == bundled.sha256
-    assert "cut off" in source.hint
-    with pytest.raises(UserError, match=r"the download failed: cut off$"):
-        data.load("tfds")
+    Attributes:
+        files: what it has, a dict of names to bytes, or None: it falls silent in the middle.
+        status: its answer to HEAD.
+        asked: the requests, pairs of method and name.
+    """
 
+    def __init__(self):
+        self.files, self.status, self.asked = {}, 200, []
 
-@pytest.mark.parametrize("spec", ["tfds", "auto"])
-def test_prepared_copy_is_used(monkeypatch, spec):
-    monkeypatch.setattr(data, "_is_prepared", lambda builder: True)
-    with tfds.testing.mock_data(num_examples=30):
-        source = data.load(spec)
-    assert source.name == "tfds"
-    assert source.images.shape == (30, 28, 28)
-    assert source.held_out_labels.dtype == np.uint8
+    @contextlib.contextmanager
+    def serving(self):
+        """Yield its URL."""
+        host = self
 
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_HEAD(self):
+                host.asked.append(("HEAD", self.path.strip("/")))
+                self.send_response(host.status)
+                self.end_headers()
 
-class Files(http.server.BaseHTTPRequestHandler):
-    """Serves what is in `files`; where the content is None, falls silent in the middle of it."""
+            def do_GET(self):
+                name = self.path.strip("/")
+                host.asked.append(("GET", name))
+                if name not in host.files:
+                    self.send_error(404)
+                    return
+                content = host.files[name]
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content or b"12345")))
+                self.end_headers()
+                if content is None:
+                    time.sleep(3)
+                else:
+                    self.wfile.write(content)
 
-    files: ClassVar = {}
+            def log_message(self, *arguments):
+                pass
 
-    def do_HEAD(self):
-        self.send_response(200)
-        self.end_headers()
-
-    def do_GET(self):
-        content = self.files[self.path.strip("/")]
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content or b"12345")))
-        self.end_headers()
-        if content is None:
-            time.sleep(3)
-        else:
-            self.wfile.write(content)
-
-    def log_message(self, *arguments):
-        pass
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            yield f"http://127.0.0.1:{server.server_port}/"
+            server.shutdown()
 
 
 @pytest.fixture
-def download_host(monkeypatch, tmp_path):
-    """A local host in the place of the real one, and an empty directory for prepared copies."""
-    monkeypatch.setattr(data, "SILENCE_SECONDS", 0.5)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Files) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/"
-        builder = tfds.builder("mnist", data_dir=tmp_path / "tfds")
-        monkeypatch.setattr(type(builder), "URL", url)
-        monkeypatch.setattr(tfds, "builder", lambda name: builder)
-        yield tmp_path / "tfds"
-        server.shutdown()
-
-
-def test_a_download_that_falls_silent_is_given_up(download_host, monkeypatch, bundled):
-    monkeypatch.setattr(Files, "files", dict.fromkeys(f"{n}.gz" for n in data.MNIST_SHA256))
-    with pytest.raises(UserError, match=r"the download failed.*timed out"):
-        data.load("tfds")
-    assert data.load("auto").sha256 == bundled.sha256
-
-
-def test_a_download_of_something_else_is_refused(download_host, idx_files, monkeypatch):
-    directory, _ = idx_files
-    files = {path.name: path.read_bytes() for path in directory.glob("*.gz")}
-    monkeypatch.setattr(Files, "files", files)
-    with pytest.raises(UserError, match="is not MNIST's file"):
-        data.load("tfds")
-    files["train-images-idx3-ubyte.gz"] = b"<html>"
-    with pytest.raises(UserError, match="the download failed"):
-        data.load("tfds")
-    assert not download_host.exists()
-
-
-def test_probe_gives_up_on_a_host_that_is_silent():
+def data_dir(monkeypatch, tmp_path):
+    """An empty directory in the place of the one where prepared copies are, and a dead host."""
+    builder = tfds.builder
+    monkeypatch.setattr(tfds, "builder", lambda name: builder(name, data_dir=tmp_path / "tfds"))
     with socket.create_server(("127.0.0.1", 0)) as server:
-        assert not data._answers(f"http://127.0.0.1:{server.getsockname()[1]}/")
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+    point_to(url, monkeypatch)  # where nobody listens any more
+    return tmp_path / "tfds"
 
 
-@pytest.mark.parametrize(("status", "expected"), [(200, True), (403, False)])
-def test_probe_asks_for_the_file(status, expected):
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_HEAD(self):
-            self.send_response(status)
-            self.end_headers()
+@pytest.fixture
+def host(monkeypatch, data_dir):
+    """A host that answers."""
+    monkeypatch.setattr(mnist, "SILENCE_SECONDS", 0.5)
+    host = Host()
+    with host.serving() as url:
+        point_to(url, monkeypatch)
+        yield host
 
-        def log_message(self, *arguments):
-            pass
 
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        assert data._answers(f"http://127.0.0.1:{server.server_port}/") is expected
-        server.shutdown()
+def point_to(url, monkeypatch):
+    """Let TensorFlow Datasets look for MNIST at `url`."""
+    monkeypatch.setattr(type(tfds.builder("mnist")), "URL", url)
+
+
+def prepare(data_dir):
+    """Put a small copy there as TensorFlow Datasets does: its images and labels, by split."""
+    builder = tfds.builder("mnist")
+    arrays = {}
+    for split, count in (("train", 30), ("test", 5)):
+        images = rng.integers(0, 256, [count, 28, 28, 1], np.uint8)
+        arrays[split] = {"image": images, "label": np.arange(count) % 10}
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="mnist",
+        version=str(builder.version),
+        features=builder.info.features,
+        split_datasets={k: tf.data.Dataset.from_tensor_slices(v) for k, v in arrays.items()},
+        data_dir=data_dir,
+    )
+    return arrays
+
+
+def test_auto_without_network_is_bundled_and_says_how_to_get_more(data_dir, bundled):
+    source = mnist.load("auto")
+    assert source.sha256 == bundled.sha256
+    line = str(source)
+    assert "\n" not in line
+    for word in ("bundled", "4,500", "500", "70,000", "does not answer", "--data DIRECTORY"):
+        assert word in line
+    assert not data_dir.exists()
+
+
+def test_tfds_without_network_or_copy_is_refused(data_dir):
+    with pytest.raises(UserError, match=r"no prepared copy in .* does not answer"):
+        mnist.load("tfds")
+
+
+def test_auto_falls_back_when_the_download_breaks(host, idx_files, monkeypatch, bundled):
+    directory, arrays = idx_files
+    host.files = {path.name: path.read_bytes() for path in directory.glob("*.gz")}
+    hashes = {name: hashlib.sha256(idx(array)).hexdigest() for name, array in arrays.items()}
+    monkeypatch.setattr(mnist, "MNIST_SHA256", hashes)
+    found = []
+
+    def broken(builder, download_config):
+        for path in Path(download_config.manual_dir).iterdir():
+            found.append(path.name)
+            assert path.read_bytes() == host.files[path.name]
+        raise ConnectionError("cut off\nin the middle")
+
+    builder = type(tfds.builder("mnist"))
+    monkeypatch.setattr(builder, "download_and_prepare", broken)
+    source = mnist.load("auto")
+    assert sorted(found) == sorted(host.files)
+    assert source.sha256 == bundled.sha256
+    assert "cut off" in source.hint
+    with pytest.raises(UserError, match=r"the download failed: cut off$"):
+        mnist.load("tfds")
+
+
+@pytest.mark.parametrize("spec", ["tfds", "auto"])
+def test_prepared_copy_is_used(data_dir, spec):
+    arrays = prepare(data_dir)
+    source = mnist.load(spec)
+    assert source.name == "tfds"
+    for split, images, labels in [
+        ("train", source.images, source.labels),
+        ("test", source.held_out_images, source.held_out_labels),
+    ]:
+        assert images.dtype == labels.dtype == np.uint8
+        order = np.lexsort(arrays[split]["image"].reshape(len(images), -1).T)  # it shuffles
+        found = np.lexsort(images.reshape(len(images), -1).T)
+        np.testing.assert_array_equal(images[found], arrays[split]["image"][order][..., 0])
+        np.testing.assert_array_equal(labels[found], arrays[split]["label"][order])
+
+
+def test_damaged_copy_is_refused_by_its_directory(data_dir):
+    prepare(data_dir)
+    (path,) = data_dir.rglob("*train.tfrecord*")
+    path.write_bytes(path.read_bytes()[:-100])
+    for spec in ("tfds", "auto"):
+        with pytest.raises(UserError, match="cannot be read") as error:
+            mnist.load(spec)
+        assert str(path.parent) in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+def test_a_download_that_falls_silent_is_given_up(host, bundled):
+    host.files = dict.fromkeys(f"{name}.gz" for name in mnist.MNIST_SHA256)
+    with pytest.raises(UserError, match=r"the download failed.*timed out"):
+        mnist.load("tfds")
+    assert mnist.load("auto").sha256 == bundled.sha256
+
+
+def test_a_download_of_something_else_is_refused(host, data_dir, idx_files):
+    directory, _ = idx_files
+    host.files = {path.name: path.read_bytes() for path in directory.glob("*.gz")}
+    with pytest.raises(UserError, match="is not MNIST's file"):
+        mnist.load("tfds")
+    host.files["train-images-idx3-ubyte.gz"] = b"<html>"
+    with pytest.raises(UserError, match="the download failed"):
+        mnist.load("tfds")
+    assert not data_dir.exists()
+
+
+@pytest.mark.usefixtures("data_dir")
+def test_probe_gives_up_on_a_host_that_is_silent(monkeypatch):
+    monkeypatch.setattr(mnist, "PROBE_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        point_to(f"http://127.0.0.1:{server.getsockname()[1]}/", monkeypatch)
+        begin = time.monotonic()
+        with pytest.raises(UserError, match="does not answer"):
+            mnist.load("tfds")
+        assert 0.4 < time.monotonic() - begin < 2
+
+
+@pytest.mark.usefixtures("data_dir")
+def test_probe_gives_up_on_a_name_that_nobody_looks_up(monkeypatch):
+    monkeypatch.setattr(mnist, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **more: time.sleep(3) or [])
+    begin = time.monotonic()
+    with pytest.raises(UserError, match="does not answer"):
+        mnist.load("tfds")
+    assert time.monotonic() - begin < 2
+
+
+@pytest.mark.parametrize(
+    ("status", "message"), [(200, "download failed"), (204, "not answer"), (403, "not answer")]
+)
+def test_probe_asks_for_the_file(host, status, message):
+    host.status = status
+    with pytest.raises(UserError, match=message):
+        mnist.load("tfds")
+    assert host.asked[0] == ("HEAD", "train-labels-idx1-ubyte.gz")
+    assert (len(host.asked) > 1) == (status == 200)
 
 
 # ---- IDX files ----------------------------------------------------------------------------------
@@ -249,7 +290,7 @@ def test_idx_directory(idx_files, raw):
         for path in list(directory.iterdir()):
             path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
             path.unlink()
-    source = data.load(str(directory))
+    source = mnist.load(str(directory))
     assert source.name == "custom"
     np.testing.assert_array_equal(source.images, arrays["train-images-idx3-ubyte"])
     np.testing.assert_array_equal(source.labels, arrays["train-labels-idx1-ubyte"])
@@ -260,13 +301,13 @@ def test_idx_directory(idx_files, raw):
 def test_original_files_are_recognised_by_their_hash(idx_files, monkeypatch):
     directory, arrays = idx_files
     hashes = {name: hashlib.sha256(idx(array)).hexdigest() for name, array in arrays.items()}
-    monkeypatch.setattr(data, "MNIST_SHA256", hashes)
-    assert data.load(str(directory)).name == "mnist"
+    monkeypatch.setattr(mnist, "MNIST_SHA256", hashes)
+    assert mnist.load(str(directory)).name == "mnist"
     for name, array in arrays.items():
         changed = array.copy()
         changed.flat[-1] ^= 1
         (directory / f"{name}.gz").write_bytes(gzip.compress(idx(changed)))
-        assert data.load(str(directory)).name == "custom"
+        assert mnist.load(str(directory)).name == "custom"
         (directory / f"{name}.gz").write_bytes(gzip.compress(idx(array)))
 
 
@@ -320,7 +361,7 @@ def test_damaged_idx_files_are_refused_by_name(idx_files, damage, name):
     directory, _ = idx_files
     damage(directory / name)
     with pytest.raises(UserError) as error:
-        data.load(str(directory))
+        mnist.load(str(directory))
     message = str(error.value)
     assert "\n" not in message
     part = name.partition("-")[0]
@@ -336,7 +377,7 @@ def test_every_flipped_bit_is_noticed_or_harmless(idx_files):
         content[position // 8] ^= 1 << position % 8
         path.write_bytes(content)
         try:
-            source = data.load(str(directory))
+            source = mnist.load(str(directory))
         except UserError:
             continue
         np.testing.assert_array_equal(source.held_out_labels, arrays["t10k-labels-idx1-ubyte"])
@@ -363,7 +404,7 @@ def image_list(tmp_path):
 
 def test_image_list(image_list):
     path, _, images = image_list
-    source = data.load(str(path))
+    source = mnist.load(str(path))
     held_out = np.arange(30) % 10 == 9
     np.testing.assert_array_equal(source.images[1:], images[~held_out][1:])
     np.testing.assert_array_equal(source.held_out_images, images[held_out])
@@ -394,7 +435,7 @@ def test_bad_line_is_refused_by_number(image_list, line, message):
     lines[6] = line
     path.write_text("\n".join(lines))
     with pytest.raises(UserError, match="line 7") as error:
-        data.load(str(path))
+        mnist.load(str(path))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -404,9 +445,9 @@ def test_file_that_is_no_list_is_refused(tmp_path, content):
     path = tmp_path / "list.txt"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"list\.txt"):
-        data.load(str(path))
+        mnist.load(str(path))
 
 
 def test_spec_that_is_nothing_is_refused(tmp_path):
     with pytest.raises(UserError, match="neither auto, tfds, bundled"):
-        data.load(str(tmp_path / "nothing"))
+        mnist.load(str(tmp_path / "nothing"))
