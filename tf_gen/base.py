@@ -37,7 +37,9 @@ class Generative(keras.Model):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        keras.saving.register_keras_serializable("tf_gen")(cls)  # for .keras files
+        if cls.__module__.startswith("tf_gen.models."):  # for .keras files
+            keras.saving.register_keras_serializable("tf_gen")(cls)
+            cls.Config = sys.modules[cls.__module__].Config
 
     def __init__(self, config, **kwargs):
         super().__init__(**kwargs)
@@ -50,11 +52,11 @@ class Generative(keras.Model):
 
     @classmethod
     def from_config(cls, settings):
-        return cls(sys.modules[cls.__module__].Config(**settings))
+        return cls(cls.Config(**settings))
 
-    def compile(self, optimizer, jit_compile=True):
+    def compile(self, optimizer, jit_compile=True, **options):
         """Set the optimiser, and create its variables, so that a checkpoint holds them."""
-        super().compile(optimizer=optimizer, jit_compile=jit_compile)
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **options)
         self.optimizer.build(self.trainable_variables)
 
     def get_compile_config(self):

@@ -276,7 +276,7 @@ class ALI(Adversarial):
         # Q infers and P generates, once for both steps. Their tape goes on after D's.
         g_tape = tf.GradientTape()
         with g_tape:
-            z_enc, x_gen, x_cycle = self.infer_and_generate(x, z)
+            z_enc, x_gen, cycle = self.infer_and_generate(x, z)
 
         # D learns to tell (x, Q(x)) from (P(z), z); Q and P stay as they are.
         with tf.GradientTape() as d_tape:
@@ -288,7 +288,7 @@ class ALI(Adversarial):
         # Q and P learn, through D, which stays as it is, to have each pair taken for the other.
         with g_tape:
             loss_g = generator_loss(*self.tell_apart(x, z_enc, x_gen, z))
-            penalised = loss_g + self.penalty(self.g_variables, x, x_cycle)
+            penalised = loss_g + cycle + self.penalty(self.g_variables)
         gradients = g_tape.gradient(penalised, self.g_variables)
         self.g_optimizer.apply(gradients, self.g_variables)
         return {"loss": loss_d + loss_g, "loss_d": loss_d, "loss_g": loss_g}
@@ -300,27 +300,30 @@ class ALI(Adversarial):
         return enc_logits, self.discriminator(x_gen, z, training=True)
 
     def infer_and_generate(self, x, z):
-        """Q(x), P(z) and P(Q(x)) as in training; the last is x itself without a cycle term.
-
-        float32 [batch, latent] and twice [batch, 28, 28].
-        """
+        """Q(x), float32 [batch, latent], and P(z) [batch, 28, 28]; and what a cycle term adds."""
         z_enc = self.encoder(x, training=True)
         if not self.config.cycle:
-            return z_enc, tf.sigmoid(self.decoder(z, training=True)), x
+            return z_enc, tf.sigmoid(self.decoder(z, training=True)), 0.0
         # As one batch, so that batch normalisation does not tell the one half from the other.
         both = tf.sigmoid(self.decoder(tf.concat([z, z_enc], axis=0), training=True))
-        return z_enc, *tf.split(both, 2)
+        x_gen, x_cycle = tf.split(both, 2)
+        error = tf.reduce_sum((x - x_cycle) ** 2, axis=[1, 2])
+        return z_enc, x_gen, self.config.cycle * tf.reduce_mean(error)
 
-    def penalty(self, variables, x=None, x_cycle=None):
-        """What the other presets add to a loss: L2 on the kernels, and P(Q(x))'s squared error."""
-        penalty = 0.0
-        if self.config.l2:
-            kernels = [variable for variable in variables if variable.name == "kernel"]
-            penalty += self.config.l2 / 2 * tf.add_n([tf.reduce_sum(k**2) for k in kernels])
-        if self.config.cycle and x is not None:
-            error = tf.reduce_sum((x - x_cycle) ** 2, axis=[1, 2])
-            penalty += self.config.cycle * tf.reduce_mean(error)
-        return penalty
+    def penalty(self, variables):
+        """What L2 adds to a loss: l2 / 2 times the sum of all squared kernels among `variables`."""
+        if not self.config.l2:
+            return 0.0
+        kernels = [variable for variable in variables if variable.name == "kernel"]
+        return self.config.l2 / 2 * tf.add_n([tf.reduce_sum(kernel**2) for kernel in kernels])
+
+    @tf.function(jit_compile=True)
+    def compiled_means(self, x, z):
+        """What the log tells of x [n, 28, 28] and z [n, latent], compiled: float32 [3]."""
+        z_enc = self.encode(x)
+        d_encoder, d_decoder = self.discriminate(x, z_enc), self.discriminate(self.decode(z), z)
+        errors = (x - self.decode(z_enc)) ** 2
+        return tf.stack([tf.reduce_mean(values) for values in (d_encoder, d_decoder, errors)])
 
     def call(self, images):
         """Reconstruct, P(Q(x)): float32 [batch, 28, 28] to the same."""
@@ -427,7 +430,7 @@ class Report(digits.Report):
         root = tf.constant([self.config.seed, -1], tf.int64)  # apart from the seeds of `batches`
         z = model.prior(len(x), tf.random.fold_in(root, model.g_optimizer.iterations, alg="philox"))
         names = ("d_encoder", "d_decoder", "reconstruction_error")
-        return dict(zip(names, compiled_means(model, x, z).numpy().tolist(), strict=True))
+        return dict(zip(names, model.compiled_means(x, z).numpy().tolist(), strict=True))
 
     def pictures(self, model, history):
         """Adds losses, what D says, samples and interpolations."""
@@ -440,12 +443,3 @@ class Report(digits.Report):
             **super().pictures(model, history),
             "interpolations.png": digits.interpolations(model, self.some_held_out(50)),
         }
-
-
-@tf.function(jit_compile=True)
-def compiled_means(model, x, z):
-    """What the log tells of x [n, 28, 28] and z [n, latent], as a compiled program: float32 [3]."""
-    z_enc = model.encode(x)
-    d_encoder, d_decoder = model.discriminate(x, z_enc), model.discriminate(model.decode(z), z)
-    errors = (x - model.decode(z_enc)) ** 2
-    return tf.stack([tf.reduce_mean(values) for values in (d_encoder, d_decoder, errors)])

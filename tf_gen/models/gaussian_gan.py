@@ -214,10 +214,10 @@ class MinibatchDiscrimination(keras.layers.Layer):
 class Generator(keras.layers.Layer):
     """z [batch, 1] -> x [batch, 1]."""
 
-    def __init__(self, hidden_size, initializer):
+    def __init__(self, config, initializer):
         super().__init__()
         init = {"kernel_initializer": initializer}
-        self.hidden = keras.layers.Dense(hidden_size, activation="softplus", **init)
+        self.hidden = keras.layers.Dense(config.hidden_size, activation="softplus", **init)
         self.x = keras.layers.Dense(1, **init)
 
     def call(self, z):
@@ -267,7 +267,7 @@ class GaussianGAN(Adversarial):
             initializer = keras.initializers.VarianceScaling(
                 1.0, mode="fan_in", distribution="untruncated_normal", seed=draws
             )
-        self.generator = Generator(config.hidden_size, initializer)
+        self.generator = Generator(config, initializer)
         self.discriminator = Discriminator(config, initializer, narrow)
         self.discriminator(self.generator(tf.zeros([2, 1])))  # creates the variables
         self(tf.zeros([2, 1]))
@@ -312,6 +312,11 @@ class GaussianGAN(Adversarial):
     def discriminate(self, x):
         """D: float32 x [..., batch, 1] to the probability that it is real, of the same shape."""
         return tf.sigmoid(self.discriminator(x))
+
+    @tf.function(jit_compile=True)  # which spares the memory for all pairs of a large batch
+    def compiled_discriminate(self, x):
+        """`discriminate` as a compiled program, for the many points of a decision boundary."""
+        return self.discriminate(x)
 
     def prior(self, count, seed):
         """The article's noise, float32 [count, 1] from int32 [] and int32 [2].
@@ -452,7 +457,7 @@ class Report(gaussian.Report):
         starts = np.minimum(np.arange(0, n, batch_size), n - batch_size)
         rows = starts[:, None] + np.arange(batch_size)  # [batches, batch]
         p = np.empty_like(x)
-        p[rows] = compiled_discriminate(model, x[rows][..., None])[..., 0]
+        p[rows] = model.compiled_discriminate(x[rows][..., None])[..., 0]
         return x, p
 
     def snapshot(self, model):
@@ -470,9 +475,3 @@ class Report(gaussian.Report):
             "distributions.png": plots.distributions(self.edges, real, generated, *boundary),
             "course.png": plots.course(history, targets),
         }
-
-
-@tf.function(jit_compile=True)  # which spares the memory for all pairs of a large batch
-def compiled_discriminate(model, x):
-    """`discriminate` as a compiled program, for the many points of each frame of an animation."""
-    return model.discriminate(x)

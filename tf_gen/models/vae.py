@@ -78,13 +78,13 @@ def kl_divergence(z_mean, z_log_var):
 class Encoder(keras.layers.Layer):
     """images [batch, 28, 28] -> z_mean, z_log_var, each [batch, latent]."""
 
-    def __init__(self, hidden_dim, latent_dim, initializer):
+    def __init__(self, config, initializer):
         super().__init__()
         init = {"kernel_initializer": initializer, "bias_initializer": initializer}
         self.flatten = keras.layers.Flatten()
-        self.hidden = keras.layers.Dense(hidden_dim, activation="tanh", **init)
-        self.z_mean = keras.layers.Dense(latent_dim, **init)
-        self.z_log_var = keras.layers.Dense(latent_dim, **init)
+        self.hidden = keras.layers.Dense(config.hidden_dim, activation="tanh", **init)
+        self.z_mean = keras.layers.Dense(config.latent_dim, **init)
+        self.z_log_var = keras.layers.Dense(config.latent_dim, **init)
 
     def call(self, images):
         h = self.features(images)
@@ -98,10 +98,10 @@ class Encoder(keras.layers.Layer):
 class Decoder(keras.layers.Layer):
     """z [batch, latent] -> logits [batch, 28, 28]."""
 
-    def __init__(self, hidden_dim, initializer):
+    def __init__(self, config, initializer):
         super().__init__()
         init = {"kernel_initializer": initializer, "bias_initializer": initializer}
-        self.hidden = keras.layers.Dense(hidden_dim, activation="tanh", **init)
+        self.hidden = keras.layers.Dense(config.hidden_dim, activation="tanh", **init)
         self.logits = keras.layers.Dense(28 * 28, **init)
         self.image = keras.layers.Reshape([28, 28])
 
@@ -121,8 +121,8 @@ class VAE(Generative):
     def __init__(self, config, **kwargs):
         super().__init__(config, **kwargs)
         initializer = article_normal(config.seed)
-        self.encoder = Encoder(config.hidden_dim, config.latent_dim, initializer)
-        self.decoder = Decoder(config.hidden_dim, initializer)
+        self.encoder = Encoder(config, initializer)
+        self.decoder = Decoder(config, initializer)
         self(tf.zeros([1, 28, 28]))  # creates the variables
 
     def update(self, batch):
@@ -141,6 +141,11 @@ class VAE(Generative):
         z = z_mean + tf.exp(z_log_var / 2) * batch["epsilon"]
         logits = self.decoder(z)
         return reconstruction_loss(images, logits), kl_divergence(z_mean, z_log_var)
+
+    @tf.function(jit_compile=True)
+    def compiled_loss_terms(self, batch):
+        """`loss_terms` as a compiled program: float32 [2, batch]."""
+        return tf.stack(self.loss_terms(batch))
 
     def call(self, images):
         """Reconstruct through z_mean: float32 [batch, 28, 28] to the same."""
@@ -245,7 +250,7 @@ class Report(digits.Report):
 
     def measure(self, model):
         """The losses on all held-out images: dict of floats."""
-        terms = [compiled_loss_terms(model, batch) for batch in self.held_out_batches()]
+        terms = [model.compiled_loss_terms(batch) for batch in self.held_out_batches()]
         reconstruction, kl = np.concatenate(terms, axis=1).mean(axis=1, dtype=np.float64).tolist()
         return {
             "held_out_loss": reconstruction + kl,
@@ -283,12 +288,6 @@ class Report(digits.Report):
             "loss.png": self.curves(history, losses, "nats an image"),
             **super().pictures(model, history),
         }
-
-
-@tf.function(jit_compile=True)
-def compiled_loss_terms(model, batch):
-    """`loss_terms` of a batch as a compiled program: float32 [2, batch]."""
-    return tf.stack(model.loss_terms(batch))
 
 
 def importance_bound(model, images, k, seed=(0, 0)):
