@@ -7,10 +7,11 @@ import numpy as np
 import oracles
 import pytest
 import tensorflow as tf
+from helpers import read_animation
 from oracles import log_sigmoid, none_same, same, sigmoid, slots, values
 from scipy import stats
 
-from tf_gen import tasks
+from tf_gen import plots, rundir, tasks, train
 from tf_gen.models import ali
 from tf_gen.tasks import judge
 
@@ -245,11 +246,27 @@ def test_z_is_drawn_anew_for_each_line_of_the_log(bundled):
 
 
 @quick
-def test_grids_of_the_log_make_an_animation():
-    """The article's: 4 rows of 4, and a file that shows them one after the other."""
+def test_grids_of_the_log_are_the_articles():
     report = tasks.report(ali, ali.Config())
     assert report.progress(ali.build(ali.Config())).shape == (4 * 28 * 3, 4 * 28 * 3)
-    assert report.progress_animation == "samples.gif"
+
+
+def test_gif_shows_each_grid_of_the_log(bundled, tmp_path):
+    config = ali.Config(hidden_dim=8)
+    model, report = ali.build(config), tasks.report(ali, config, bundled)
+    manifest = rundir.manifest("ali", dataclasses.asdict(config), bundled)
+    with rundir.RunDirectory(tmp_path / "run", manifest) as directory:
+        directory.pictures.mkdir()
+        for step in (1000, 999_000, 1_000_000):
+            model.decoder.logits.bias.assign_add(tf.ones([784]))  # each grid is brighter
+            picture = report.progress(model)
+            plots.save(picture, directory.pictures / f"samples-{step:06d}.png")
+            directory.log([{"step": step, "loss_d": 1, "loss_g": 2, **report.measure(model)}])
+        train.finish(model, report, directory, manifest)
+    frames, _ = read_animation(directory.pictures / "samples.gif")
+    assert len(frames) == 3
+    assert np.mean(frames[0]) < np.mean(frames[1]) < np.mean(frames[2])
+    assert {frame.shape for frame in frames} == {(*picture.shape, 3)}
 
 
 @quick

@@ -1,13 +1,18 @@
 """Settings as flags: their names, defaults, help and presets, and what bad ones are answered."""
 
+import dataclasses
+import inspect
+import json
 import re
 import shlex
+from typing import Literal
 
 import pytest
 from helpers import one_line
 
 from tf_gen import cli, flags, tasks, train
 from tf_gen.models import NAMES, load
+from tf_gen.settings import Count, Location, Rate, Settings
 
 pytestmark = pytest.mark.quick
 
@@ -137,3 +142,105 @@ def test_outline_says_what_the_recipe_says(name):
     assert outline.summary == recipe.__doc__.splitlines()[0]
     presets = {preset: vars(config) for preset, config in recipe.PRESETS.items()}
     assert {preset: vars(config) for preset, config in outline.presets.items()} == presets
+
+
+def test_reading_imports_nothing_heavy_and_finds_what_the_recipes_have(process):
+    code = (
+        "import dataclasses, json, sys\n"
+        "from tf_gen import flags, models\n"
+        "found = {}\n"
+        "for name in models.NAMES:\n"
+        "    presets = flags.read(name).presets\n"
+        "    found[name] = {key: dataclasses.asdict(value) for key, value in presets.items()}\n"
+        "heavy = {'tensorflow', 'keras', 'numpy', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "print(json.dumps(found))\n"
+    )
+    result = process("-c", code)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout) == {
+        name: {preset: vars(config) for preset, config in load(name).PRESETS.items()}
+        for name in NAMES
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_comments_are_what_stands_behind_the_fields(name):
+    recipe = load(name)
+    source = inspect.getsource(recipe.Config)
+    comments = flags.read(name).comments
+    assert list(comments) == [field.name for field in dataclasses.fields(recipe.Config)]
+    for field, comment in comments.items():
+        (line,) = re.findall(rf"(?m)^    {field}: .*$", source)
+        assert line.endswith(f"  # {comment}")
+        assert comment
+
+
+class Config(Settings):
+    rate: Rate = 0.5
+    shift: Location = 0.0
+    kind: Literal["one two", "three"] = "three"
+    on: bool = False
+    off_at_night: bool = True
+    steps: Count = 10
+
+
+@pytest.fixture
+def small():
+    """An `Outline` with a field of each kind, and a parser of its flags."""
+    presets = {"article": Config(), "other": Config(rate=0.1, kind="one two", on=True)}
+    comments = {field.name: f"100 % of {field.name}" for field in dataclasses.fields(Config)}
+    outline = flags.Outline("small", Config, presets, "gaussian", comments, "A small one.")
+    parser = cli.Parser(prog="tool")
+    flags.add(parser, outline)
+    return outline, parser
+
+
+@pytest.mark.parametrize("preset", ["article", "other"])
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"rate": 1e-30}, "--rate 1e-30"),
+        ({"rate": 0.1 + 0.2}, "--rate 0.30000000000000004"),
+        ({"shift": -2.5}, "--shift -2.5"),
+        ({"on": True, "off_at_night": False}, "--on --no-off-at-night"),
+        ({"on": False, "off_at_night": True}, "--no-on --off-at-night"),
+        ({"kind": "one two", "steps": 7}, "--kind 'one two' --steps 7"),
+        ({"kind": "three"}, "--kind three"),
+    ],
+)
+def test_each_kind_of_setting_goes_to_a_command_line_and_back(small, preset, changes, words):
+    outline, parser = small
+    settings = {**vars(outline.presets[preset]), **changes}
+    line = flags.command_line(outline, preset, settings)
+    given = shlex.split(line)
+    assert given[:3] == ["small", "--preset", preset]
+    assert flags.chosen(parser, outline, parser.parse_args(given[1:])) == settings
+    for name, value in settings.items():
+        flag = name.replace("_", "-")
+        named = bool({f"--{flag}", f"--no-{flag}"} & set(given))
+        assert named == (value != getattr(outline.presets[preset], name))
+    parsed = flags.chosen(
+        parser, outline, parser.parse_args(["--preset", preset, *shlex.split(words)])
+    )
+    assert parsed == settings
+
+
+def test_help_of_each_kind_of_setting(small):
+    text = re.sub(r"\s+", " ", small[1].format_help())
+    assert "--rate FLOAT 100 % of rate (default: 0.5; other: 0.1)" in text
+    assert "--kind STR 100 % of kind (default: three; other: one two)" in text
+    assert "--on, --no-on 100 % of on (default: False; other: True)" in text
+    assert "--steps INT, --num-steps INT 100 % of steps (default: 10)" in text
+    assert "--preset {article,other}" in text
+
+
+def test_flags_may_be_left_out(small):
+    parser = cli.Parser(prog="tool")
+    flags.add(parser, small[0], without=["steps", "on"])
+    text = parser.format_help()
+    assert "--rate" in text
+    assert "--steps" not in text
+    assert "--on" not in text
+    settings = flags.chosen(parser, small[0], parser.parse_args(["--rate", "2"]))
+    assert settings == {**vars(Config()), "rate": 2.0}

@@ -98,7 +98,7 @@ class Host:
                 pass
 
         with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
             yield f"http://127.0.0.1:{server.server_port}/"
             server.shutdown()
 

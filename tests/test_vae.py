@@ -46,7 +46,6 @@ def test_biases_start_by_their_own_length():
     assert 0.85 < np.std([[bm, bv] for _, _, _, bm, _, bv, *_ in weights]) < 1.15
 
 
-@quick
 def test_untrained_loss_is_like_the_articles_first_line(bundled):
     """The article's log begins with `step 1 ,loss 616.3002`."""
     losses = []
@@ -176,7 +175,6 @@ def test_call_reconstructs_through_z_mean(bundled):
     np.testing.assert_allclose(model(images), p.reshape(-1, 28, 28), atol=1e-5)
 
 
-@quick
 def test_it_learns(bundled):
     config = vae.Config()
     model = vae.build(config)
@@ -239,7 +237,6 @@ def test_evaluate_weighs_a_short_last_batch_by_its_size(bundled):
     assert report.measure(model)["held_out_loss"] == pytest.approx(losses.mean(), rel=1e-5)
 
 
-@quick
 def test_keras_evaluate_reports_the_losses_of_all_images(bundled):
     config = vae.Config(seed=4)
     model, report = vae.build(config), tasks.report(vae, config, bundled)
