@@ -164,7 +164,7 @@ def test_a_recipe_has_what_the_contract_says(name):
     assert recipe.PRESETS["article"] == recipe.Config()
     assert all(type(config) is recipe.Config for config in recipe.PRESETS.values())
     assert list(inspect.signature(recipe.build).parameters) == ["config"]
-    _, source, start = inspect.signature(recipe.batches).parameters.values()
+    _, source, start, *_ = inspect.signature(recipe.batches).parameters.values()
     assert (source.name, start.name, start.default) == ("source", "start", 0)
     assert (source.default is None) == (recipe.TASK not in tasks.WITH_IMAGES)
     home = tasks.report(recipe, recipe.Config())
@@ -365,7 +365,9 @@ def test_an_older_keras_file_makes_the_same_model(made, tmp_path):
     """Before a model had a `Config`, its file kept fewer settings, and more of Keras's."""
     recipe, config = made
     model = built(made)
-    names = OLDER[recipe.__name__.rpartition(".")[2]]
+    names = OLDER.get(recipe.__name__.rpartition(".")[2])
+    if not names:
+        pytest.skip("a model without older files")
     settings = {name: getattr(config, name) for name in names}
     path, older_path = tmp_path / "model.keras", tmp_path / "older.keras"
     model.save(path)
