@@ -245,7 +245,7 @@ notebook.source(tiny_gan.deviations, tiny_gan.moments)
 uniform = mu + sigma * np.sqrt(12) * (batch["z_d"][0].numpy() - 0.5)
 both = tf.constant(np.stack([real, uniform]))
 figure, axes = plt.subplots(1, 4, figsize=(12, 3), layout="constrained")
-for ax, (name, see) in zip(axes, tiny_gan.SEEN.items(), strict=True):
+for ax, (name, see) in zip(axes, tiny_gan.INPUTS.items(), strict=True):
     for row, style, label in zip(
         see(both).numpy(), ("C1o", "C0x"), ("real", "straight G"), strict=True
     ):
@@ -293,7 +293,7 @@ for dtype in (tf.float64, tf.float32):
 # %%
 orders = np.stack([rng.permutation(real) for _ in range(500)])
 untrained = {}
-for inputs in tiny_gan.SEEN:
+for inputs in tiny_gan.INPUTS:
     untrained[inputs] = tiny_gan.build(replace(article, inputs=inputs))
     p = tf.sigmoid(untrained[inputs].discriminator(tf.constant(orders))).numpy()
     print(f"{inputs:12} D from {p.min():.4f} to {p.max():.4f}, spread {p.std():.1e}")
@@ -321,11 +321,11 @@ def compare(name, feature):
     print(f"{'':21} true {np.round(true, 2) + 0.0}")
 
 
-compare("squares: (x1 - m)^2", lambda x: tiny_gan.SEEN["squares"](x)[0, 5])
-compare("squares: their sum", lambda x: tf.reduce_sum(tiny_gan.SEEN["squares"](x)[0, 5:]))
-compare("differences: x1 - m", lambda x: tiny_gan.SEEN["differences"](x)[0, 5])
-compare("differences: sum", lambda x: tf.reduce_sum(tiny_gan.SEEN["differences"](x)[0, 5:]))
-compare("moments: std", lambda x: tiny_gan.SEEN["moments"](x)[0, 1])
+compare("squares: (x1 - m)^2", lambda x: tiny_gan.INPUTS["squares"](x)[0, 5])
+compare("squares: their sum", lambda x: tf.reduce_sum(tiny_gan.INPUTS["squares"](x)[0, 5:]))
+compare("differences: x1 - m", lambda x: tiny_gan.INPUTS["differences"](x)[0, 5])
+compare("differences: sum", lambda x: tf.reduce_sum(tiny_gan.INPUTS["differences"](x)[0, 5:]))
+compare("moments: std", lambda x: tiny_gan.INPUTS["moments"](x)[0, 1])
 
 # %% [markdown]
 # Read it from the top. In `squares` the deviation of the first point moves only with that point,
@@ -708,7 +708,7 @@ for name in list(draws)[1:]:
 
 # %%
 seeds, epochs = notebook.budget(3, 1), notebook.budget(20_000, 10)
-configs = {mode: replace(article, inputs=mode, steps=epochs) for mode in tiny_gan.SEEN}
+configs = {mode: replace(article, inputs=mode, steps=epochs) for mode in tiny_gan.INPUTS}
 configs["preset moments"] = later
 figure, axes = plt.subplots(1, 5, figsize=(12, 2.6), layout="constrained")
 middles = (report.edges[1:] + report.edges[:-1]) / 2
@@ -779,7 +779,7 @@ counts = {
     "R and I": code_lines(gaussian.draw_points, gaussian.batches, tiny_gan.batches, gan.prior),
     "G": code_lines(tiny_gan.dense, tiny_gan.Generator, gan.generate),
     "D": code_lines(tiny_gan.Discriminator, gan.discriminate),
-    "what D sees": code_lines(tiny_gan.deviations, tiny_gan.moments) + 6,  # and the dict SEEN
+    "what D sees": code_lines(tiny_gan.deviations, tiny_gan.moments) + 6,  # and the dict INPUTS
     "the loop": code_lines(gan.update, gan.update_d, gan.update_g, base.repeat),
     "put together": code_lines(gan.__init__, tiny_gan.build),
 }
@@ -834,7 +834,7 @@ for n in (1, 100, 500):
 # @title Answer 3
 x = tf.constant(rng.normal(mu, sigma, (300, 50)))  # the rank counts independent directions
 for name in ("raw", "squares", "differences"):
-    shown = tiny_gan.SEEN[name](x).numpy()
+    shown = tiny_gan.INPUTS[name](x).numpy()
     print(f"{name:12} {shown.shape[1]} numbers, rank {np.linalg.matrix_rank(shown)}")
 
 # %% [markdown]

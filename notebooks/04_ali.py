@@ -404,8 +404,7 @@ notebook.source(ali.ALI.update, ali.ALI.infer_and_generate, ali.ALI.tell_apart, 
 # what their gradients need. Then `g_tape` rests, and $D$ learns under `d_tape`; to it, the
 # generated images and codes are constants. Then `g_tape` goes on: the *new* $D$ judges the same
 # pairs, and the gradient goes back through $D$ into $Q$ and $P$; only their variables are handed to
-# their optimiser. `cycle` and `penalty`, with `l2`, are remedies of section 8, both 0 in the
-# article.
+# their optimiser. `cycle_loss` and `penalty` are remedies of section 8, both 0 in the article.
 #
 # Which variables does each half of an iteration move? An optimiser with a learning rate of 0 moves
 # nothing, so we can look at each half by itself.

@@ -179,7 +179,7 @@ def test_the_frame_asks_a_recipe_for_nothing_else():
     package = Path(tf_gen.__file__).parent
     for path in [*package.glob("*.py"), *package.glob("tasks/*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("recipe", "home"):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("recipe", "module"):
                 asked.add(node.attr)
     assert {"Config", "build", "batches", "Report"} <= asked <= CONTRACT
 

@@ -12,7 +12,6 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from tf_gen import models, plots, tasks
 from tf_gen.base import Generative
-from tf_gen.batches import with_images
 from tf_gen.models import ali, vae
 from tf_gen.settings import Count, Rate, Seed, Settings
 from tf_gen.tasks import digits
@@ -88,7 +87,7 @@ def batches(config, source, start=0):
     def noise(seed):
         return tf.random.stateless_normal([config.batch_size, 28, 28], seed, alg="philox")
 
-    return with_images(source.images, config.batch_size, config.seed, start, noise=noise)
+    return digits.batches(config, source, start, noise=noise)
 
 
 RECIPE = types.SimpleNamespace(
@@ -130,9 +129,9 @@ def test_log_tells_the_error_of_held_out_images(trained, bundled):
     row = report.measure(model)
     assert row.keys() == {"reconstruction_error"}
     assert row["reconstruction_error"] == pytest.approx(np.mean((x - model(x)) ** 2), rel=1e-5)
-    assert report.log_line.format(**row_of(report, model, 50) | {"loss": 0.25}) == (
-        "step 50: loss 0.2500"
-    )
+    line = report.log_line.format(step=50, loss=0.25, **row)
+    error = row["reconstruction_error"]
+    assert line == f"step 50: loss 0.2500, reconstruction error {error:.4f}"
 
 
 @quick
@@ -271,3 +270,28 @@ def test_interpolations_run_from_image_to_image(bundled):
 def test_interpolations_of_few_images_have_fewer_rows(trained, count, rows):
     picture = digits.interpolations(trained[0], tf.zeros([count, 28, 28]))
     assert picture.shape == (rows * 28 * 3, 11 * 28 * 3)
+
+
+@quick
+def test_batches_of_images_have_any_noise(bundled):
+    """None; or one, or several, each from draws of its own, at whichever step they begin."""
+
+    def normal(seed):
+        return tf.random.stateless_normal([3], seed, alg="philox")
+
+    config = Config(batch_size=4)
+
+    def first(start, **noise):
+        return next(digits.batches(config, bundled, start, **noise).as_numpy_iterator())
+
+    alone, both = first(7), first(7, a=normal, b=normal)
+    assert list(alone) == ["images"]
+    assert list(both) == ["images", "a", "b"]
+    np.testing.assert_array_equal(alone["images"], both["images"])
+    assert both["a"].shape == both["b"].shape == (3,)
+    assert not np.array_equal(both["a"], both["b"])
+    later = first(8, a=normal, b=normal)
+    assert not np.array_equal(both["a"], later["a"])
+    np.testing.assert_array_equal(
+        list(digits.batches(config, bundled, 0, a=normal, b=normal).take(8))[7]["b"], both["b"]
+    )

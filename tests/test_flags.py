@@ -11,6 +11,7 @@ import pytest
 from helpers import one_line
 
 from tf_gen import cli, flags, tasks, train
+from tf_gen.errors import UserError
 from tf_gen.models import NAMES, load
 from tf_gen.settings import Count, Location, Rate, Settings
 
@@ -244,3 +245,15 @@ def test_flags_may_be_left_out(small):
     assert "--on" not in text
     settings = flags.chosen(parser, small[0], parser.parse_args(["--rate", "2"]))
     assert settings == {**vars(Config()), "rate": 2.0}
+
+
+def test_a_recipe_without_a_task_is_refused_by_name(monkeypatch, tmp_path):
+    (tmp_path / "models").mkdir()
+    recipe = tmp_path / "models" / "odd.py"
+    recipe.write_text('"""Odd."""\n\n\nclass Config:\n    pass\n\n\nPRESETS = {}\n')
+    monkeypatch.setattr(flags, "__file__", str(tmp_path / "flags.py"))
+    with pytest.raises(UserError, match=r"odd\.py: TASK must be one of digits, gaussian"):
+        flags.read("odd")
+    recipe.write_text(recipe.read_text() + 'TASK = "digit"\n')
+    with pytest.raises(UserError, match="TASK must be one of"):
+        flags.read("odd")

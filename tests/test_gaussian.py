@@ -64,10 +64,13 @@ def test_moments_are_their_definitions():
     )
 
 
-def test_moments_of_the_same_point_many_times():
+def test_moments_of_points_that_only_rounding_tells_apart():
     x = np.full(1000, 0.1, np.float32)
+    x[::10] = np.nextafter(x[0], np.float32(1))
     expected = {"mean": np.float64(np.float32(0.1)), "std": 0, "skew": 0, "kurtosis": 0}
-    assert gaussian.moments(x) == pytest.approx(expected, abs=1e-9)
+    assert gaussian.moments(x) == pytest.approx(expected, abs=1e-8)
+    x[::10] = 0.2  # a difference that is one
+    assert gaussian.moments(x)["skew"] == pytest.approx(stats.skew(x), rel=1e-5)
 
 
 def test_density_integrates_to_the_share_within_the_picture(report):
@@ -269,6 +272,8 @@ def test_pictures_and_frames_of_a_recipe_without_a_report(trained, tmp_path, mon
     curves = [axes.get_lines()[-1].get_ydata() for axes in moments.axes]
     assert [len(curve) for curve in curves] == [3] * 4
     np.testing.assert_allclose(curves[1], [row["std"] for row in rows])
+    targets = [set(axes.get_lines()[0].get_ydata()) for axes in moments.axes]
+    assert targets == [{4.0}, {0.5}, {0.0}, {0.0}]
     legend = {text.get_text() for text in histogram.axes[0].get_legend().get_texts()}
     assert {"10,000 generated points", "N(4, 0.5)"} <= legend
     snapshot = report.snapshot(model)

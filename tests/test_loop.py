@@ -135,7 +135,7 @@ def test_even_parts(count, at_most, size):
 
 
 def run(model, reported, start=0):
-    """What `updates` yields: for each call a list of `Line`."""
+    """What `updates` yields: for each call a list of `Stretch`."""
     program = loop.program(model, reported.observe)
     schedule = loop.calls(Counting, reported, start)
     return loop.updates(model, program, schedule, start, reported.config.log_every)
@@ -248,7 +248,7 @@ def test_without_a_terminal_a_line_tells_every_ten_seconds_how_much_time_is_left
     with loop.Progress(1000, start=100, unit="update") as progress:
         for step in range(101, 1001):
             clock.now += 600 if step == 101 else 0.5  # first of all is compiled
-            progress.report(step, f"{step} of 1000 updates")
+            progress.update(step, f"{step} of 1000 updates")
         progress.print("done")
     out, err = capsys.readouterr()
     *lines, last = out.splitlines()
@@ -264,7 +264,7 @@ def test_a_short_run_tells_nothing_of_its_progress(clock, capsys):
     with loop.Progress(20) as progress:
         for step in range(1, 21):
             clock.now += 0.4
-            progress.report(step, "words")
+            progress.update(step, "words")
     assert capsys.readouterr() == ("", "")
 
 
@@ -273,7 +273,7 @@ def test_on_a_terminal_there_is_a_bar_on_stderr_and_no_line(clock, capsys, monke
     with loop.Progress(1000, start=100, unit="update") as progress:
         for step in (200, 500, 1000):
             clock.now += 60
-            progress.report(step, "words")
+            progress.update(step, "words")
         progress.print("a line of the log")
     out, err = capsys.readouterr()
     assert out == "a line of the log\n"

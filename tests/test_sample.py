@@ -93,7 +93,7 @@ def test_sample_finds_its_way(command, saved_model, tmp_path, arguments, z):
 
 
 def test_sample_finds_models_in_the_box(command, saved_model, tmp_path, monkeypatch):
-    monkeypatch.setattr(savedmodel, "BOXES", [tmp_path / "none", saved_model.parent])
+    monkeypatch.setattr(savedmodel, "SHIPPED", [tmp_path / "none", saved_model.parent])
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     assert command(sample.main, "vae", "--out", "a.png")[0] == 0

@@ -374,7 +374,7 @@ def box(tmp_path, monkeypatch):
     for name in ("vae", "other", "deep/vae"):
         (tmp_path / "box" / name).mkdir(parents=True)
         (tmp_path / "box" / name / "saved_model.pb").touch()
-    monkeypatch.setattr(savedmodel, "BOXES", [tmp_path / "none", tmp_path / "box"])
+    monkeypatch.setattr(savedmodel, "SHIPPED", [tmp_path / "none", tmp_path / "box"])
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "box"

@@ -18,8 +18,8 @@ from tf_gen.settings import (
     Scale,
     Seed,
     Settings,
-    Several,
     Share,
+    TwoOrMore,
     Weight,
 )
 
@@ -40,7 +40,7 @@ def above(x):
 # Of each type its plain type, its words, values at the border that it takes and that it refuses.
 TYPES = {
     "Count": (Count, int, "at least 1", [1, 2**70], [0, -1]),
-    "Several": (Several, int, "at least 2", [2, 2**70], [1, 0, -2]),
+    "TwoOrMore": (TwoOrMore, int, "at least 2", [2, 2**70], [1, 0, -2]),
     "Natural": (Natural, int, "at least 0", [0, 2**70], [-1]),
     "Seed": (Seed, int, "from 0 to 2**31 - 1", [0, 2**31 - 1], [-1, 2**31]),
     "Rate": (Rate, float, "positive", [TINY, 1e300], [0.0, -TINY, INF]),
@@ -150,3 +150,12 @@ def test_a_config_checks_its_fields_against_each_other_last():
 def test_no_setting_that_there_is_not():
     with pytest.raises(TypeError, match="learning_rate"):
         Config(learning_rate=1.0)
+
+
+def test_bounds_hold_where_annotations_are_strings():
+    """As with `from __future__ import annotations`."""
+    namespace = {"__name__": settings.__name__, "Settings": Settings, "Count": Count}
+    text = "from __future__ import annotations\nclass Config(Settings):\n    steps: Count = 3\n"
+    exec(text, namespace)
+    with pytest.raises(ValueError, match="steps must be at least 1, not 0"):
+        namespace["Config"](steps=0)

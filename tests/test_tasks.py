@@ -71,7 +71,6 @@ def test_reports_of_tasks_derive_from_the_base_and_have_all_that_it_promises(nam
     report = TASKS[name].Report
     assert issubclass(report, task.Report)
     for method in ("measure", "pictures", "snapshot", "frames", "score", "draw_scores"):
-        assert not hasattr(task.Report, method)
         assert callable(getattr(report, method))
 
 

@@ -98,7 +98,7 @@ def test_what_the_discriminator_sees_and_how_gradients_flow(inputs):
     points = tf.constant(x[None], tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(points)
-        ours = tiny_gan.SEEN[inputs](points)
+        ours = tiny_gan.INPUTS[inputs](points)
         value = tf.reduce_sum(ours * np.float32(direction))
     np.testing.assert_allclose(ours, seen(x, inputs), rtol=2e-4, atol=1e-5)
     gradient = tape.gradient(value, points)

@@ -134,9 +134,10 @@ class Adversarial(Generative):
         """What the generator's optimiser trains."""
         return self.generator.trainable_variables
 
-    def compile(self, d_optimizer, g_optimizer, jit_compile=True):
+    def compile(self, d_optimizer, g_optimizer, jit_compile=True, **options):
         """Set the optimisers, and create their variables, so that a checkpoint holds them."""
-        keras.Model.compile(self, optimizer=None, jit_compile=jit_compile)  # no hidden RMSprop
+        # None, or Keras would create and save an RMSprop that nobody uses.
+        keras.Model.compile(self, optimizer=None, jit_compile=jit_compile, **options)
         self.d_optimizer = d_optimizer
         self.g_optimizer = g_optimizer
         d_optimizer.build(self.d_variables)

@@ -60,27 +60,3 @@ def in_blocks(block, start, size=BLOCK):
 def drawn(draw, seed, start):
     """Endless dataset of what is drawn; `draw` takes a seed, int64 [2], to tensors [BLOCK, ...]."""
     return in_blocks(lambda steps: draw(noise_seed(steps[0] // BLOCK, seed)), start)
-
-
-def with_images(images, batch_size, seed, start, **noise):
-    """Endless dataset of dicts of `images`, uint8 [batch, 28, 28], and noise.
-
-    Args:
-        images: uint8 [n, 28, 28].
-        batch_size, seed, start: Python ints.
-        noise: a name, and a function of a seed, int64 [2], to a float32 tensor.
-    """
-    ((name, draw),) = noise.items()
-    with tf.device("CPU"):  # where the input pipeline runs
-        images = tf.constant(images)
-
-    def noise_at(step):
-        return draw(noise_seed(step, seed))
-
-    def block(steps):
-        rows = examples_at(steps, batch_size, len(images), seed)
-        draws = tf.map_fn(noise_at, steps, parallel_iterations=1, fn_output_signature=tf.float32)
-        return {"images": tf.gather(images, rows), name: draws}
-
-    # Up to 100 batches at once, fewer where they are large.
-    return in_blocks(block, start, max(1, min(BLOCK, 10_000 // batch_size)))

@@ -20,17 +20,17 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **kwargs):
         super().__init__(allow_abbrev=False, **kwargs)
 
-    def option(self, flag, kind, words, **more):
-        """Add a flag of a type of `tf_gen.settings`, or another one; `words` are its help."""
+    def option(self, flag, kind, help_text, **more):
+        """Add a flag whose values are of `kind`, a type of `tf_gen.settings` or a callable."""
 
         def value(text):
             converted = plain_type(kind)(text)
-            if words := complaint(kind, converted):
-                raise argparse.ArgumentTypeError(words)
+            if wrong := complaint(kind, converted):
+                raise argparse.ArgumentTypeError(wrong)
             return converted
 
         value.__name__ = plain_type(kind).__name__  # argparse prints it: "invalid int value: 'a'"
-        self.add_argument(flag, type=value, help=words, **more)
+        self.add_argument(flag, type=value, help=help_text, **more)
 
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {message} (--help lists what there is)\n")

@@ -147,6 +147,8 @@ def parse(argv):
             command.error("argument --run: has its settings already; give no others")
     elif arguments.seeds is None:
         arguments.seeds = 1 if outline.with_images else 10
+    elif arguments.seeds >= 2**31:
+        command.error(f"argument --seeds: must be below 2**31, not {arguments.seeds}")
     if arguments.judge and arguments.judge.suffix != ".keras":
         command.error(f"argument --judge: must end in .keras, not {arguments.judge.name!r}")
     return arguments, settings
@@ -183,7 +185,7 @@ def train_seeds(recipe, report, directory, seeds):
             scores[seed] = train_seed(recipe, seed_report, model, program)
             with files.beside(paths[seed]) as temporary, temporary.open("wb") as file:
                 np.savez(file, **scores[seed])
-            progress.report(done, f"seed {seed} done")
+            progress.update(done, f"seed {seed} done")
     return scores
 
 
@@ -205,23 +207,23 @@ def train_seed(recipe, report, model, program):
     """Train `model` anew with `program`, its compiled `loop.program`; return its score."""
     import numpy as np
 
-    from tf_gen import loop, tasks
+    from tf_gen import loop
 
     config = report.config
     for variable, initial in zip(model.state, recipe.build(config).state, strict=True):
         variable.assign(initial)
     finite, steps = True, config.steps
     # Without limits nothing is measured on the way, and the calls are as large as they may be.
-    plan = config if report.limits else dataclasses.replace(config, log_every=10**9)
-    schedule = loop.calls(recipe, tasks.report(recipe, plan, report.source))
+    log_every = config.log_every if report.limits else config.steps
+    schedule = loop.calls(recipe, report, log_every=log_every)
     with loop.Progress(steps, unit="update", leave=False, delay=10) as progress:
-        for lines in loop.updates(model, program, schedule, 0, plan.log_every):
-            (line,) = lines
-            finite = finite and all(np.isfinite(value) for value in line.losses.values())
-            progress.report(line.step, f"seed {config.seed}: {line.step} of {steps} updates")
-            measured = report.limits and line.step % config.log_every == 0
-            if measured and report.reached(report.measure(line.seen)):
-                steps = line.step
+        for stretches in loop.updates(model, program, schedule, 0, log_every):
+            (last,) = stretches
+            finite = finite and all(np.isfinite(value) for value in last.losses.values())
+            progress.update(last.step, f"seed {config.seed}: {last.step} of {steps} updates")
+            measured = report.limits and last.step % config.log_every == 0
+            if measured and report.reached(report.measure(last.seen)):
+                steps = last.step
                 break
     score = report.score(model)
     score["diverged"] = score["diverged"] or not finite

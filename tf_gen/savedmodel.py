@@ -3,7 +3,7 @@
 config.json         what a run's config.json says
 latent_map.json     which z makes which digit, where there are labels
 
-The SavedModel needs TensorFlow alone, neither tf_gen nor Keras. Its signatures are what the model's
+The SavedModel needs only TensorFlow, neither tf_gen nor Keras. Its signatures are what the model's
 `signatures()` lists; the first of them is `serving_default` too.
 """
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from tf_gen import files
 from tf_gen.errors import UserError
 
-# Where the trained models are that come with this package: installed with it, or in its checkout.
-BOXES = [Path(__file__).parent / "saved_models", Path(__file__).parents[1] / "saved_models"]
+# Where the trained models that come with this package are: installed with it, or in its checkout.
+SHIPPED = [Path(__file__).parent / "saved_models", Path(__file__).parents[1] / "saved_models"]
 
 
 def write(model, directory, manifest, latent_map=None):
@@ -51,13 +51,13 @@ def _named(function, names):
 
 
 def find(path):
-    """The directory of the SavedModel that `path` means: itself, a run's, or one in the box.
+    """The directory of the SavedModel that `path` means: itself, a run's, or one that is shipped.
 
     UserError: there is none.
     """
     places = [path / "saved_model", path]
     if not path.exists() and len(path.parts) == 1:  # a name
-        places = [box / path for box in BOXES]
+        places = [shipped / path for shipped in SHIPPED]
     for place in places:
         if (place / "saved_model.pb").is_file():
             return place
@@ -66,7 +66,9 @@ def find(path):
             f"{path}: no SavedModel (saved_model.pb is missing); of an unfinished run, make one "
             "with python -m tf_gen.export"
         )
-    names = sorted(place.parent.name for box in BOXES for place in box.glob("*/saved_model.pb"))
+    names = sorted(
+        place.parent.name for shipped in SHIPPED for place in shipped.glob("*/saved_model.pb")
+    )
     raise UserError(f"{path}: no such directory, nor one of {', '.join(names)}")
 
 

@@ -1,7 +1,7 @@
 """Types of settings, which carry their bounds, and `Settings`, which checks them.
 
 A model's `Config` derives from `Settings`, which makes it a frozen dataclass. Its fields have the
-types of this file, `bool`, or a `Literal` of the values to choose from:
+types of this file, `bool`, or a `Literal` of the strings to choose from:
 
     class Config(Settings):
         batch_size: Count = 64  # images an update
@@ -12,7 +12,7 @@ Standard library only, as `tf_gen.flags` runs a `Config` where nothing heavy may
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Annotated, Literal, get_args, get_origin
+from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,12 +20,12 @@ class Bounds:
     """What a number must be."""
 
     words: str  # the end of the sentence "NAME must be ..."
-    hold: Callable[[float], bool]  # false for nan
+    hold: Callable[[float], bool] = dataclasses.field(repr=False)  # false for nan
 
 
 Count = Annotated[int, Bounds("at least 1", lambda n: n >= 1)]
-Several = Annotated[int, Bounds("at least 2", lambda n: n >= 2)]
-Natural = Annotated[int, Bounds("at least 0", lambda n: n >= 0)]
+TwoOrMore = Annotated[int, Bounds("at least 2", lambda n: n >= 2)]
+Natural = Annotated[int, Bounds("at least 0", lambda n: 0 <= n < math.inf)]
 Seed = Annotated[int, Bounds("from 0 to 2**31 - 1", lambda n: 0 <= n < 2**31)]
 Rate = Annotated[float, Bounds("positive", lambda x: 0 < x < math.inf)]
 Weight = Annotated[float, Bounds("at least 0", lambda x: 0 <= x < math.inf)]
@@ -40,16 +40,17 @@ class Settings:
 
     Raises:
         ValueError: a value is out of the bounds of its type. The message begins with its name. A
-            `Config` that checks fields against each other does so in its own `__post_init__`.
+            `Config` that checks fields against each other does so in its own `__post_init__`,
+            after it has called this one.
     """
 
     def __init_subclass__(cls):
         dataclasses.dataclass(frozen=True)(cls)
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            if words := complaint(field.type, getattr(self, field.name)):
-                raise ValueError(f"{field.name} {words}")
+        for name, kind in get_type_hints(type(self), include_extras=True).items():
+            if wrong := complaint(kind, getattr(self, name)):
+                raise ValueError(f"{name} {wrong}")
 
 
 def complaint(kind, value):

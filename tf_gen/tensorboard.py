@@ -16,7 +16,7 @@ class Writer:
         self.writer = tf.summary.create_file_writer(str(directory))
 
     def watch(self, program):
-        """`program`, a `loop.program`, whose graph is written as it is first called."""
+        """Return `program`, a `loop.program`, which now writes its graph at its first call."""
         graphs = []
 
         def watched(batches, lines):

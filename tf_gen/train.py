@@ -58,9 +58,10 @@ def main(argv=None):
         cli.warn(*directory.warnings, *warnings)
         if start:
             print(f"continuing at step {start}")
-        last = directory.read_history()[-1:]
+        rows = directory.read_history()
+        ended = rows and int(rows[-1]["step"]) == start and report.reached(rows[-1])
         try:
-            if not any(int(row["step"]) == start and report.reached(row) for row in last):
+            if not ended:
                 train(model, recipe, report, directory, start, snapshots, arguments)
             if arguments.anim_path:
                 if not snapshots:  # of a run that had ended but for its pictures
@@ -134,8 +135,6 @@ def train(model, recipe, report, directory, start, snapshots, arguments):
     `snapshots` is what the animation shows up to `start`; this appends to it. A first SIGINT or
     SIGTERM is raised when the state is saved. UserError: the model diverged.
     """
-    import tensorflow as tf
-
     from tf_gen import loop, plots, tensorboard
 
     total, log_every = report.config.steps, report.config.log_every
@@ -144,57 +143,77 @@ def train(model, recipe, report, directory, start, snapshots, arguments):
     log, frames = loop.Clock(log_every, start), loop.Clock(anim_every or total, start)
     samples = loop.Clock(max(log_every, total // tensorboard.SAMPLES), start)
     checkpoints = loop.Clock(arguments.checkpoint_every or 1000, start, pause)
-    program, ends = loop.program(model, report.observe), [arguments.checkpoint_every or total]
+    # A call should not go far past a checkpoint or a picture that was asked for.
+    pictures_every = samples.every if arguments.tensorboard else total
+    longest = min(arguments.checkpoint_every or total, pictures_every)
+    program = loop.program(model, report.observe)
     if arguments.tensorboard:
         board = tensorboard.Writer(arguments.tensorboard)
-        program, ends = board.watch(program), [*ends, samples.every]
-    schedule = loop.calls(recipe, report, start, anim_every, max(1, min(ends) // log_every))
+        program = board.watch(program)
+    schedule = loop.calls(recipe, report, start, anim_every, max(1, longest // log_every))
     with cli.StopRequest() as stop, loop.Progress(total, start, unit="update") as progress:
-        for lines in loop.updates(model, program, schedule, start, log_every):
-            step = lines[-1].step
+        for stretches in loop.updates(model, program, schedule, start, log_every):
+            step = stretches[-1].step
 
-            # The log, also of a call in which the model diverged.
-            rows = []
-            try:
-                for line in lines:
-                    check_finite(line.losses, line.step, directory)
-                    if log.due(line.step, ending=line.step == total):
-                        rows.append(row_of(line, report, directory))
-            finally:
-                if rows:
-                    directory.log(rows)
-                    progress.print("\n".join(report.log_line.format(**row) for row in rows))
+            # The log.
+            rows = write_log(stretches, log, report, directory, progress)
             reached = report.reached(rows[-1]) if rows else ""
             ending = bool(reached) or step == total
 
-            # Pictures of the course.
+            # TensorBoard.
             if rows and arguments.tensorboard:
                 board.rows(rows)
                 if samples.due(step, ending):
                     board.samples(report, model, step)
+
+            # Pictures of the course.
             if rows and report.progress:
                 plots.save(report.progress(model), directory.pictures / f"samples-{step:06d}.png")
+
+            # Frames of the animation.
             if arguments.anim_path and frames.due(step, ending):
                 snapshots.append({**report.snapshot(model), "step": step})
 
-            # Checkpoints, and the end.
+            # Checkpoints.
             if checkpoints.due(step, ending or bool(stop.requested)):
-                weights = {v.path: float(tf.reduce_sum(v)) for v in model.trainable_variables}
-                check_finite(weights, step, directory)
+                check_weights(model, step, directory)
                 directory.save(model, step, snapshots)
+
+            # The end.
             if stop.requested:
                 raise stop.requested
-            progress.report(step, f"{step} of {total} updates")
+            progress.update(step, f"{step} of {total} updates")
             if reached:
                 progress.print(f"stopping at step {step} of {total}: {reached}")
                 return
 
 
-def row_of(line, report, directory):
-    """A row of history.csv, dict: a `loop.Line` and what is measured there."""
-    row = {"step": line.step, **line.losses, **report.measure(line.seen)}
-    check_finite(row, line.step, directory)
-    return {**row, "updates_per_second": line.updates_per_second}
+def write_log(stretches, log, report, directory, progress):
+    """Write and print the rows of the log that are due in a call; return them, a list of dicts.
+
+    UserError: the model diverged, after the rows before that are written.
+    """
+    rows = []
+    try:
+        for stretch in stretches:
+            check_finite(stretch.losses, stretch.step, directory)
+            if log.due(stretch.step, ending=stretch.step == report.config.steps):
+                row = {"step": stretch.step, **stretch.losses, **report.measure(stretch.seen)}
+                check_finite(row, stretch.step, directory)
+                rows.append({**row, "updates_per_second": stretch.updates_per_second})
+    finally:
+        if rows:
+            directory.log(rows)
+            progress.print("\n".join(report.log_line.format(**row) for row in rows))
+    return rows
+
+
+def check_weights(model, step, directory):
+    """Raise UserError if a weight is not finite."""
+    import tensorflow as tf
+
+    sums = {variable.path: float(tf.reduce_sum(variable)) for variable in model.trainable_variables}
+    check_finite(sums, step, directory)
 
 
 def check_finite(values, step, directory):

@@ -306,7 +306,7 @@ for function, expected in formula.items():
 notebook.source(ali.ALI.update, ali.ALI.infer_and_generate, ali.ALI.tell_apart, ali.ALI.penalty)
 
 # %% [markdown]
-# 从上往下读。`infer_and_generate` 把 $Q$ 和 $P$ 各运行一次，`g_tape` 记下它们求梯度需要的东西。然后 `g_tape` 暂停，$D$ 用自己的 `d_tape` 学习；对它来说，生成的图像和编码都是常量。接着 `g_tape` 继续记录：由**新的** $D$ 判断同样的数据对，梯度经过 $D$ 传回 $Q$ 和 $P$；交给它们的优化器的只有它们自己的变量。`cycle` 和 `penalty`（即 `l2`）是第 8 节的补救办法，这两项在原文中都是 0。
+# 从上往下读。`infer_and_generate` 把 $Q$ 和 $P$ 各运行一次，`g_tape` 记下它们求梯度需要的东西。然后 `g_tape` 暂停，$D$ 用自己的 `d_tape` 学习；对它来说，生成的图像和编码都是常量。接着 `g_tape` 继续记录：由**新的** $D$ 判断同样的数据对，梯度经过 $D$ 传回 $Q$ 和 $P$；交给它们的优化器的只有它们自己的变量。`cycle_loss` 和 `penalty` 是第 8 节的补救办法，这两项在原文中都是 0。
 #
 # 一次迭代的两半各更新了哪些变量？学习率为 0 的优化器什么也不动，所以可以把每一半单独拿出来看。
 

@@ -48,7 +48,7 @@ Changes from the original:
   becomes infinite after some hundred iterations, and all weights of Q NaN.
 - Q(x) and P(z) are computed once for both steps of an iteration; D's step does not change them.
 - With batch normalisation, the averages that a network keeps for inference move whenever it sees a
-  batch in training, D's therefore in both steps; what is trained moves in its own step alone.
+  batch in training, D's therefore in both steps; what is trained moves in its own step only.
 - The log's losses are means over the last call of up to 100 updates.
 - `bigan` starts from the article's initial weights. Its authors' code bounds Q by a sigmoid,
   stretched to (-1, 1); here it is tanh. Unbounded, what Q gave grew to ten thousands.
@@ -59,7 +59,6 @@ import tensorflow as tf
 
 from tf_gen import plots
 from tf_gen.base import Adversarial
-from tf_gen.batches import with_images
 from tf_gen.numerics import log_sigmoid
 from tf_gen.settings import Count, Rate, Ratio, Seed, Settings, Share, Weight
 from tf_gen.tasks import digits
@@ -273,10 +272,10 @@ class ALI(Adversarial):
             network's step, and `loss`, their sum.
         """
         x, z = tf.cast(batch["images"], tf.float32) / 255, batch["z"]
-        # Q infers and P generates, once for both steps. Their tape goes on after D's.
+        # Q infers and P generates, once for both steps. `g_tape` is entered again below.
         g_tape = tf.GradientTape()
         with g_tape:
-            z_enc, x_gen, cycle = self.infer_and_generate(x, z)
+            z_enc, x_gen, cycle_loss = self.infer_and_generate(x, z)
 
         # D learns to tell (x, Q(x)) from (P(z), z); Q and P stay as they are.
         with tf.GradientTape() as d_tape:
@@ -288,7 +287,7 @@ class ALI(Adversarial):
         # Q and P learn, through D, which stays as it is, to have each pair taken for the other.
         with g_tape:
             loss_g = generator_loss(*self.tell_apart(x, z_enc, x_gen, z))
-            penalised = loss_g + cycle + self.penalty(self.g_variables)
+            penalised = loss_g + cycle_loss + self.penalty(self.g_variables)
         gradients = g_tape.gradient(penalised, self.g_variables)
         self.g_optimizer.apply(gradients, self.g_variables)
         return {"loss": loss_d + loss_g, "loss_d": loss_d, "loss_g": loss_g}
@@ -300,7 +299,7 @@ class ALI(Adversarial):
         return enc_logits, self.discriminator(x_gen, z, training=True)
 
     def infer_and_generate(self, x, z):
-        """Q(x), float32 [batch, latent], and P(z) [batch, 28, 28]; and what a cycle term adds."""
+        """Q(x), float32 [batch, latent], P(z) [batch, 28, 28], and the cycle term or 0."""
         z_enc = self.encoder(x, training=True)
         if not self.config.cycle:
             return z_enc, tf.sigmoid(self.decoder(z, training=True)), 0.0
@@ -395,14 +394,14 @@ def batches(config, source, start=0):
     """Endless `tf.data.Dataset` whose element k is the batch of update number start + k.
 
     A batch is a dict of `images` uint8 [batch, 28, 28], 255 for white, and `z` float32
-    [batch, latent] from U(-1, 1). It is a function of (config.seed, start + k) alone.
+    [batch, latent] from U(-1, 1). It is a function of (config.seed, start + k) only.
     """
 
     def z(seed):
         shape = [config.batch_size, config.latent_dim]
         return tf.random.stateless_uniform(shape, seed, -1, 1, alg="philox")
 
-    return with_images(source.images, config.batch_size, config.seed, start, z=z)
+    return digits.batches(config, source, start, z=z)
 
 
 # ---- What is measured and shown -----------------------------------------------------------------

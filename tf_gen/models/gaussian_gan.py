@@ -279,7 +279,7 @@ class GaussianGAN(Adversarial):
         without the penalty r1.
         """
         floor = self.config.log_floor
-        # D learns. The gradient is taken for its variables alone: G stays as it is.
+        # D learns. The gradient is taken for its variables only: G stays as it is.
         with tf.GradientTape() as tape:
             both = tf.stack([batch["x"], self.generator(batch["z_d"])])  # two batches, one call
             real_logits, generated_logits = tf.unstack(self.discriminator(both))
@@ -391,7 +391,7 @@ def batches(config, source=None, start=0):
 
     A batch is a dict of `x`, points of the Gaussian, and `z_d` and `z_g`, noise for D's step and
     for G's, each float32 [batch, 1] in ascending order. It is a function of (config.seed, start +
-    k) alone.
+    k) only.
     """
     shape = [BLOCK, config.batch_size]
 

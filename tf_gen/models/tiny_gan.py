@@ -43,7 +43,7 @@ import keras
 import tensorflow as tf
 
 from tf_gen.base import Adversarial, repeat
-from tf_gen.settings import Count, Location, Rate, Scale, Seed, Settings, Several
+from tf_gen.settings import Count, Location, Rate, Scale, Seed, Settings, TwoOrMore
 from tf_gen.tasks import gaussian
 
 Activation = Literal["elu", "tanh", "sigmoid", "relu"]
@@ -56,7 +56,7 @@ class Config(Settings):
     g_hidden_size: Count = 50  # units in each hidden layer of the generator
     d_hidden_size: Count = 50  # units in each hidden layer of the discriminator
     learning_rate: Rate = 0.0002  # of both networks
-    batch_size: Several = 100  # points a batch, real ones and generated ones
+    batch_size: TwoOrMore = 100  # points a batch, real ones and generated ones
     d_steps: Count = 1  # updates of the discriminator an epoch
     g_steps: Count = 1  # updates of the generator an epoch, after those of the discriminator
     steps: Count = 30_000  # epochs in all, as the article calls an iteration of its loop
@@ -111,7 +111,7 @@ def moments(x):
     return tf.concat([mean, std, skew, kurtosis], axis=-1)
 
 
-SEEN = {
+INPUTS = {
     "raw": lambda x: x,
     "squares": lambda x: tf.concat([x, deviations(x) ** 2], axis=-1),
     "differences": lambda x: tf.concat([x, deviations(x)], axis=-1),
@@ -151,7 +151,7 @@ class Discriminator(keras.layers.Layer):
     def __init__(self, config, draws):
         super().__init__()
         size, batch_size = config.d_hidden_size, config.batch_size
-        self.see = SEEN[config.inputs]
+        self.see = INPUTS[config.inputs]
         width = {"raw": batch_size, "moments": 4}.get(config.inputs, 2 * batch_size)
         self.hidden_1 = dense(size, width, draws, config.d_activation)
         self.hidden_2 = dense(size, size, draws, config.d_activation)
@@ -254,7 +254,7 @@ def batches(config, source=None, start=0):
     """Endless `tf.data.Dataset` whose element k is what epoch number start + k consumes.
 
     A dict of `x`, real points, and `z_d`, noise, float32 [d_steps, batch] both, for D's updates,
-    and `z_g` float32 [g_steps, batch] for G's. It is a function of (config.seed, start + k) alone.
+    and `z_g` float32 [g_steps, batch] for G's. It is a function of (config.seed, start + k) only.
     """
     d_shape, g_shape = [config.d_steps, config.batch_size], [config.g_steps, config.batch_size]
     return gaussian.batches(config, source, start, x=d_shape, z_d=d_shape, z_g=g_shape)

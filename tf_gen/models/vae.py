@@ -24,7 +24,7 @@ Changes from the original:
   that is a function of (seed, step), so that a run can stop and go on anywhere.
 - The article printed the loss of one batch of 64. `train` prints the mean over the last call
   of up to 100 updates, which is less noisy, and the loss on all held-out images.
-- The article saved the reconstruction alone, so its decoder had to be rebuilt by hand from ten raw
+- The article saved only the reconstruction, so its decoder had to be rebuilt by hand from ten raw
   variables. The export has a signature for the decoder.
 """
 
@@ -36,7 +36,6 @@ import tensorflow as tf
 
 from tf_gen import plots
 from tf_gen.base import Generative
-from tf_gen.batches import with_images
 from tf_gen.numerics import log_sigmoid
 from tf_gen.settings import Count, Rate, Seed, Settings, Share
 from tf_gen.tasks import digits
@@ -220,14 +219,14 @@ def batches(config, source, start=0):
     """Endless `tf.data.Dataset` whose element k is the batch of update number start + k.
 
     A batch is a dict of `images` uint8 [batch, 28, 28], 255 for white, and `epsilon` float32
-    [batch, latent] from N(0, I). It is a function of (config.seed, start + k) alone.
+    [batch, latent] from N(0, I). It is a function of (config.seed, start + k) only.
     """
 
     def epsilon(seed):
         shape = [config.batch_size, config.latent_dim]
         return tf.random.stateless_normal(shape, seed, alg="philox")
 
-    return with_images(source.images, config.batch_size, config.seed, start, epsilon=epsilon)
+    return digits.batches(config, source, start, epsilon=epsilon)
 
 
 # ---- What is measured and shown -----------------------------------------------------------------

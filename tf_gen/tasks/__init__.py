@@ -1,4 +1,4 @@
-"""The registry of tasks: what models of one kind of data share.
+"""The tasks: what models of one kind of data share.
 
 A task called `name` is the module `tf_gen.tasks.<name>`. It defines the class `Report`, what its
 models have in common (`tf_gen.tasks.task` has the contract), and helps their `batches`.
@@ -6,6 +6,7 @@ models have in common (`tf_gen.tasks.task` has the contract), and helps their `b
 
 import importlib
 
+NAMES = ("digits", "gaussian")
 WITH_IMAGES = ("digits",)  # tasks whose models learn from images, which the user may choose
 
 
@@ -29,7 +30,7 @@ def report(recipe, config, source=None, judge=None):
     `source` is a `mnist.Source`, for models that learn from images, `judge` a `judge.Judge`, for
     scores of such models.
     """
-    home = recipe
+    module = recipe
     if not hasattr(recipe, "Report"):
-        home = importlib.import_module(f"tf_gen.tasks.{recipe.TASK}")
-    return home.Report(config, source, judge)
+        module = importlib.import_module(f"tf_gen.tasks.{recipe.TASK}")
+    return module.Report(config, source, judge)

@@ -7,8 +7,41 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gen import plots
+from tf_gen.batches import BLOCK, examples_at, in_blocks, noise_seed
 from tf_gen.mnist import evenly
 from tf_gen.tasks import task
+
+
+def batches(config, source, start=0, **noise):
+    """Endless `tf.data.Dataset` of images and noise; element k belongs to update start + k.
+
+    It is a function of (config.seed, start + k) only.
+
+    Args:
+        config, source, start: a model's `Config`; a `mnist.Source`; a Python int.
+        noise: by its name, a function of a seed, int64 [2], to a float32 tensor.
+
+    Returns:
+        `tf.data.Dataset` of dicts of `images`, uint8 [batch, 28, 28], 255 for white, and the noise.
+    """
+    with tf.device("CPU"):  # where the input pipeline runs
+        images = tf.constant(source.images)
+
+    def noise_at(step):
+        seed = noise_seed(step, config.seed)
+        seeds = tf.random.split(seed, len(noise), alg="philox") if len(noise) > 1 else [seed]
+        return {name: draw(seeds[i]) for i, (name, draw) in enumerate(noise.items())}
+
+    def block(steps):
+        rows = examples_at(steps, config.batch_size, len(images), config.seed)
+        batch = {"images": tf.gather(images, rows)}
+        if noise:
+            kinds = dict.fromkeys(noise, tf.float32)
+            batch |= tf.map_fn(noise_at, steps, parallel_iterations=1, fn_output_signature=kinds)
+        return batch
+
+    # Up to 100 batches at once, fewer where they are large.
+    return in_blocks(block, start, max(1, min(BLOCK, 10_000 // config.batch_size)))
 
 
 class Report(task.Report):
@@ -23,6 +56,7 @@ class Report(task.Report):
         frame_scale: pixels of a frame of an animation for each pixel of an image.
     """
 
+    log_line = "step {step}: loss {loss:.4f}, reconstruction error {reconstruction_error:.4f}"
     sample_flags = "--count 25 --seed 1 --out samples.png"
     grid = 10
     frame_scale = 2
@@ -136,5 +170,5 @@ def interpolations(model, images, rows=8, points=9):
     between = (1 - way) * z[0][:, None] + way * z[1][:, None]  # [rows, points, latent]
     decoded = model.decode(tf.reshape(between, [rows * points, -1]))
     decoded = tf.reshape(decoded, [rows, points, 28, 28])
-    mosaic = tf.concat([ends[0][:, None], decoded, ends[1][:, None]], axis=1)
-    return plots.mosaic(tf.reshape(mosaic, [-1, 28, 28]), columns=points + 2)
+    rows_of_images = tf.concat([ends[0][:, None], decoded, ends[1][:, None]], axis=1)
+    return plots.mosaic(tf.reshape(rows_of_images, [-1, 28, 28]), columns=points + 2)

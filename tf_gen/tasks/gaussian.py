@@ -20,7 +20,7 @@ def draw_points(config, shape, seed):
 def batches(config, source=None, start=0, x=None, **noise):
     """Endless `tf.data.Dataset` of points and noise; element k belongs to update start + k.
 
-    It is a function of (config.seed, start + k) alone.
+    It is a function of (config.seed, start + k) only.
 
     Args:
         config, source, start: a model's `Config`; None, since the data is drawn; a Python int.

@@ -1,4 +1,4 @@
-"""The base of all tasks: what the frame asks of a `Report`."""
+"""The base of all tasks: what the commands ask of a `Report`."""
 
 
 class Report:
