@@ -204,6 +204,7 @@ def small():
         ({"rate": 1e-30}, "--rate 1e-30"),
         ({"rate": 0.1 + 0.2}, "--rate 0.30000000000000004"),
         ({"shift": -2.5}, "--shift -2.5"),
+        ({"shift": -1e-5}, "--shift=-1e-05"),  # by itself a flag to argparse
         ({"on": True, "off_at_night": False}, "--on --no-off-at-night"),
         ({"on": False, "off_at_night": True}, "--no-on --off-at-night"),
         ({"kind": "one two", "steps": 7}, "--kind 'one two' --steps 7"),
@@ -219,7 +220,7 @@ def test_each_kind_of_setting_goes_to_a_command_line_and_back(small, preset, cha
     assert flags.chosen(parser, outline, parser.parse_args(given[1:])) == settings
     for name, value in settings.items():
         flag = name.replace("_", "-")
-        named = bool({f"--{flag}", f"--no-{flag}"} & set(given))
+        named = bool({f"--{flag}", f"--no-{flag}"} & {word.partition("=")[0] for word in given})
         assert named == (value != getattr(outline.presets[preset], name))
     parsed = flags.chosen(
         parser, outline, parser.parse_args(["--preset", preset, *shlex.split(words)])

@@ -119,6 +119,8 @@ def command_line(outline, preset, settings):
             continue
         if isinstance(value, bool):
             words.append(_flag(name) if value else _flag(f"no_{name}"))
+        elif str(value).startswith("-") and "e" in str(value):  # argparse takes -1e-05 for a flag
+            words.append(f"{_flag(name)}={value}")
         else:
             words += [_flag(name), str(value)]
     return shlex.join(words)
