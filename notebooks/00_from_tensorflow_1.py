@@ -54,7 +54,6 @@ import tensorflow as tf
 
 from tf_gen import base, mnist, notebook, numerics, plots, savedmodel
 from tf_gen.models import ali, gaussian_gan, vae
-from tf_gen.tasks import digits
 
 v1 = tf.compat.v1  # TensorFlow 1, inside of TensorFlow 2
 
@@ -319,7 +318,7 @@ config = vae.Config(seed=3)
 run = list(vae.batches(config, source, start=25_000).take(8))[7]
 alone = next(iter(vae.batches(config, source, start=25_007)))
 print("the same:", {name: np.array_equal(run[name], alone[name]) for name in run})
-notebook.source(vae.batches, digits.batches)
+notebook.source(vae.batches, vae.digits.batches)
 
 # %% [markdown]
 # ## Variable scopes: two copies of D that share their weights

@@ -11,7 +11,7 @@ pytest.register_assert_rewrite("helpers")
 os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)  # workers inherit it from the process that starts them
 cli.import_tensorflow()  # first, and without its messages, which would be taken for a command's
 
-from helpers import environment  # noqa: E402
+from helpers import environment, one_line  # noqa: E402
 
 from tf_gen import mnist  # noqa: E402
 from tf_gen.tasks.judge import Judge  # noqa: E402
@@ -56,6 +56,20 @@ def command(capfd):
 
     yield run
     signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def refused(command, tmp_path, monkeypatch):
+    """Check that a command refuses its arguments: a line with all words, status 2, no file."""
+
+    def check(main, arguments, words):
+        monkeypatch.chdir(tmp_path)
+        status, out, err = command(main, *arguments)
+        assert (status, out) == (2, "")
+        assert one_line(err, *words)
+        assert not list(tmp_path.iterdir())
+
+    return check
 
 
 @pytest.fixture

@@ -228,12 +228,8 @@ def test_killed_and_resumed_is_the_same(three, command, tmp_path):
         (["gaussian_gan", "--data", "bundled"], ["--data"]),
     ],
 )
-def test_usage_errors_are_one_line_and_status_2(command, tmp_path, monkeypatch, arguments, words):
-    monkeypatch.chdir(tmp_path)
-    status, out, err = command(evaluate.main, *arguments)
-    assert (status, out) == (2, "")
-    assert one_line(err, *words)
-    assert not list(tmp_path.iterdir())
+def test_usage_errors_are_one_line_and_status_2(refused, arguments, words):
+    refused(evaluate.main, arguments, words)
 
 
 @pytest.mark.parametrize(

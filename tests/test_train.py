@@ -34,12 +34,8 @@ VAE += ["--learning-rate", "0.1"]  # or the first frames would be alike
         (["gaussian_gan", "--anim-every", "5"], ["--anim-every", "--anim-path"]),
     ],
 )
-def test_usage_errors_are_one_line_and_status_2(command, tmp_path, monkeypatch, arguments, words):
-    monkeypatch.chdir(tmp_path)
-    status, out, err = command(train.main, *arguments)
-    assert (status, out) == (2, "")
-    assert one_line(err, *words)
-    assert not list(tmp_path.iterdir())
+def test_usage_errors_are_one_line_and_status_2(refused, arguments, words):
+    refused(train.main, arguments, words)
 
 
 def test_bad_data_is_one_line_and_writes_nothing(command, tmp_path, monkeypatch):
