@@ -223,6 +223,7 @@ def test_killed_and_resumed_is_the_same(three, command, tmp_path):
         (["gaussian_gan", "--seeds", "0"], ["--seeds", "at least 1"]),
         (["gaussian_gan", "--seeds", "-1"], ["--seeds", "at least 1"]),
         (["gaussian_gan", "--seeds", "1e3"], ["--seeds"]),
+        (["gaussian_gan", "--seeds", "3000000000"], ["--seeds", "below 2**31"]),
         (["gaussian_gan", "--seed", "1"], ["--seed"]),  # evaluate chooses it
         (["gaussian_gan", "--data-std", "-1"], ["--data-std", "positive"]),
         (["gaussian_gan", "--data", "bundled"], ["--data"]),

@@ -17,14 +17,15 @@ class Writer:
 
     def watch(self, program):
         """Return `program`, a `loop.program`, which now writes its graph at its first call."""
-        graphs = []
+        written = False
 
-        def watched(batches, lines):
-            if not graphs:
-                graphs.append(program.get_concrete_function(batches, lines).graph)
+        def watched(batches, stretches):
+            nonlocal written
+            if not written:
                 with self.writer.as_default():
-                    tf.summary.graph(graphs[0])
-            return program(batches, lines)
+                    tf.summary.graph(program.get_concrete_function(batches, stretches).graph)
+                written = True
+            return program(batches, stretches)
 
         return watched
 
