@@ -1,0 +1,194 @@
+"""Image files as grey pixels: decoded in parallel, laid on a background, scaled if asked."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from tf_gen.errors import UserError
+
+SIZE = 28
+AT_ONCE = 250  # images a batch
+LUMINANCE = [0.299, 0.587, 0.114]  # of red, green and blue: ITU-R BT.601
+COLOURED = 16  # two channels that differ by more are colour; by less they can differ in a JPEG
+SUFFIXES = set(".bmp .gif .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split())
+
+
+def read(paths, where, resize):
+    """Read image files of any kind that Pillow knows; PNG and JPEG in parallel.
+
+    Transparent images are laid on black or on white, all of them on the one that shows more of
+    them. Colours become their luminance. An orientation in a photo's EXIF data is applied.
+
+    Args:
+        paths: list of strings.
+        where: function of an index of `paths` to words for a message, "list.txt, line 3: ".
+        resize: whether to scale images of other sizes, see `fit`.
+
+    Returns:
+        uint8 [n, 28, 28], and a list of notes for the user.
+
+    Raises:
+        UserError: a file cannot be read, or, without `resize`, has another size.
+    """
+    on_black = np.empty([len(paths), SIZE, SIZE], np.uint8)
+    on_white = None  # as long as no image is transparent
+    coloured, missing = False, np.ones(len(paths), bool)
+
+    def keep(rows, black, white, colour):
+        nonlocal on_white, coloured
+        if on_white is None and not np.array_equal(black, white):
+            on_white = on_black.copy()
+        on_black[rows] = black
+        if on_white is not None:
+            on_white[rows] = white
+        coloured |= bool(np.any(colour))
+        missing[rows] = False
+
+    with tqdm(total=len(paths), desc="reading", unit="image", delay=1, disable=None) as bar:
+        for rows, sizes, *pixels in _in_parallel(paths, resize).as_numpy_iterator():
+            wrong = np.any(sizes != SIZE, axis=1)
+            if not resize and np.any(wrong):
+                first = np.argmax(wrong)
+                raise _other_size(where(rows[first]), paths[rows[first]], sizes[first])
+            keep(rows, *pixels)
+            bar.update(len(rows))
+        for row in np.flatnonzero(missing):
+            rgba = _read_with_pillow(paths[row], where(row))
+            if not resize and rgba.shape[:2] != (SIZE, SIZE):
+                raise _other_size(where(row), paths[row], rgba.shape)
+            keep(row, *(tensor.numpy() for tensor in _grey(rgba, resize)))
+            bar.update()
+    notes = ["colours became their luminance"] if coloured else []
+    if on_white is None:
+        return on_black, notes
+    # The one with more contrast shows more of the ink.
+    white = np.std(on_white, axis=(1, 2)).sum() > np.std(on_black, axis=(1, 2)).sum()
+    notes.append(f"transparent images were laid on {'white' if white else 'black'}")
+    return (on_white if white else on_black), notes
+
+
+def fit(image):
+    """Scale an image to 28 x 28 with its aspect kept, and pad it with what its border has most.
+
+    Args:
+        image: float32 [height, width].
+
+    Returns:
+        float32 [28, 28].
+    """
+    size = tf.shape(image)
+    fits = tf.reduce_all(size == SIZE)
+    image = tf.cond(fits, lambda: image, lambda: _scaled_and_padded(image, size))
+    return tf.ensure_shape(image, [SIZE, SIZE])
+
+
+def _scaled_and_padded(image, size):
+    scaled = tf.maximum(tf.cast(tf.round(size * SIZE / tf.reduce_max(size)), tf.int32), 1)
+    border = tf.concat([image[0], image[-1], image[:, 0], image[:, -1]], axis=0)
+    border = tf.sort(border)[tf.size(border) // 2]  # the median
+    # Bilinear with antialias, where an image is made smaller, averages over all of its pixels.
+    image = tf.image.resize(image[..., None], scaled, antialias=True)[..., 0]
+    before = (SIZE - scaled) // 2
+    return tf.pad(image - border, tf.stack([before, SIZE - scaled - before], axis=1)) + border
+
+
+def fit_all(images):
+    """`fit` for uint8 [n, height, width]: uint8 [n, 28, 28]."""
+    dataset = tf.data.Dataset.from_tensor_slices(images)
+    dataset = dataset.map(
+        lambda image: fit(tf.cast(image, tf.float32)), num_parallel_calls=tf.data.AUTOTUNE
+    )
+    parts = dataset.batch(AT_ONCE).as_numpy_iterator()
+    return np.concatenate([np.rint(part).astype(np.uint8) for part in parts])
+
+
+def luminance(rgb):
+    """Grey of colours: uint8 [..., 3] to uint8 [...]."""
+    return np.rint(np.float32(rgb) @ np.float32(LUMINANCE)).astype(np.uint8)
+
+
+def _in_parallel(paths, resize):
+    """Dataset of batches: rows [n], sizes [n, 2], and what `_grey` returns.
+
+    A batch with a file that TensorFlow does not read, or not as Pillow does, is left out.
+    """
+
+    def load(path):
+        content = tf.io.read_file(path)
+        # \C is any byte. "eXIf" is how a PNG says it.
+        oriented = tf.strings.regex_full_match(content, r"\C*(Exif\x00\x00|eXIf)\C*")
+        tf.debugging.assert_equal(oriented, False)
+        is_png = tf.strings.substr(content, 1, 3) == "PNG"
+        rgba = tf.cond(
+            is_png, lambda: tf.io.decode_png(content, channels=4), lambda: _decode_jpeg(content)
+        )
+        size = tf.shape(rgba)[:2]
+        if resize:
+            return size, *_grey(rgba, resize)
+        fits = tf.reduce_all(size == SIZE)
+        rgba = tf.cond(fits, lambda: rgba, lambda: tf.zeros([SIZE, SIZE, 4], tf.uint8))
+        return size, tf.ensure_shape(rgba, [SIZE, SIZE, 4])
+
+    @tf.autograph.experimental.do_not_convert
+    def load_batch(rows, paths):  # in a loop, since a file is small and a thread takes time to call
+        kinds = (tf.int32, tf.uint8, tf.uint8, tf.bool) if resize else (tf.int32, tf.uint8)
+        sizes, *pixels = tf.map_fn(load, paths, parallel_iterations=1, fn_output_signature=kinds)
+        if resize:
+            return rows, sizes, *pixels
+        return rows, sizes, *_grey(*pixels, resize)  # all in one, since they are alike
+
+    names = tf.constant([os.fsencode(path) for path in paths])
+    dataset = tf.data.Dataset.from_tensor_slices(names).enumerate().batch(AT_ONCE)
+    dataset = dataset.map(load_batch, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.ignore_errors().prefetch(2)
+
+
+def _decode_jpeg(content):
+    rgb = tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
+    return tf.pad(rgb, [[0, 0], [0, 0], [0, 1]], constant_values=255)
+
+
+def _grey(rgba, resize):
+    """Luminance of images, laid on black and on white.
+
+    Args:
+        rgba: uint8 [..., 28, 28, 4], or, to resize it, [height, width, 4].
+        resize: Python bool.
+
+    Returns:
+        Two uint8 [..., 28, 28], and bool [], whether there are colours.
+    """
+    rgb, opacity = tf.cast(rgba[..., :3], tf.float32), tf.cast(rgba[..., 3], tf.float32)
+    spread = tf.reduce_max(rgb, axis=-1) - tf.reduce_min(rgb, axis=-1)
+    colour = tf.reduce_any((spread > COLOURED) & (opacity > 0))
+    black = tf.linalg.matvec(rgb, LUMINANCE) * opacity / 255
+    white = black + 255 - opacity
+    if resize:
+        black, white = fit(black), fit(white)
+    return *(tf.cast(tf.round(image), tf.uint8) for image in (black, white)), colour
+
+
+def _read_with_pillow(path, where):
+    """uint8 [height, width, 4] of a file of any kind."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Path(path).open("rb") as file, Image.open(file) as image:
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
+                upright = Image.fromarray(np.uint8(np.asarray(upright) // 257))
+            return np.asarray(upright.convert("RGBA"))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        raise UserError(f"{where}cannot read {path} ({error.strerror})") from error
+    except Exception as error:  # damage can look like anything to a decoder
+        reason = f" ({error})" if "\0" in path else ""
+        raise UserError(f"{where}{path} is no readable image{reason}") from error
+
+
+def _other_size(where, path, size):
+    return UserError(
+        f"{where}{path} has {size[1]}x{size[0]} pixels, not 28x28; --resize scales images"
+    )
