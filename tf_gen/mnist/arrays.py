@@ -1,6 +1,7 @@
 """Images that come as arrays: IDX files, as MNIST has them, and `.npz`, as Keras keeps it."""
 
 import hashlib
+import io
 import re
 import zipfile
 import zlib
@@ -147,7 +148,7 @@ def read_npz(path, resize):
         as `read_idx`.
     """
     try:
-        with np.load(path) as file:
+        with np.load(io.BytesIO(path.read_bytes())) as file:
             if missing := [key for key in KEYS if key not in file]:
                 raise UserError(
                     f"--data {path}: no {', '.join(missing)}; it has {', '.join(file) or 'nothing'}"

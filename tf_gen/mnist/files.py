@@ -18,7 +18,7 @@ PARTS = {  # names of folders for the two parts of a set
 PATHS = {"path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path"}
 LABELS = {"label", "labels", "class", "digit", "target", "category"}
 FORM = "`path label` is needed, the label a number from 0 to 255, or in all lines a word"
-COMMENT = re.compile(r"\s*#.*|(?<=\s)#[^\"]*$")  # a whole line, or what follows a space
+COMMENT = re.compile(r"^\s*#.*|(?<=\s)#[^\"]*$")  # a whole line, or what follows a space
 
 
 # ---- Lists --------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ def _text(path):
     content = path.read_bytes()
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
-        return content.decode(encoding)
+        return content.decode(encoding).lstrip("\ufeff")  # two byte order marks have been seen
     except UnicodeDecodeError as error:
         raise UserError(
             f"--data {path}: not a text file of lines `path label`, nor any other form of images"

@@ -118,10 +118,13 @@ def _in_parallel(paths, resize):
 
     def load(path):
         content = tf.io.read_file(path)
+        is_png = tf.strings.substr(content, 1, 3) == "PNG"
+        # With fewer than 8 bits a pixel, TensorFlow makes all of a PNG transparent.
+        bits = tf.strings.substr(content, 24, 1)
+        tf.debugging.Assert(~is_png | (bits == b"\x08") | (bits == b"\x10"), [bits])
         # \C is any byte. "eXIf" is how a PNG says it.
         oriented = tf.strings.regex_full_match(content, r"\C*(Exif\x00\x00|eXIf)\C*")
-        tf.debugging.assert_equal(oriented, False)
-        is_png = tf.strings.substr(content, 1, 3) == "PNG"
+        tf.debugging.Assert(~oriented, [bits])
         rgba = tf.cond(
             is_png, lambda: tf.io.decode_png(content, channels=4), lambda: _decode_jpeg(content)
         )
@@ -165,7 +168,7 @@ def _grey(rgba, resize):
     spread = tf.reduce_max(rgb, axis=-1) - tf.reduce_min(rgb, axis=-1)
     colour = tf.reduce_any((spread > COLOURED) & (opacity > 0))
     black = tf.linalg.matvec(rgb, LUMINANCE) * opacity / 255
-    white = black + 255 - opacity
+    white = black + (255 - opacity)  # the same to the bit where all is opaque
     if resize:
         black, white = fit(black), fit(white)
     return *(tf.cast(tf.round(image), tf.uint8) for image in (black, white)), colour

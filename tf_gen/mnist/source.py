@@ -11,7 +11,7 @@ from tf_gen.errors import UserError
 
 HELD_OUT_EVERY = 10  # where the data has no test set of its own, every tenth image of a class is
 AT_MOST = 256  # classes
-BRIGHT = 127  # above it, a border is taken for white
+BRIGHT = 150  # above it, a border is taken for paper
 
 
 @dataclasses.dataclass(frozen=True)
