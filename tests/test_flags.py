@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from tf_gen import cli, flags, tasks, train
+from tf_gen import cli, evaluate, flags, tasks, train
 from tf_gen.errors import UserError
 from tf_gen.models import NAMES, load
 from tf_gen.settings import Count, Location, Rate, Settings
@@ -129,6 +129,14 @@ def test_command_line_is_the_inverse_of_chosen(name, preset):
     for changed in (settings, {**settings, **others}):
         assert read(flags.command_line(outline, preset, changed)) == changed
     assert flags.command_line(outline, preset, settings) == f"{name} --preset {preset}"
+
+
+@pytest.mark.parametrize("main", [train.main, evaluate.main])
+def test_flags_of_images_are_of_models_that_learn_from_images(command, refused, main):
+    for flag in ("--data ", "--resize", "--invert"):
+        assert flag in command(main, "vae", "--help")[1]
+        assert flag not in command(main, "tiny_gan", "--help")[1]
+    refused(main, ["tiny_gan", "--resize"], ["--resize"])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -16,10 +16,10 @@ COMMANDS = {f"tf_gen.{name}" for name in ("train", "evaluate", "export", "sample
 # What few may import: a library, or its parts, and the only modules that do.
 ALONE = {
     "matplotlib": {"plots"},
-    "PIL": {"plots"},
+    "PIL": {"plots", "mnist.pictures"},
     "sklearn": {"tasks.judge"},
-    "tensorflow_datasets": {"mnist"},
-    "mlxtend": {"mnist"},
+    "tensorflow_datasets": {"mnist.named"},
+    "mlxtend": {"mnist.named"},
     "IPython": {"notebook"},
 }
 

@@ -120,7 +120,7 @@ def test_an_html_page_is_called_one(idx_files, page):
     directory, _ = idx_files
     for content in (page, gzip.compress(page)):
         (directory / "train-images-idx3-ubyte.gz").write_bytes(content)
-        with pytest.raises(UserError, match="train-images-idx3-ubyte.gz: an HTML page"):
+        with pytest.raises(UserError, match=r"train-images-idx3-ubyte\.gz: an HTML page"):
             mnist.load(str(directory))
 
 

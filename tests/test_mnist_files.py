@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-
 from helpers import one_line
 from PIL import Image
 
@@ -65,7 +64,9 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(("end", "encoding"), [("\n", "utf-8"), ("\r\n", "utf-8"), ("\n", "utf-16")])
+@pytest.mark.parametrize(
+    ("end", "encoding"), [("\n", "utf-8"), ("\r\n", "utf-8"), ("\n", "utf-16")]
+)
 def test_a_list_may_be_written_in_many_ways(image_list, form, end, encoding):
     path, lines, _ = image_list
     expected = mnist.load(str(path)).sha256

@@ -111,7 +111,9 @@ def test_grey_that_is_kept_as_colour_is_no_colour(tmp_path):
 
 def test_many_files_keep_their_order(tmp_path):
     images = noise(1100, 28, 28)
-    paths = [tmp_path / f"{number}.{'bmp' if number % 300 == 7 else 'png'}" for number in range(1100)]
+    paths = [
+        tmp_path / f"{number}.{'bmp' if number % 300 == 7 else 'png'}" for number in range(1100)
+    ]
     for image, path in zip(images, paths, strict=True):
         Image.fromarray(image).save(path)
     np.testing.assert_array_equal(read(*paths)[0], images)
@@ -177,7 +179,8 @@ def picture_bytes(kind="PNG"):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\x89PNG\r\n\x1a\n", b"<html>", picture_bytes()[:60], picture_bytes("JPEG")[:99]]
+    "content",
+    [b"", b"\x89PNG\r\n\x1a\n", b"<html>", picture_bytes()[:60], picture_bytes("JPEG")[:99]],
 )
 def test_what_cannot_be_read_is_named(tmp_path, content):
     good, bad = tmp_path / "good.png", tmp_path / "bad.png"

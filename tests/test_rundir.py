@@ -273,7 +273,7 @@ def test_damaged_config_is_refused(tmp_path, command, content):
 
 def test_auto_means_the_data_that_the_run_began_with(uninterrupted, tmp_path, command, monkeypatch):
     asked, load = [], mnist.load
-    monkeypatch.setattr(mnist, "load", lambda spec: asked.append(spec) or load("bundled"))
+    monkeypatch.setattr(mnist, "load", lambda spec, *flags: asked.append(spec) or load("bundled"))
     auto = ["vae", *RUN[RUN.index("--steps") :]]
     status, out, _ = command(train.main, *auto, "--run-dir", uninterrupted)
     assert (status, asked) == (0, ["bundled"])
@@ -285,6 +285,7 @@ def test_auto_means_the_data_that_the_run_began_with(uninterrupted, tmp_path, co
     [
         ({"source": "bundled"}, "bundled"),
         ({"source": "tfds"}, "tfds"),
+        ({"source": "fashion_mnist"}, "fashion_mnist"),
         ({"source": "mnist"}, "auto"),  # a directory, whose name nobody kept
         ({"source": "list"}, "auto"),
         ({}, "auto"),

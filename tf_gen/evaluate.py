@@ -38,11 +38,12 @@ def measure_run(arguments):
     manifest, recipe, config = rundir.identify(arguments.run)
     if manifest["model"] != arguments.model:
         raise UserError(f"{arguments.run}: a run of {manifest['model']}")
-    source = tasks.source_for(recipe, rundir.data_of(arguments.run, arguments.data))
+    data = rundir.data_of(arguments.run, arguments.data)
+    source = tasks.source_for(recipe, data, arguments.resize, arguments.invert)
     if source and source.sha256 != manifest["data"]["sha256"]:
         raise UserError(
             f"{arguments.run}: trained on other images ({manifest['data']['source']}); name "
-            "them with --data"
+            "them with --data, and --resize or --invert if it had them"
         )
     model = recipe.build(config)
     step, _, damaged = rundir.restore(model, arguments.run)
@@ -70,7 +71,7 @@ def measure_seeds(arguments, settings, argv):
 
     recipe = load(arguments.model)
     config = recipe.Config(**settings)
-    source = tasks.source_for(recipe, arguments.data)
+    source = tasks.source_for(recipe, arguments.data, arguments.resize, arguments.invert)
     settings.pop("seed")
     report = tasks.report(recipe, config, source, load_judge(source, arguments))
     manifest = {**rundir.manifest(arguments.model, settings, source), "evaluation": True}
@@ -107,7 +108,9 @@ def train_command(arguments, settings):
     """The command that makes one of the runs, without its seed."""
     outline = flags.read(arguments.model)
     command = f"python -m tf_gen.train {flags.command_line(outline, arguments.preset, settings)}"
-    return f"{command} --data {shlex.quote(arguments.data)}" if outline.with_images else command
+    if outline.with_images:
+        command += f" --data {shlex.quote(arguments.data)}"
+    return command + " --resize" * arguments.resize + " --invert" * arguments.invert
 
 
 def parse(argv):
@@ -125,9 +128,9 @@ def parse(argv):
         words = f"runs, seeds from 0 (default: {1 if outline.with_images else 10})"
         command.option("--seeds", Count, words, metavar="INT")
         flags.add(command, outline, without=("seed",))
-        command.set_defaults(data=None, judge=None)
+        flags.add_data(command, outline)
+        command.set_defaults(judge=None)
         if outline.with_images:
-            command.option("--data", str, "as for tf_gen.train (default: auto)", default="auto")
             words = (
                 "the classifier that judges digits, a .keras file; trained and written there if "
                 "it is missing (default: runs/judge-DATA.keras)"

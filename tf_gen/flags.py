@@ -98,6 +98,23 @@ def add(parser, outline, without=()):
         )
 
 
+def add_data(parser, outline):
+    """Add to `parser` the flags that choose images, if the model learns from some."""
+    parser.set_defaults(data=None, resize=False, invert=False)
+    if not outline.with_images:
+        return
+    words = (
+        "bundled; mnist, fashion_mnist, kmnist, emnist/digits and its other kinds; a directory of "
+        "IDX files or of LABEL/*.png; a .npz; or a list of image files: README.md has a table "
+        "(default: auto: MNIST that TensorFlow Datasets has or can download, else bundled)"
+    )
+    parser.add_argument("--data", default="auto", help=words)
+    words = "scale images of other sizes to 28 x 28, with their aspect kept"
+    parser.add_argument("--resize", action="store_true", help=words)
+    words = "make black white, for images that are black on white"
+    parser.add_argument("--invert", action="store_true", help=words)
+
+
 def chosen(parser, outline, arguments):
     """The settings that a parsed command line means, as a dict; a usage error if they are bad."""
     preset = dataclasses.asdict(outline.presets[arguments.preset])

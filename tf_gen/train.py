@@ -34,7 +34,8 @@ def main(argv=None):
 
     recipe = load(arguments.model)
     config = recipe.Config(**settings)
-    source = tasks.source_for(recipe, rundir.data_of(run_dir, arguments.data))
+    data = rundir.data_of(run_dir, arguments.data)
+    source = tasks.source_for(recipe, data, arguments.resize, arguments.invert)
     report = tasks.report(recipe, config, source)
     model = recipe.build(config)  # before anything is written: it may not fit into memory
     if arguments.tensorboard:
@@ -84,13 +85,7 @@ def parse(argv):
     commands = flags.subcommands(parser)
     for name, (command, outline) in commands.items():
         flags.add(command, outline)
-        command.set_defaults(data=None)
-        if outline.with_images:
-            words = (
-                "auto, tfds, bundled, a directory of IDX files or a list of images (default: "
-                "auto: what TensorFlow Datasets has or can download, else bundled)"
-            )
-            command.option("--data", str, words, default="auto")
+        flags.add_data(command, outline)
         command.option("--run-dir", Path, f"where to keep the run (default: runs/{name})")
         words = (
             "updates between two checkpoints, each at the end of a call of up to 100 updates "

@@ -171,7 +171,7 @@ def read_npz(path, resize):
 
 def _grey(images, where):
     """Images of a .npz: uint8 [n, height, width], and whether they had colours."""
-    if images.dtype.kind == "f" and images.size and 0 <= images.min() and images.max() <= 1:
+    if images.dtype.kind == "f" and images.size and images.min() >= 0 and images.max() <= 1:
         images = 255 * images
     kind = images.dtype.kind in "buif" and images.size and 0 <= images.min() <= images.max() <= 255
     coloured = images.ndim == 4 and images.shape[3] == 3

@@ -20,7 +20,10 @@ SETS = {"tfds": "mnist", "mnist": "mnist"} | {
     for name in (
         "fashion_mnist",
         "kmnist",
-        *(f"emnist/{kind}" for kind in "balanced byclass bymerge digits letters mnist".split()),
+        *(
+            f"emnist/{kind}"
+            for kind in ["balanced", "byclass", "bymerge", "digits", "letters", "mnist"]
+        ),
     )
 }
 PROBE_SECONDS = 3  # for a host to answer

@@ -134,7 +134,9 @@ def _numbered(name, train, held_out):
         return train, held_out, ()
     if all(text.isdecimal() and str(int(text)) == text and int(text) < AT_MOST for text in found):
         return *(part._replace(labels=part.labels.astype(int)) for part in (train, held_out)), ()
-    parts = (part._replace(labels=np.searchsorted(found, part.labels)) for part in (train, held_out))
+    parts = (
+        part._replace(labels=np.searchsorted(found, part.labels)) for part in (train, held_out)
+    )
     return *parts, found.tolist()
 
 
