@@ -178,10 +178,10 @@ def picture_bytes(kind="PNG"):
     return file.getvalue()
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"\x89PNG\r\n\x1a\n", b"<html>", picture_bytes()[:60], picture_bytes("JPEG")[:99]],
-)
+PNG, JPEG = picture_bytes(), picture_bytes("JPEG")
+
+
+@pytest.mark.parametrize("content", [b"", PNG[:8], b"<html>", PNG[:60], PNG[:-40], JPEG[:99]])
 def test_what_cannot_be_read_is_named(tmp_path, content):
     good, bad = tmp_path / "good.png", tmp_path / "bad.png"
     good.write_bytes(picture_bytes())

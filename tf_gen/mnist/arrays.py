@@ -171,11 +171,12 @@ def read_npz(path, resize):
 
 def _grey(images, where):
     """Images of a .npz: uint8 [n, height, width], and whether they had colours."""
-    if images.dtype.kind == "f" and images.size and images.min() >= 0 and images.max() <= 1:
+    numbers = images.dtype.kind in "buif" and images.size
+    if numbers and images.dtype.kind == "f" and 0 <= images.min() <= images.max() <= 1:
         images = 255 * images
-    kind = images.dtype.kind in "buif" and images.size and 0 <= images.min() <= images.max() <= 255
+    shades = numbers and 0 <= images.min() <= images.max() <= 255
     coloured = images.ndim == 4 and images.shape[3] == 3
-    if not kind or not (images.ndim == 3 or coloured or images.shape[3:] == (1,)):
+    if not shades or not (images.ndim == 3 or coloured or images.shape[3:] == (1,)):
         raise UserError(f"{where}{_form(images)} where bytes (n, height, width) are needed")
     images = np.rint(images).astype(np.uint8)
     if coloured:

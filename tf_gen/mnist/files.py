@@ -151,7 +151,7 @@ def read_folders(directory, resize):
 
 
 def _labelled(folders):
-    """Images and their labels in some directories, sorted, and how many files are something else."""
+    """Images in some directories, their labels, and how many files are something else."""
     paths, labels, others = [], [], 0
     folders = itertools.chain.from_iterable(map(_visible, folders))
     for folder in sorted(folder for folder in folders if folder.is_dir()):
