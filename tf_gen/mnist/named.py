@@ -15,16 +15,17 @@ from tf_gen.errors import UserError
 from tf_gen.mnist.source import Part
 
 # Names for --data, and what TensorFlow Datasets calls them.
-SETS = {"tfds": "mnist", "mnist": "mnist"} | {
-    name: name
-    for name in (
-        "fashion_mnist",
-        "kmnist",
-        *(
-            f"emnist/{kind}"
-            for kind in ["balanced", "byclass", "bymerge", "digits", "letters", "mnist"]
-        ),
-    )
+SETS = {
+    "tfds": "mnist",
+    "mnist": "mnist",
+    "fashion_mnist": "fashion_mnist",
+    "kmnist": "kmnist",
+    "emnist/balanced": "emnist/balanced",
+    "emnist/byclass": "emnist/byclass",
+    "emnist/bymerge": "emnist/bymerge",
+    "emnist/digits": "emnist/digits",
+    "emnist/letters": "emnist/letters",
+    "emnist/mnist": "emnist/mnist",
 }
 PROBE_SECONDS = 3  # for a host to answer
 SILENCE_SECONDS = 7  # for a host to go on in the middle of a download

@@ -13,22 +13,7 @@ SIZE = 28
 AT_ONCE = 250  # images a batch
 LUMINANCE = [0.299, 0.587, 0.114]  # of red, green and blue: ITU-R BT.601
 COLOURED = 16  # two channels that differ by more are colour; by less they can differ in a JPEG
-SUFFIXES = set(
-    [
-        ".bmp",
-        ".gif",
-        ".jpeg",
-        ".jpg",
-        ".pbm",
-        ".pgm",
-        ".png",
-        ".pnm",
-        ".ppm",
-        ".tif",
-        ".tiff",
-        ".webp",
-    ]
-)
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 
 
 def read(paths, where, resize):

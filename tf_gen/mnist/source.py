@@ -126,18 +126,18 @@ def split(part):
 
 def _numbered(name, train, held_out):
     """Both parts with numbers for labels, and the names of the numbers if those were others."""
-    labels = np.concatenate([train.labels, held_out.labels])
-    found = np.unique(labels)
+    found = np.unique(np.concatenate([train.labels, held_out.labels]))
     if len(found) > AT_MOST:
         raise UserError(f"--data {name}: {len(found)} classes; at most {AT_MOST} are possible")
     if found.dtype.kind in "iu":
         return train, held_out, ()
-    if all(text.isdecimal() and str(int(text)) == text and int(text) < AT_MOST for text in found):
-        return *(part._replace(labels=part.labels.astype(int)) for part in (train, held_out)), ()
-    parts = (
-        part._replace(labels=np.searchsorted(found, part.labels)) for part in (train, held_out)
-    )
-    return *parts, found.tolist()
+    words = found.tolist()
+    numbers = [int(word) for word in words if word.isdecimal() and str(int(word)) == word]
+    if len(numbers) == len(words) and max(numbers) < AT_MOST:
+        numbered, words = [part.labels.astype(int) for part in (train, held_out)], ()
+    else:
+        numbered = [np.searchsorted(found, part.labels) for part in (train, held_out)]
+    return Part(train.images, numbered[0]), Part(held_out.images, numbered[1]), words
 
 
 def _blank(name, images, words):
