@@ -306,7 +306,7 @@ def test_batches_of_images_have_any_noise(bundled):
 def test_words_are_labels_in_all_pictures_maps_and_scores(bundled, tmp_path):
     words = [f"class {letter}" for letter in "lkjihgfedcba"]
     found = Part(bundled.images[::7][:600], np.array(words)[np.arange(600) % 12])
-    source = checked("folders", found, None, [])
+    source = checked("there", "folders", found, None, [])
     assert list(source.classes) == sorted(words)
     config = Config(hidden_dim=8)
     judge = Judge(source, tmp_path / "judge.keras", epochs=1)

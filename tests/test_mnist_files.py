@@ -213,7 +213,7 @@ def test_folders_may_have_other_files_and_images_of_other_kinds(tmp_path, images
         path.unlink()
         source = mnist.load(str(tmp_path))
         assert source.sha256 == expected, suffix
-        assert source.hint == "2 other files left out"
+        assert source.hint == "1 other files left out"
         with Image.open(path.with_suffix(f".{suffix}")) as image:
             image.convert("L").save(path)
         path.with_suffix(f".{suffix}").unlink()
@@ -226,7 +226,27 @@ def test_more_than_256_classes_are_refused(tmp_path):
         mnist.load(str(tmp_path))
 
 
-@pytest.mark.parametrize("inside", [[], ["a.png"], ["train/a.png"], ["0/a.txt"], ["train/0/a.txt"]])
+def test_folders_have_one_background(tmp_path):
+    for part, ink in (("train", 0), ("test", 255)):  # of which most are black
+        for number in range(10 if part == "train" else 2):
+            layers = np.full([28, 28, 4], ink, np.uint8)
+            layers[..., 3] = rng.integers(0, 256, [28, 28])
+            folder = tmp_path / part / str(number % 2)
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(layers).save(folder / f"{number}.png")
+    with pytest.raises(UserError, match="all held-out images are blank"):
+        mnist.load(str(tmp_path))
+
+
+def test_a_test_folder_without_a_train_folder_is_refused(tmp_path, images):
+    write_folders(tmp_path / "test", images, np.arange(30) % 10)
+    with pytest.raises(UserError, match="no folder train beside it"):
+        mnist.load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "inside", [[], ["a.png"], ["train/a.png"], ["0/a.txt"], ["train/0/a.txt"], ["0/1/a.png"]]
+)
 def test_a_directory_without_labelled_images_is_refused(tmp_path, inside):
     for name in inside:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -69,23 +69,23 @@ def test_every_class_is_on_both_sides_if_it_has_two_images():
 
 
 def test_a_class_of_one_image_is_trained_on_and_said():
-    made = source.checked("list", part([0, 0, 1, 2]), None, [])
+    made = source.checked("there", "list", part([0, 0, 1, 2]), None, [])
     assert made.labels.tolist() == [0, 1, 2]
     assert made.hint == "only one image of 1, 2, none held out"
-    many = source.checked("list", part([*range(9), 8]), None, [])
+    many = source.checked("there", "list", part([*range(9), 8]), None, [])
     assert many.hint == "only one image of 0, 1, 2, 3, 4 and 3 more, none held out"
 
 
 def test_images_of_which_none_can_be_held_out_are_refused():
     with pytest.raises(UserError, match="no class has two images"):
-        source.checked("list", part([0, 1, 2]), None, [])
+        source.checked("there", "list", part([0, 1, 2]), None, [])
 
 
 # ---- Labels -------------------------------------------------------------------------------------
 
 
 def test_labels_that_are_words_get_numbers_in_their_order():
-    made = source.checked("list", part(["b", "a", "b"]), part(["c", "b", "a"]), [])
+    made = source.checked("there", "list", part(["b", "a", "b"]), part(["c", "b", "a"]), [])
     assert made.labels.tolist() == [1, 0, 1]
     assert made.held_out_labels.tolist() == [2, 1, 0]
     assert made.classes == ("a", "b", "c")
@@ -95,12 +95,12 @@ def test_labels_that_are_words_get_numbers_in_their_order():
 
 @pytest.mark.parametrize("labels", [["01", "2"], ["1", "256"], ["1", "-1"], ["1", "½"]])
 def test_words_that_are_almost_numbers_are_words(labels):
-    made = source.checked("folders", part(labels * 2), None, [])
+    made = source.checked("there", "folders", part(labels * 2), None, [])
     assert list(made.classes) == sorted(labels)
 
 
 def test_labels_that_are_numbers_stay_what_they_are():
-    made = source.checked("folders", part(["7", "10", "7", "10"]), None, [])
+    made = source.checked("there", "folders", part(["7", "10", "7", "10"]), None, [])
     assert (made.labels.tolist(), made.classes) == ([7, 10], ())
     assert made.class_name(10) == "10"
     assert made.labels.dtype == np.uint8
@@ -108,8 +108,10 @@ def test_labels_that_are_numbers_stay_what_they_are():
 
 def test_names_of_classes_are_part_of_the_hash():
     found = part(["a", "b"] * 2)
-    one = source.checked("list", found, None, [])
-    other = source.checked("list", found._replace(labels=np.array(["a", "c"] * 2)), None, [])
+    one = source.checked("there", "list", found, None, [])
+    other = source.checked(
+        "there", "list", found._replace(labels=np.array(["a", "c"] * 2)), None, []
+    )
     np.testing.assert_array_equal(one.labels, other.labels)
     assert one.sha256 != other.sha256
 
@@ -123,23 +125,23 @@ def test_images_that_are_all_alike_are_refused(which, value, words):
     bad, good = part([0, 1, 2]), part([0, 1, 2])
     bad.images[:] = bad.images[0] if value is None else value
     train, held_out = (bad, good) if which == "train" else (good, bad)
-    with pytest.raises(UserError, match=rf"--data list: all .*{which.split()[0]}.* {words}"):
-        source.checked("list", train, held_out, [])
+    with pytest.raises(UserError, match=rf"there: all .*{which.split()[0]}.* {words}"):
+        source.checked("there", "list", train, held_out, [])
 
 
 def test_some_blank_images_are_counted():
     train, held_out = part([0, 1, 2]), part([0, 1])
     train.images[1], held_out.images[0] = 7, 0
-    made = source.checked("list", train, held_out, ["first"])
+    made = source.checked("there", "list", train, held_out, ["first"])
     assert made.hint == "first; 1 of 3 images to train are blank; 1 of 2 held-out images are blank"
 
 
 def test_bright_borders_are_said_and_the_flag_inverts(bundled):
     train = Part(255 - bundled.images, bundled.labels.astype(int))
     held_out = Part(255 - bundled.held_out_images, bundled.held_out_labels.astype(int))
-    bright = source.checked("list", train, held_out, [])
+    bright = source.checked("there", "list", train, held_out, [])
     assert "--invert" in bright.hint
-    dark = source.checked("list", train, held_out, [], invert=True)
+    dark = source.checked("there", "list", train, held_out, [], invert=True)
     assert (dark.hint, dark.sha256) == ("", bundled.sha256)
     wrong = mnist.load("bundled", invert=True)
     assert "without --invert" in wrong.hint

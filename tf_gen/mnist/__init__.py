@@ -31,18 +31,28 @@ def load(spec="auto", resize=False, invert=False):
     Raises:
         UserError: what is wrong with the data, in which file, and what to do.
     """
+    try:
+        return checked(spec, *_found(spec, resize), invert=invert)
+    except UserError as error:
+        raise UserError(f"--data {error}") from error
+
+
+def _found(spec, resize):
+    """What `spec` means: a source's name, a `Part` or two, notes, and perhaps names of labels."""
     if spec == "auto":
-        return checked(*named.auto(), invert=invert)
+        return named.auto()
     if spec == "bundled":
-        return checked(*named.bundled(), invert=invert)
+        return named.bundled()
     if spec in named.SETS:
-        return checked(*named.read(spec), invert=invert)
+        return named.read(spec)
     path = Path(spec).expanduser()
     if path.is_dir():
-        read = arrays.read_idx if arrays.idx_files(path) else files.read_folders
-    elif path.is_file():
-        read = arrays.read_npz if arrays.is_npz(path) else files.read_list
-    else:
-        names = ", ".join(["auto", "bundled", *named.SETS])
-        raise UserError(f"--data {spec}: neither one of {names} nor an existing directory or file")
-    return checked(*read(path, resize), invert=invert)
+        if arrays.idx_files(path):
+            return arrays.read_idx(path, resize)
+        return files.read_folders(path, resize)
+    if path.is_file():
+        if arrays.is_npz(path):
+            return arrays.read_npz(path, resize)
+        return files.read_list(path, resize)
+    names = ", ".join(["auto", "bundled", *named.SETS])
+    raise UserError(f"{spec}: neither one of {names} nor an existing directory or file")

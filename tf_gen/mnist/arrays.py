@@ -84,14 +84,14 @@ def _four_files(directory):
     if len(sets) > 1:
         names = ", ".join(sorted(f"{prefix}*" for prefix in sets))
         raise UserError(
-            f"--data {directory}: holds several sets ({names}); give each a directory of its own"
+            f"{directory}: holds several sets ({names}); give each a directory of its own"
         )
     found = sets.popitem()[1] if sets else {}
     for part, kind in IDX_NAMES:
         if (part, kind) not in found:
             idx = "images-idx3-ubyte" if kind == "images" else "labels-idx1-ubyte"
             raise UserError(
-                f"--data {directory}: no file with the {kind} of {part}, such as {part}-{idx}.gz"
+                f"{directory}: no file with the {kind} of {part}, such as {part}-{idx}.gz"
             )
     return {key: found[key] for key in IDX_NAMES}
 
@@ -151,7 +151,7 @@ def read_npz(path, resize):
         with np.load(io.BytesIO(path.read_bytes())) as file:
             if missing := [key for key in KEYS if key not in file]:
                 raise UserError(
-                    f"--data {path}: no {', '.join(missing)}; it has {', '.join(file) or 'nothing'}"
+                    f"{path}: no {', '.join(missing)}; it has {', '.join(file) or 'nothing'}"
                 )
             arrays = [file[key] for key in KEYS]
     except UserError:

@@ -1,7 +1,6 @@
 """Image files: lists of them, and directories of a folder for each label."""
 
 import csv
-import itertools
 import os
 import re
 
@@ -11,10 +10,10 @@ from tf_gen.errors import UserError
 from tf_gen.mnist import pictures
 from tf_gen.mnist.source import Part
 
-PARTS = {  # names of folders for the two parts of a set
-    "train": ("train", "training"),
-    "test": ("test", "testing", "val", "valid", "validation"),
-}
+# Names of folders, in small letters.
+TRAIN = ("train", "training")
+HELD_OUT = ("test", "testing", "val", "valid", "validation")
+# Names of columns.
 PATHS = {"path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path"}
 LABELS = {"label", "labels", "class", "digit", "target", "category"}
 FORM = "`path label` is needed, the label a number from 0 to 255, or in all lines a word"
@@ -42,7 +41,7 @@ def read_list(path, resize):
         numbers.append(number)
         entries.append(entry)
     if not entries:
-        raise UserError(f"--data {path}: no images; a list has a line `path label` for each")
+        raise UserError(f"{path}: no images; a list has a line `path label` for each")
     names, labels = zip(*entries, strict=True)
 
     def where(index):
@@ -89,7 +88,7 @@ def _text(path):
         return content.decode(encoding).lstrip("\ufeff")  # two byte order marks have been seen
     except UnicodeDecodeError as error:
         raise UserError(
-            f"--data {path}: not a text file of lines `path label`, nor any other form of images"
+            f"{path}: not a text file of lines `path label`, nor any other form of images"
         ) from error
 
 
@@ -127,41 +126,42 @@ def read_folders(directory, resize):
         UserError: what is wrong with which file.
     """
     children = {child.name.lower(): child for child in _visible(directory) if child.is_dir()}
-    found = {
-        part: [children[name] for name in names if name in children]
-        for part, names in PARTS.items()
-    }
-    notes, parts = [], []
-    for folders in found.values() if found["train"] else [[directory]]:
-        if not folders:
-            continue
-        paths, labels, others = _labelled(folders)
-        if others:
-            notes.append(f"{others:,} other files left out")
-        if not paths:
-            raise UserError(
-                f"--data {folders[0]}: no images of the form LABEL/NAME.png; README.md has a table "
-                "of what --data takes"
-            )
-        images, more = pictures.read(paths, lambda index: "", resize)
-        notes += more
-        parts.append(Part(images, np.array(labels)))
-    held_out = parts[1] if len(parts) > 1 else None
-    return "folders", parts[0], held_out, list(dict.fromkeys(notes))
+    train, held_out = (
+        [children[name] for name in names if name in children] for names in (TRAIN, HELD_OUT)
+    )
+    if held_out and not train:
+        raise UserError(f"{held_out[0]}: no folder {TRAIN[0]} beside it")
+    pairs, others = _labelled(train or [directory])
+    held_out_pairs, more_others = _labelled(held_out)
+    if not pairs:
+        raise UserError(
+            f"{directory}: no images LABEL/NAME.png, nor IDX files; README.md has a table of what "
+            "--data takes"
+        )
+    paths, labels = zip(*pairs, *held_out_pairs, strict=True)
+    images, notes = pictures.read(paths, lambda row: "", resize)  # with one background for all
+    if others := others + more_others:
+        notes.append(f"{others:,} other files left out")
+    found, count = Part(images, np.array(labels)), len(pairs)
+    parts = found.take(slice(count)), found.take(slice(count, None))
+    return "folders", parts[0], parts[1] if held_out else None, notes
 
 
-def _labelled(folders):
-    """Images in some directories, their labels, and how many files are something else."""
-    paths, labels, others = [], [], 0
-    folders = itertools.chain.from_iterable(map(_visible, folders))
-    for folder in sorted(folder for folder in folders if folder.is_dir()):
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            if path.suffix.lower() in pictures.SUFFIXES and not path.name.startswith("."):
-                paths.append(str(path))
-                labels.append(folder.name)
+def _labelled(directories):
+    """Images in the folders of some directories.
+
+    Returns:
+        Sorted pairs of their path and their label, and how many other files there are.
+    """
+    folders = [path for directory in directories for path in _visible(directory) if path.is_dir()]
+    pairs, others = [], 0
+    for folder in sorted(folders):
+        for path in sorted(_visible(folder)):
+            if path.suffix.lower() in pictures.SUFFIXES:
+                pairs.append((str(path), folder.name))
             else:
                 others += 1
-    return paths, labels, others
+    return pairs, others
 
 
 def _visible(directory):

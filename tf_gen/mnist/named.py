@@ -78,13 +78,13 @@ def read(name):
     if not _is_prepared(builder):
         if not _answers(builder):
             raise UserError(
-                f"--data {name}: no prepared copy in {builder.data_path} and {_host(builder)} does "
+                f"{name}: no prepared copy in {builder.data_path} and {_host(builder)} does "
                 "not answer; try --data bundled, or --data DIRECTORY with the four original files"
             )
         try:
             _download(builder)
         except Exception as error:  # network, disk and checksum errors of several libraries
-            raise UserError(f"--data {name}: the download failed: {_first_line(error)}") from error
+            raise UserError(f"{name}: the download failed: {_first_line(error)}") from error
     return _read(builder, "tfds" if name == "mnist" else name)
 
 
@@ -102,7 +102,7 @@ def _read(builder, name):
         parts = part("train"), part("test")
     except Exception as error:  # the copy can be damaged in many ways
         raise UserError(
-            f"--data {name}: the copy in {builder.data_path} cannot be read "
+            f"{name}: the copy in {builder.data_path} cannot be read "
             f"({_first_line(error)}); delete that directory and try again"
         ) from error
     classes = builder.info.features["label"].names

@@ -71,10 +71,11 @@ def evenly(images, count):
     return images[np.linspace(0, len(images) - 1, min(count, len(images)), dtype=int)]
 
 
-def checked(name, train, held_out, notes, classes=(), invert=False):
+def checked(spec, name, train, held_out, notes, classes=(), invert=False):
     """Make a `Source` of what was found, and see whether something is wrong with it.
 
     Args:
+        spec: where it was found, for messages.
         name: of the source.
         train, held_out: a `Part` each; `held_out` is None where `train` has to be split.
         notes: list of strings, what to tell of the source.
@@ -90,13 +91,13 @@ def checked(name, train, held_out, notes, classes=(), invert=False):
         if single:
             notes.append(f"only one image of {_listed(single)}, none held out")
         if not len(held_out.labels):
-            raise UserError(f"--data {name}: no class has two images, one of them to be held out")
+            raise UserError(f"{spec}: no class has two images, one of them to be held out")
     if not classes:
-        train, held_out, classes = _numbered(name, train, held_out)
+        train, held_out, classes = _numbered(spec, train, held_out)
     if invert:
         train, held_out = (part._replace(images=255 - part.images) for part in (train, held_out))
     for part, words in ((train, "images to train"), (held_out, "held-out images")):
-        notes += _blank(name, part.images, words)
+        notes += _blank(spec, part.images, words)
     notes += _bright_borders(train.images, invert)
     unknown = np.setdiff1d(held_out.labels, train.labels)
     if len(unknown):
@@ -124,11 +125,11 @@ def split(part):
     return part.take(~held_out), part.take(held_out), single
 
 
-def _numbered(name, train, held_out):
+def _numbered(spec, train, held_out):
     """Both parts with numbers for labels, and the names of the numbers if those were others."""
     found = np.unique(np.concatenate([train.labels, held_out.labels]))
     if len(found) > AT_MOST:
-        raise UserError(f"--data {name}: {len(found)} classes; at most {AT_MOST} are possible")
+        raise UserError(f"{spec}: {len(found)} classes; at most {AT_MOST} are possible")
     if found.dtype.kind in "iu":
         return train, held_out, ()
     words = found.tolist()
@@ -140,13 +141,13 @@ def _numbered(name, train, held_out):
     return Part(train.images, numbered[0]), Part(held_out.images, numbered[1]), words
 
 
-def _blank(name, images, words):
+def _blank(spec, images, words):
     """Notes on images without anything on them. UserError if all of them are, or all alike."""
     blank = int(np.sum(images.max(axis=(1, 2)) == images.min(axis=(1, 2))))
     if blank == len(images):
-        raise UserError(f"--data {name}: all {words} are blank, each pixel the same")
+        raise UserError(f"{spec}: all {words} are blank, each pixel the same")
     if len(images) > 1 and (images == images[0]).all():
-        raise UserError(f"--data {name}: all {words} are the same image")
+        raise UserError(f"{spec}: all {words} are the same image")
     return [f"{blank:,} of {len(images):,} {words} are blank"] if blank else []
 
 
