@@ -118,17 +118,16 @@ def _in_parallel(paths, resize):
     def load(path):
         content = tf.io.read_file(path)
         is_png = tf.strings.substr(content, 1, 3) == "PNG"
-        # With fewer than 8 bits a pixel, TensorFlow makes all of a PNG transparent. Of a JPEG that is
-        # cut off, it complains on stderr.
+        # With fewer than 8 bits a pixel, TensorFlow makes all of a PNG transparent. It complains on
+        # stderr of a JPEG that is cut off.
         bits, end = tf.strings.substr(content, 24, 1), tf.strings.substr(content, -2, 2)
         whole = tf.where(is_png, (bits == b"\x08") | (bits == b"\x10"), end == b"\xff\xd9")
-        tf.debugging.Assert(whole, [path])
         # \C is any byte. "eXIf" is how a PNG says it.
         oriented = tf.strings.regex_full_match(content, r"\C*(Exif\x00\x00|eXIf)\C*")
-        tf.debugging.Assert(~oriented, [path])
-        rgba = tf.cond(
-            is_png, lambda: tf.io.decode_png(content, channels=4), lambda: _decode_jpeg(content)
-        )
+        with tf.control_dependencies([tf.debugging.Assert(whole & ~oriented, [path])]):
+            rgba = tf.cond(
+                is_png, lambda: tf.io.decode_png(content, channels=4), lambda: _decode_jpeg(content)
+            )
         size = tf.shape(rgba)[:2]
         if resize:
             return size, *_grey(rgba, resize)
