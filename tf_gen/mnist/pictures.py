@@ -47,17 +47,17 @@ def read(paths, where, resize):
         missing[rows] = False
 
     with tqdm(total=len(paths), desc="reading", unit="image", delay=1, disable=None) as bar:
-        for rows, sizes, *pixels in _in_parallel(paths, resize).as_numpy_iterator():
-            wrong = np.any(sizes != SIZE, axis=1)
-            if not resize and np.any(wrong):
-                first = np.argmax(wrong)
-                raise _other_size(where(rows[first]), paths[rows[first]], sizes[first])
+        for rows, *pixels in _in_parallel(paths, resize).as_numpy_iterator():
             keep(rows, *pixels)
             bar.update(len(rows))
         for row in np.flatnonzero(missing):
             rgba = _read_with_pillow(paths[row], where(row))
             if not resize and rgba.shape[:2] != (SIZE, SIZE):
-                raise _other_size(where(row), paths[row], rgba.shape)
+                height, width = rgba.shape[:2]
+                raise UserError(
+                    f"{where(row)}{paths[row]} has {width}x{height} pixels, not 28x28; --resize "
+                    "scales images"
+                )
             keep(row, *(tensor.numpy() for tensor in _grey(rgba, resize)))
             bar.update()
     notes = ["colours became their luminance"] if coloured else []
@@ -110,43 +110,47 @@ def luminance(rgb):
 
 
 def _in_parallel(paths, resize):
-    """Dataset of batches: rows [n], sizes [n, 2], and what `_grey` returns.
+    """Dataset of batches: rows [n], and what `_grey` returns.
 
-    A batch with a file that TensorFlow does not read, or not as Pillow does, is left out.
+    Left out are batches of which TensorFlow does not read all files, or not as Pillow does: other
+    kinds than PNG and JPEG, both kinds mixed, other sizes without `resize`, damaged files.
     """
 
-    def load(path):
-        content = tf.io.read_file(path)
-        is_png = tf.strings.substr(content, 1, 3) == "PNG"
-        # With fewer than 8 bits a pixel, TensorFlow makes all of a PNG transparent. It complains on
-        # stderr of a JPEG that is cut off.
-        bits, end = tf.strings.substr(content, 24, 1), tf.strings.substr(content, -2, 2)
-        whole = tf.where(is_png, (bits == b"\x08") | (bits == b"\x10"), end == b"\xff\xd9")
-        # \C is any byte. "eXIf" is how a PNG says it.
-        oriented = tf.strings.regex_full_match(content, r"\C*(Exif\x00\x00|eXIf)\C*")
-        with tf.control_dependencies([tf.debugging.Assert(whole & ~oriented, [path])]):
-            rgba = tf.cond(
-                is_png, lambda: tf.io.decode_png(content, channels=4), lambda: _decode_jpeg(content)
-            )
-        size = tf.shape(rgba)[:2]
+    def decoded(contents, decode):
         if resize:
-            return size, *_grey(rgba, resize)
-        fits = tf.reduce_all(size == SIZE)
-        rgba = tf.cond(fits, lambda: rgba, lambda: tf.zeros([SIZE, SIZE, 4], tf.uint8))
-        return size, tf.ensure_shape(rgba, [SIZE, SIZE, 4])
+            kinds = (tf.uint8, tf.uint8, tf.bool)
+            return tf.map_fn(lambda c: _grey(decode(c), True), contents, fn_output_signature=kinds)
+        kind = tf.TensorSpec([SIZE, SIZE, 4], tf.uint8)
+        return _grey(tf.map_fn(decode, contents, fn_output_signature=kind), False)
 
     @tf.autograph.experimental.do_not_convert
-    def load_batch(rows, paths):  # in a loop, since a file is small and a thread takes time to call
-        kinds = (tf.int32, tf.uint8, tf.uint8, tf.bool) if resize else (tf.int32, tf.uint8)
-        sizes, *pixels = tf.map_fn(load, paths, parallel_iterations=1, fn_output_signature=kinds)
-        if resize:
-            return rows, sizes, *pixels
-        return rows, sizes, *_grey(*pixels, resize)  # all in one, since they are alike
+    def load(rows, paths):  # many files a call, since a call takes longer than a file
+        contents = tf.map_fn(tf.io.read_file, paths)
+        # With fewer than 8 bits a pixel, TensorFlow makes all of a PNG transparent.
+        bits = tf.strings.substr(contents, 24, 1)
+        are_png = tf.strings.substr(contents, 1, 3) == b"PNG"
+        are_png &= (bits == b"\x08") | (bits == b"\x10")
+        # It complains on stderr of a JPEG that is cut off.
+        are_jpeg = tf.strings.substr(contents, 0, 2) == b"\xff\xd8"
+        are_jpeg &= tf.strings.substr(contents, -2, 2) == b"\xff\xd9"
+        # \C is any byte. "eXIf" is how a PNG says it.
+        oriented = tf.strings.regex_full_match(contents, r"\C*(Exif\x00\x00|eXIf)\C*")
+        usual = (tf.reduce_all(are_png) | tf.reduce_all(are_jpeg)) & ~tf.reduce_any(oriented)
+        with tf.control_dependencies([tf.debugging.Assert(usual, [rows])]):
+            pixels = tf.cond(
+                are_png[0],
+                lambda: decoded(contents, _decode_png),
+                lambda: decoded(contents, _decode_jpeg),
+            )
+        return rows, *pixels
 
     names = tf.constant([os.fsencode(path) for path in paths])
     dataset = tf.data.Dataset.from_tensor_slices(names).enumerate().batch(AT_ONCE)
-    dataset = dataset.map(load_batch, num_parallel_calls=tf.data.AUTOTUNE)
-    return dataset.ignore_errors().prefetch(2)
+    return dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE).ignore_errors().prefetch(2)
+
+
+def _decode_png(content):
+    return tf.io.decode_png(content, channels=4)
 
 
 def _decode_jpeg(content):
@@ -164,10 +168,12 @@ def _grey(rgba, resize):
     Returns:
         Two uint8 [..., 28, 28], and bool [], whether there are colours.
     """
-    rgb, opacity = tf.cast(rgba[..., :3], tf.float32), tf.cast(rgba[..., 3], tf.float32)
-    spread = tf.reduce_max(rgb, axis=-1) - tf.reduce_min(rgb, axis=-1)
+    r, g, b, opacity = tf.unstack(rgba, axis=-1)
+    spread = tf.maximum(tf.maximum(r, g), b) - tf.minimum(tf.minimum(r, g), b)
     colour = tf.reduce_any((spread > COLOURED) & (opacity > 0))
-    black = tf.linalg.matvec(rgb, LUMINANCE) * opacity / 255
+    r, g, b, opacity = (tf.cast(channel, tf.float32) for channel in (r, g, b, opacity))
+    light = LUMINANCE[0] * r + LUMINANCE[1] * g + LUMINANCE[2] * b
+    black = light * (opacity / 255)
     white = black + (255 - opacity)  # the same to the bit where all is opaque
     if resize:
         black, white = fit(black), fit(white)
@@ -191,9 +197,3 @@ def _read_with_pillow(path, where):
     except Exception as error:  # damage can look like anything to a decoder
         reason = f" ({error})" if "\0" in path else ""
         raise UserError(f"{where}{path} is no readable image{reason}") from error
-
-
-def _other_size(where, path, size):
-    return UserError(
-        f"{where}{path} has {size[1]}x{size[0]} pixels, not 28x28; --resize scales images"
-    )
