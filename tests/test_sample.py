@@ -27,8 +27,9 @@ def saved_model(tmp_path_factory):
 def saved_gan(tmp_path_factory):
     """The export of an untrained GAN on a line."""
     directory = tmp_path_factory.mktemp("export") / "gan"
-    settings = {"model": "gaussian_gan"}
-    savedmodel.write(gaussian_gan.build(gaussian_gan.Config()), directory, settings)
+    config = gaussian_gan.Config()
+    settings = {"model": "gaussian_gan", "config": dataclasses.asdict(config)}
+    savedmodel.write(gaussian_gan.build(config), directory, settings)
     return directory
 
 
