@@ -41,13 +41,18 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{line}\n")
 
 
-def path(text):
-    """The Path that a user typed, with ~ expanded, which shells leave alone in `--out=~/a.png`."""
+def expanded(text):
+    """The text of a path, with ~ expanded, which shells leave alone in `--out=~/a.png`."""
     if not text:
         raise argparse.ArgumentTypeError("is empty, but must be a path")
     if "\0" in text:
         raise argparse.ArgumentTypeError("must be a path, but has a NUL in it")
-    return Path(os.path.expanduser(text))  # noqa: PTH111, Path's own raises where it finds no user
+    return os.path.expanduser(text)  # noqa: PTH111, that of Path raises where it knows no such user
+
+
+def path(text):
+    """The Path that a user typed."""
+    return Path(expanded(text))
 
 
 def typed(path):

@@ -68,7 +68,7 @@ def check_directory(path):
 def write_text(path, text):
     """Write `text` to `path`."""
     with beside(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text)
 
 
 def write_json(path, content):

@@ -9,6 +9,7 @@ out are images, or points on a line, of which a picture is a histogram.
 import math
 import re
 import sys
+import time
 from pathlib import Path
 
 from tf_gen import cli, files, memory, savedmodel
@@ -16,6 +17,7 @@ from tf_gen.errors import UserError
 from tf_gen.settings import Seed
 
 PART = 10_000  # at most so many are decoded at once
+SECONDS_BETWEEN_LINES = 10  # of the time left, where stderr is no terminal and shows no bar
 NO_MAP = "this model has no latent_map.json, which training with images writes at its end; give --z"
 
 
@@ -124,10 +126,17 @@ def decoded(generator, z):
     from tqdm import tqdm
 
     unit = "image" if generator.generates == "images" else "point"
+    begin = said = time.monotonic()
+    done = 0
     with tqdm(total=len(z), unit=unit, disable=None, delay=2, leave=False) as bar:
         for part in np.array_split(z, math.ceil(len(z) / PART)):
             yield generator.decode(part)
+            done += len(part)
             bar.update(len(part))
+            now = time.monotonic()
+            if bar.disable and now - said > SECONDS_BETWEEN_LINES:
+                said, left = now, (now - begin) / done * (len(z) - done)
+                print(f"{done:,} of {len(z):,} {unit}s, {tqdm.format_interval(left)} left")
 
 
 def write_npy(path, parts, shape):
