@@ -26,8 +26,7 @@ def main(argv=None):
     directory = savedmodel.find(arguments.model)
     files.check_file(arguments.out)
     if (boxed := savedmodel.shipped(arguments.model)) not in (None, directory):
-        here = cli.typed(directory)
-        print(f"using {here} of this directory; the model that comes with tf_gen is {boxed}")
+        print(f"using ./{directory}; the trained model that comes with this package is {boxed}")
     cli.import_tensorflow()
     import numpy as np
 

@@ -78,7 +78,7 @@ def find(path):
         if (place / "saved_model.pb").is_file():
             return place
     if path.exists():
-        words = f"; the trained model of this name is {boxed}" if boxed else ""
+        words = f"; the model of this name that comes with this package is {boxed}" if boxed else ""
         raise UserError(
             f"{path}: no SavedModel (saved_model.pb is missing); of an unfinished run, make one "
             f"with python -m tf_gen.export{words}"
