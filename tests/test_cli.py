@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from helpers import one_line
 
-from tf_gen import cli
+from tf_gen import cli, evaluate, export, sample, train
 from tf_gen.errors import Terminated, UserError
 
 
@@ -132,6 +132,54 @@ def test_a_printed_path_can_be_typed(monkeypatch, name):
     words = shlex.split(f"{cli.typed(name)} --out {cli.typed(Path(name))}")
     arguments = parser.parse_args(words)
     assert arguments.place == arguments.out == Path(name)
+
+
+def next_command(printed, module):
+    """The words after `python -m MODULE` of the command that the last lines of an output name."""
+    text = printed.rpartition("next: ")[2]
+    python, m, name, *words = shlex.split(text.rpartition("\nor: ")[0] or text)
+    assert (python, m, name) == ("python", "-m", module)
+    return words
+
+
+@pytest.mark.parametrize("name", ["-it's a b", "~$HOME", "line\nbreak"])
+def test_each_command_names_the_next_so_that_it_can_be_pasted(command, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    where = f"./{name}"
+    arguments = ["gaussian_gan", "--steps", "5", f"--run-dir={where}"]
+    status, printed, err = command(train.main, *arguments, f"--tensorboard={where}-board")
+    assert (status, err) == (0, "")
+    board = shlex.split(printed.rpartition("or: ")[2])
+    assert Path(board[-1]) == Path(f"{where}-board")
+    assert not board[-1].startswith(("-", "~"))
+    words = next_command(printed, "tf_gen.sample")
+    assert command(sample.main, *words)[0] == 0
+    status, printed, err = command(export.main, where, f"{where}/export")
+    assert (status, err) == (0, "")
+    assert command(sample.main, *next_command(printed, "tf_gen.sample"))[0] == 0
+    arguments = ["gaussian_gan", f"--run={where}", f"--out={where}/measured"]
+    status, printed, err = command(evaluate.main, *arguments)
+    assert (status, err) == (0, "")
+    assert command(sample.main, *next_command(printed, "tf_gen.sample"))[0] == 0
+
+
+def test_evaluate_names_a_run_directory_that_can_be_typed(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["tiny_gan", "--steps", "3", "--seeds", "1", "--out=./a $b"]
+    status, printed, err = command(evaluate.main, *arguments)
+    assert (status, err) == (0, "")
+    arguments, _ = train.parse(next_command(printed, "tf_gen.train"))
+    assert arguments.run_dir == Path("runs", "a $b-0")
+
+
+@pytest.mark.parametrize(("data", "expected"), [("~/x y", "/home/ada/x y"), ("./-x", "./-x")])
+def test_evaluate_names_data_that_can_be_typed(monkeypatch, data, expected):
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("USERPROFILE", "/home/ada")
+    parsed, settings = evaluate.parse(["vae", f"--data={data}"])
+    settings.pop("seed")
+    words = next_command(f"next: {evaluate.train_command(parsed, settings)}", "tf_gen.train")
+    assert train.parse(words)[0].data == expected
 
 
 PRINTS = r"""
