@@ -1,13 +1,15 @@
 """What the commands share: one line and the right status for each error, and how signals stop."""
 
 import os
+import shlex
 import signal
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
 from helpers import one_line
 
-from tf_gen import cli
+from tf_gen import cli, evaluate, export, sample, train
 from tf_gen.errors import Terminated, UserError
 
 
@@ -24,7 +26,10 @@ def ended(command, error):
     ("error", "status", "words"),
     [
         (UserError("what is wrong"), 1, "error: what is wrong\n"),
+        (UserError("a\nb\x1b\udcff: c"), 1, "error: a\\nb\\x1b\\udcff: c\n"),
         (OSError("no reason"), 1, "error: no reason\n"),
+        (MemoryError(), 1, "error: not enough memory\n"),
+        (MemoryError("9 GiB"), 1, "error: not enough memory (9 GiB)\n"),
         (FileNotFoundError(2, "No such file", "a.txt"), 1, "error: No such file: a.txt\n"),
         (tf.errors.ResourceExhaustedError(None, None, "OOM\nmore"), 1, "error: TensorFlow: OOM\n"),
         (KeyboardInterrupt(), 130, ""),
@@ -90,10 +95,124 @@ def test_flags_cannot_be_abbreviated_and_a_usage_error_is_one_line(capsys):
         assert one_line(capsys.readouterr().err, "tool: error: ", wrong[0], "--help")
 
 
+def test_a_path_is_expanded_wherever_it_stands(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("USERPROFILE", "/home/ada")  # Windows has this one
+    parser = cli.Parser(prog="tool")
+    parser.option("place", cli.path, "")
+    parser.option("--out", cli.path, "", default=Path("a"))
+    parser.option("--data", cli.expanded, "", default="auto")
+    arguments = parser.parse_args(["~/x", "--out=~", "--data=~/./y"])
+    assert arguments.place == Path("/home/ada/x")
+    assert arguments.out == Path("/home/ada")
+    assert arguments.data == "/home/ada/./y"
+    arguments = parser.parse_args(["~no-such-user/x"])
+    assert (arguments.place, arguments.out) == (Path("~no-such-user/x"), Path("a"))
+
+
+@pytest.mark.parametrize(("text", "words"), [("", ["empty"]), ("a\0b", ["NUL"])])
+def test_what_can_be_no_path_is_a_usage_error(capsys, text, words):
+    parser = cli.Parser(prog="tool")
+    parser.option("--out", cli.path, "")
+    with pytest.raises(SystemExit) as exit_:
+        parser.parse_args(["--out", text])
+    assert exit_.value.code == 2
+    assert one_line(capsys.readouterr().err, "--out", *words)
+
+
+ODD = ["a b", "it's", '"q"', "-x", "--out", "~", "~/x", "$HOME", "a;b", "a\nb", "`a`", "*", "ü"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_printed_path_can_be_typed(monkeypatch, name):
+    monkeypatch.setenv("HOME", "/home/ada")
+    parser = cli.Parser(prog="tool")
+    parser.option("place", cli.path, "")
+    parser.option("--out", cli.path, "")
+    words = shlex.split(f"{cli.typed(name)} --out {cli.typed(Path(name))}")
+    arguments = parser.parse_args(words)
+    assert arguments.place == arguments.out == Path(name)
+
+
+def next_command(printed, module):
+    """The words after `python -m MODULE` of the command that the last lines of an output name."""
+    text = printed.rpartition("next: ")[2]
+    python, m, name, *words = shlex.split(text.rpartition("\nor: ")[0] or text)
+    assert (python, m, name) == ("python", "-m", module)
+    return words
+
+
+@pytest.mark.parametrize("name", ["-it's a b", "~$HOME", "line\nbreak"])
+def test_each_command_names_the_next_so_that_it_can_be_pasted(command, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    where = f"./{name}"
+    arguments = ["gaussian_gan", "--steps", "5", f"--run-dir={where}"]
+    status, printed, err = command(train.main, *arguments, f"--tensorboard={where}-board")
+    assert (status, err) == (0, "")
+    board = shlex.split(printed.rpartition("or: ")[2])
+    assert Path(board[-1]) == Path(f"{where}-board")
+    assert not board[-1].startswith(("-", "~"))
+    words = next_command(printed, "tf_gen.sample")
+    assert command(sample.main, *words)[0] == 0
+    status, printed, err = command(export.main, where, f"{where}/export")
+    assert (status, err) == (0, "")
+    assert command(sample.main, *next_command(printed, "tf_gen.sample"))[0] == 0
+    arguments = ["gaussian_gan", f"--run={where}", f"--out={where}/measured"]
+    status, printed, err = command(evaluate.main, *arguments)
+    assert (status, err) == (0, "")
+    assert command(sample.main, *next_command(printed, "tf_gen.sample"))[0] == 0
+
+
+def test_evaluate_names_a_run_directory_that_can_be_typed(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["tiny_gan", "--steps", "3", "--seeds", "1", "--out=./a $b"]
+    status, printed, err = command(evaluate.main, *arguments)
+    assert (status, err) == (0, "")
+    arguments, _ = train.parse(next_command(printed, "tf_gen.train"))
+    assert arguments.run_dir == Path("runs", "a $b-0")
+
+
+@pytest.mark.parametrize(("data", "expected"), [("~/x y", "/home/ada/x y"), ("./-x", "./-x")])
+def test_evaluate_names_data_that_can_be_typed(monkeypatch, data, expected):
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("USERPROFILE", "/home/ada")
+    parsed, settings = evaluate.parse(["vae", f"--data={data}"])
+    settings.pop("seed")
+    words = next_command(f"next: {evaluate.train_command(parsed, settings)}", "tf_gen.train")
+    assert train.parse(words)[0].data == expected
+
+
+PRINTS = r"""
+import sys
+from tf_gen import cli
+if len(sys.argv) > 1:
+    sys.stdout = sys.stderr = None
+def main():
+    print("a\udcff\u4e2d")
+    cli.warn("\udcff\u4e2d")
+cli.run(main)
+"""
+
+
+@pytest.mark.parametrize(
+    "encoding", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "cp1252"}, {"LC_ALL": "C"}]
+)
+def test_what_a_terminal_cannot_show_is_escaped(process, encoding):
+    ran = process("-c", PRINTS, **encoding)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("a\\udcff")
+    assert one_line(ran.stderr, "warning: \\udcff")
+
+
+def test_a_command_needs_no_streams(process):
+    assert process("-c", PRINTS, "without").returncode == 0
+
+
 def test_warnings_are_lines_on_stderr(capsys):
     cli.warn("a", "b")
     cli.warn()
-    assert capsys.readouterr() == ("", "warning: a\nwarning: b\n")
+    cli.warn("c\nd")
+    assert capsys.readouterr() == ("", "warning: a\nwarning: b\nwarning: c\\nd\n")
 
 
 @pytest.mark.parametrize(("level", "silent"), [(None, True), ("0", False)])

@@ -40,6 +40,20 @@ def test_manifold_shows_the_image_of_each_z_at_its_place():
     assert axes.images[0].origin == "upper"
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e30])
+def test_histogram_is_the_one_that_matplotlib_makes_of_all_points(dtype, scale):
+    x = (scale * rng.normal(4, 1, 5000)).astype(dtype)
+    (axes,) = plots.histogram(x, 4.0, 0.5).axes
+    bars = axes.containers[0].patches
+    edges = [bar.get_x() for bar in bars] + [bars[-1].get_x() + bars[-1].get_width()]
+    counts, expected = np.histogram(np.float64(x), 100, (edges[0], edges[-1]), density=True)
+    np.testing.assert_allclose([bar.get_height() for bar in bars], counts, rtol=1e-6)
+    np.testing.assert_allclose(edges, expected, rtol=1e-6)
+    assert edges[0] < x.min() <= x.max() < edges[-1]
+    assert "5,000 generated points" in axes.get_legend_handles_labels()[1]
+
+
 def test_latent_map_of_few_points(tmp_path):
     z, labels = rng.normal(size=[5, 2]), np.array([0, 0, 7, 7, 200])
     figure = plots.latent_map(

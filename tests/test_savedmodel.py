@@ -403,23 +403,78 @@ def test_find_says_which_names_there_are(box, name):
         savedmodel.find(Path(name))
 
 
-def test_load_refuses_what_is_none_of_ours(trained, tmp_path):
-    loaded = savedmodel.load(trained[0] / "saved_model")
-    assert {"decode", "sample"} <= set(loaded.signatures)
+def test_generator_draws_and_decodes_as_the_model_does(trained, gans):
+    for directory, model in ((trained[0] / "saved_model", trained[1]), *gans.values()):
+        generator = savedmodel.Generator(directory)
+        assert generator.latent_dim == model.latent_dim
+        assert generator.generates == model.generates
+        z = generator.prior(5, seed=3)
+        np.testing.assert_allclose(z, model.prior(5, [3, 0]), atol=1e-6)
+        np.testing.assert_allclose(generator.decode(z), model.decode(z), atol=2e-6)
+        assert list(generator.decode(z).shape) == [5, *generator.shape]
+
+
+def test_generator_refuses_what_is_none_of_ours(trained, tmp_path):
     broken = shutil.copytree(trained[0] / "saved_model", tmp_path / "broken")
     (broken / "variables" / "variables.index").unlink()
     garbage = tmp_path / "garbage"
     garbage.mkdir()
     (garbage / "saved_model.pb").write_bytes(b"garbage")
     for directory in (garbage, broken, tmp_path / "nothing"):
-        with pytest.raises(UserError, match="cannot be read") as error:
-            savedmodel.load(directory)
+        with pytest.raises(UserError, match=r"cannot be read \(.*\); export it again") as error:
+            savedmodel.Generator(directory)
         assert str(directory) in str(error.value)
         assert "\n" not in str(error.value)
     layers = keras.Sequential([keras.Input([1]), keras.layers.Dense(1)])
     layers.export(tmp_path / "other", verbose=False)
     with pytest.raises(UserError, match="not a SavedModel of this package"):
-        savedmodel.load(tmp_path / "other")
+        savedmodel.Generator(tmp_path / "other")
+
+
+class Other(tf.Module):
+    """A SavedModel with the right names of signatures, but otherwise wrong as `what` says."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.what = what
+
+    def write(self, directory):
+        z = tf.TensorSpec([None] if self.what == "rank" else [None, 2], name="z")
+        codes = [z, z] if self.what == "inputs" else [z]
+        numbers = [tf.TensorSpec([], tf.int32, name="count"), tf.TensorSpec([2], tf.int32, "seed")]
+        decode = tf.function(self.decode).get_concrete_function(*codes)
+        sample = tf.function(self.sample).get_concrete_function(*numbers)
+        tf.saved_model.save(self, str(directory), {"decode": decode, "sample": sample})
+
+    def decode(self, z, *more):
+        if self.what == "runtime":
+            tf.debugging.assert_equal(tf.shape(z)[0], 77)
+        return {"y" if self.what == "name" else "x": tf.reshape(z, [-1])}
+
+    def sample(self, count, seed):
+        z = tf.zeros([count, 3 if self.what == "length" else 2])
+        return {"x": z} if self.what == "no z" else {"z": z, "x": z}
+
+
+@pytest.mark.parametrize("what", ["", "rank", "inputs", "runtime", "name", "length", "no z"])
+def test_generator_refuses_signatures_of_another_kind(tmp_path, what):
+    Other(what).write(tmp_path / "other")
+    with pytest.raises(UserError, match="other: the SavedModel cannot be read") as error:
+        savedmodel.Generator(tmp_path / "other")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [KeyError("a"), RecursionError(), MemoryError(), UnicodeDecodeError("a", b"", 0, 1, "")],
+)
+def test_whatever_loading_raises_is_a_line(trained, monkeypatch, error):
+    def load(path):
+        raise error
+
+    monkeypatch.setattr(tf.saved_model, "load", load)
+    with pytest.raises(UserError, match="cannot be read"):
+        savedmodel.Generator(trained[0] / "saved_model")
 
 
 MAP = {"labels": {"7": [1.0, 2.5]}, "axis": [-1.0, 0.0, 1.5]}
@@ -451,6 +506,16 @@ def test_latent_map_and_config_are_what_was_written(trained, tmp_path, content):
         '{"labels": null}',
         '{"axis": 5}',
         '{"axis": ["a"]}',
+        '{"axis": []}',
+        '{"axis": [1.0]}',
+        '{"axis": [1, 0]}',
+        '{"axis": [0, NaN]}',
+        '{"axis": [false, true]}',
+        '{"axis": null}',
+        '{"labels": {"7": [1.0, NaN]}}',
+        '{"labels": {"7": [1.0, Infinity]}}',
+        '{"labels": {"7": [1.0, true]}}',
+        '{"labels": {"7": [1.0, 1' + "0" * 400 + "]}}",
     ],
 )
 def test_damaged_latent_map_is_refused(tmp_path, content):

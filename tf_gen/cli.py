@@ -6,6 +6,7 @@ Imports nothing heavy.
 import argparse
 import contextlib
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -21,7 +22,10 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **kwargs)
 
     def option(self, flag, kind, help_text, **more):
-        """Add a flag whose values are of `kind`, a type of `tf_gen.settings` or a callable."""
+        """Add a flag, or a positional, whose values are of `kind`.
+
+        That is a type of `tf_gen.settings`, or a function of the text, such as `path`.
+        """
 
         def value(text):
             converted = plain_type(kind)(text)
@@ -33,13 +37,33 @@ class Parser(argparse.ArgumentParser):
         self.add_argument(flag, type=value, help=help_text, **more)
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: error: {message} (--help lists what there is)\n")
+        line = _one_line(f"{self.prog}: error: {message} (--help lists what there is)")
+        self.exit(2, f"{line}\n")
+
+
+def expanded(text):
+    """The text of a path, with ~ expanded, which shells leave alone in `--out=~/a.png`."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty, but must be a path")
+    if "\0" in text:
+        raise argparse.ArgumentTypeError("must be a path, but has a NUL in it")
+    return os.path.expanduser(text)  # noqa: PTH111, that of Path raises where it knows no such user
+
+
+def path(text):
+    """The Path that a user typed."""
+    return Path(expanded(text))
+
+
+def typed(path):
+    """`path`, or another value, as it can be pasted into a command line of ours."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith(("-", "~")) else text)
 
 
 def run(main):
     """Run `main()` as a command: status 1 and a line for a user's error, 130 or 143 for signals."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(line_buffering=True)  # a log file is read while it grows
+    _prepare_streams()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         sys.exit(main())
@@ -47,6 +71,8 @@ def run(main):
         message = str(error)
     except OSError as error:
         message = f"{error.strerror}: {error.filename}" if error.filename else str(error)
+    except MemoryError as error:
+        message = f"not enough memory ({error})" if str(error) else "not enough memory"
     except Terminated:
         sys.exit(128 + signal.SIGTERM)
     except KeyboardInterrupt:
@@ -57,8 +83,21 @@ def run(main):
         if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
             raise
         message = f"TensorFlow: {error.message.splitlines()[0]}"
-    print(f"error: {message}", file=sys.stderr)
+    print(_one_line(f"error: {message}"), file=sys.stderr)
     sys.exit(1)
+
+
+def _prepare_streams():
+    """Let stdout and stderr take any text: a path may have what their encoding does not."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # there may be none, or one that a program put there
+            # Buffered by lines, since a log file is read while it grows.
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+
+
+def _one_line(text):
+    """`text` with line breaks and the like, which a path in it may have, escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class StopRequest:
@@ -87,7 +126,7 @@ class StopRequest:
 def warn(*messages):
     """Print warnings, a line each, on stderr."""
     for message in messages:
-        print(f"warning: {message}", file=sys.stderr)
+        print(_one_line(f"warning: {message}"), file=sys.stderr)
 
 
 def import_tensorflow():
@@ -105,7 +144,7 @@ def import_tensorflow():
 
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-    with _stderr_discarded():
+    with stderr_discarded():
         import tensorflow as tf
 
         tf.config.list_logical_devices()  # looks for GPUs now
@@ -116,7 +155,7 @@ def import_tensorflow():
 
 
 @contextlib.contextmanager
-def _stderr_discarded():
+def stderr_discarded():
     """Discard what C++ code writes to stderr. A Python exception passes, and is printed later."""
     sys.stderr.flush()
     with Path(os.devnull).open("w") as devnull:

@@ -12,7 +12,7 @@ import dataclasses
 import shlex
 from pathlib import Path
 
-from tf_gen import tasks
+from tf_gen import cli, tasks
 from tf_gen.errors import UserError
 from tf_gen.models import NAMES
 from tf_gen.settings import plain_type
@@ -108,7 +108,7 @@ def add_data(parser, outline):
         "IDX files or of LABEL/*.png; a .npz; or a list of image files: README.md has a table "
         "(default: auto: MNIST that TensorFlow Datasets has or can download, else bundled)"
     )
-    parser.add_argument("--data", default="auto", help=words)
+    parser.option("--data", cli.expanded, words, default="auto")
     words = "scale images of other sizes to 28 x 28, with their aspect kept"
     parser.add_argument("--resize", action="store_true", help=words)
     words = "make black white, for images that are black on white"

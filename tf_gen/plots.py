@@ -23,7 +23,7 @@ def save(picture, path):
         else:
             with warnings.catch_warnings():  # of a name in letters that the font does not have
                 warnings.filterwarnings("ignore", r"Glyph .* missing from font")
-                picture.savefig(temporary, dpi=120)
+                picture.savefig(temporary, dpi=120, format="png")
 
 
 def read(path):
@@ -246,17 +246,19 @@ def histogram(x, mean=None, std=None):
     """Histogram of finite points x, float [n], over the density of N(mean, std) if given."""
     figure = _figure(8, 5)
     axes = figure.add_subplot(xlabel="x", ylabel="density")
-    x = np.asarray(x, np.float64)
-    margin = max(0.05, 1e-3 * np.max(np.abs(x)))  # bins need a width, also where all x are the same
-    span = (x.min() - margin, x.max() + margin)
-    axes.hist(
-        x, bins=100, range=span, density=True, color="C2", label=f"{len(x):,} generated points"
-    )
+    x = np.asarray(x)
+    low, high = np.float64(x.min()), np.float64(x.max())
+    margin = max(0.05, 1e-3 * max(abs(low), abs(high)))  # bins need a width, also of equal points
+    # Counted here, since matplotlib would make several copies of all the points.
+    counts, edges = np.histogram(x, bins=100, range=(low - margin, high + margin))
+    label = f"{len(x):,} generated points"
+    axes.hist(_middles(edges), edges, weights=counts, density=True, color="C2", label=label)
     if mean is not None:
         grid = np.linspace(mean - 4 * std, mean + 4 * std, 400)
         normal = statistics.NormalDist(mean, std)
         axes.plot(grid, [normal.pdf(v) for v in grid], color="C1", label=f"N({mean:g}, {std:g})")
-        axes.axvline(np.mean(x), color="black", linewidth=1, label=f"mean {np.mean(x):.3f}")
+        average = np.mean(x, dtype=np.float64)
+        axes.axvline(average, color="black", linewidth=1, label=f"mean {average:.3f}")
     axes.legend()
     return figure
 
