@@ -94,6 +94,24 @@ def test_sample_finds_its_way(command, saved_model, tmp_path, arguments, z):
         assert height == width == 960  # a figure, with axes
 
 
+def test_sample_finds_labels_that_are_words(command, tmp_path):
+    labels = {"Ankle boot": [0.5, -1.0], "1,5": [0.0, 1.0], "": [1.0, 0.0]}
+    model = vae.build(vae.Config(hidden_dim=8))
+    savedmodel.write(model, tmp_path / "vae", {"model": "vae"}, {"labels": labels})
+    out = tmp_path / "a.npy"
+    for arguments, z in [
+        (["--label", "Ankle boot", "--digit", "1,5"], [[0.5, -1], [0, 1]]),
+        (["--interpolate", "Ankle boot", "0,0", "--count", "3"], [[0.5, -1], [0.25, -0.5], [0, 0]]),
+    ]:
+        status, _, err = command(sample.main, tmp_path / "vae", *arguments, "--out", out)
+        assert (status, err) == (0, "")
+        np.testing.assert_allclose(np.load(out), model.decode(np.float32(z)), atol=1e-6)
+    assert (
+        "digit Ankle boot: --z 0.5,-1"
+        in command(sample.main, tmp_path / "vae", "--label", "Ankle boot", "--out", out)[1]
+    )
+
+
 def test_sample_finds_models_in_the_box(command, saved_model, tmp_path, monkeypatch):
     monkeypatch.setattr(savedmodel, "SHIPPED", [tmp_path / "none", saved_model.parent])
     (tmp_path / "here").mkdir()
@@ -190,7 +208,8 @@ def test_sample_interpolates_between_points_of_a_line(command, saved_gan, tmp_pa
     [
         (["--digit", "4"], 1, ["--digit", "4", "3, 7"]),
         (["--digit", "-1"], 1, ["--digit", "-1"]),
-        (["--digit", "x"], 2, ["--digit"]),
+        (["--digit", "x"], 1, ["--digit", "no x", "3, 7"]),
+        (["--interpolate", "3", "a boot"], 1, ["--interpolate", "no a boot", "3, 7"]),
         (["--digit", "7", "--z", "3,3"], 2, ["--z", "--digit"]),
         (["--digit", "7", "--count", "2"], 2, ["--count"]),
         (["--interpolate", "3,3"], 2, ["--interpolate"]),

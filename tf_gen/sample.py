@@ -165,8 +165,10 @@ def points(arguments, latent_map, latent_dim):
     elif arguments.interpolate:
         ends = []
         for point in arguments.interpolate:
-            if len(point) == 1 < latent_dim and point[0].is_integer():
-                ends.append(digit(int(point[0]), "--interpolate", latent_map))
+            if isinstance(point, str):
+                ends.append(digit(point, "--interpolate", latent_map))
+            elif len(point) == 1 < latent_dim and point[0].is_integer():
+                ends.append(digit(f"{point[0]:.0f}", "--interpolate", latent_map))
             else:
                 ends.append(checked(point, "--interpolate", latent_dim))
         z = np.linspace(*ends, arguments.count)
@@ -192,13 +194,16 @@ def checked(point, flag, latent_dim):
 
 
 def digit(label, flag, latent_map):
-    """A point where the digit `label` lies: list of floats. UserError if there is none."""
+    """A point where the digit `label`, a string, lies: list of floats. UserError if none is there.
+
+    The labels of other images are words, say.
+    """
     labels = latent_map.get("labels")
     if labels is None:
         raise UserError(f"{flag}: {NO_MAP}")
-    if str(label) not in labels:
+    if label not in labels:
         raise UserError(f"{flag}: no {label} in this model's map, which has {', '.join(labels)}")
-    return labels[str(label)]
+    return labels[label]
 
 
 def parse(argv):
@@ -217,10 +222,13 @@ def parse(argv):
     instead = parser.add_mutually_exclusive_group()
     words = "decode this point instead of drawing one, such as 3,3 or -1.5,0; may be repeated"
     instead.add_argument("--z", type=_numbers, action="append", help=words)
-    words = "decode a point where this digit lies, and print it; may be repeated"
-    instead.add_argument("--digit", type=int, action="append", help=words)
-    words = "decode points on the straight way from A to B: two z, or two digits"
-    instead.add_argument("--interpolate", type=_numbers, nargs=2, metavar=("A", "B"), help=words)
+    words = (
+        "decode a point where this digit, or other label of the training images, lies, and print "
+        "it; may be repeated"
+    )
+    instead.add_argument("--digit", "--label", type=str.strip, action="append", help=words)
+    words = "decode points on the straight way from A to B: two z, or two digits or other labels"
+    instead.add_argument("--interpolate", type=_end, nargs=2, metavar=("A", "B"), help=words)
     words = "decode a grid of 20 x 20 points of a latent plane"
     instead.add_argument("--grid", action="store_true", help=words)
     words = (
@@ -258,6 +266,14 @@ def _numbers(text):
 
 
 _numbers.__name__ = "z"  # argparse prints it: "invalid z value: 'a,b'"
+
+
+def _end(text):
+    """An end of a way: a z, a list of floats, or a label, a string."""
+    try:
+        return _numbers(text)
+    except ValueError:
+        return text.strip()
 
 
 if __name__ == "__main__":
