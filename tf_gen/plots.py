@@ -141,8 +141,6 @@ def _colours(count):
         return [f"C{number}" for number in range(count)]
     import matplotlib
 
-    if count <= 20:
-        return [matplotlib.colormaps["tab20"](number) for number in range(count)]
     # Darker than it is, or yellow could not be read on white.
     return list(matplotlib.colormaps["turbo"](np.linspace(0.05, 0.95, count))[:, :3] * 0.8)
 

@@ -159,7 +159,7 @@ def _bright_borders(images, inverted):
         return []
     if inverted:
         return ["the borders are bright now; without --invert they are dark, as in MNIST"]
-    return ["the borders are bright: --invert makes black on white white on black, as in MNIST"]
+    return ["the borders are bright: --invert makes them dark, as in MNIST"]
 
 
 def _listed(names):
