@@ -190,6 +190,8 @@ if len(sys.argv) > 1:
 def main():
     print("a\udcff\u4e2d")
     cli.warn("\udcff\u4e2d")
+    with cli.stderr_discarded():
+        print("nothing", file=sys.stderr)
 cli.run(main)
 """
 

@@ -431,52 +431,6 @@ def test_generator_refuses_what_is_none_of_ours(trained, tmp_path):
         savedmodel.Generator(tmp_path / "other")
 
 
-class Other(tf.Module):
-    """A SavedModel with the right names of signatures, but otherwise wrong as `what` says."""
-
-    def __init__(self, what):
-        super().__init__()
-        self.what = what
-
-    def write(self, directory):
-        z = tf.TensorSpec([None] if self.what == "rank" else [None, 2], name="z")
-        codes = [z, z] if self.what == "inputs" else [z]
-        numbers = [tf.TensorSpec([], tf.int32, name="count"), tf.TensorSpec([2], tf.int32, "seed")]
-        decode = tf.function(self.decode).get_concrete_function(*codes)
-        sample = tf.function(self.sample).get_concrete_function(*numbers)
-        tf.saved_model.save(self, str(directory), {"decode": decode, "sample": sample})
-
-    def decode(self, z, *more):
-        if self.what == "runtime":
-            tf.debugging.assert_equal(tf.shape(z)[0], 77)
-        return {"y" if self.what == "name" else "x": tf.reshape(z, [-1])}
-
-    def sample(self, count, seed):
-        z = tf.zeros([count, 3 if self.what == "length" else 2])
-        return {"x": z} if self.what == "no z" else {"z": z, "x": z}
-
-
-@pytest.mark.parametrize("what", ["", "rank", "inputs", "runtime", "name", "length", "no z"])
-def test_generator_refuses_signatures_of_another_kind(tmp_path, what):
-    Other(what).write(tmp_path / "other")
-    with pytest.raises(UserError, match="other: the SavedModel cannot be read") as error:
-        savedmodel.Generator(tmp_path / "other")
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "error",
-    [KeyError("a"), RecursionError(), MemoryError(), UnicodeDecodeError("a", b"", 0, 1, "")],
-)
-def test_whatever_loading_raises_is_a_line(trained, monkeypatch, error):
-    def load(path):
-        raise error
-
-    monkeypatch.setattr(tf.saved_model, "load", load)
-    with pytest.raises(UserError, match="cannot be read"):
-        savedmodel.Generator(trained[0] / "saved_model")
-
-
 MAP = {"labels": {"7": [1.0, 2.5]}, "axis": [-1.0, 0.0, 1.5]}
 
 

@@ -157,6 +157,9 @@ def import_tensorflow():
 @contextlib.contextmanager
 def stderr_discarded():
     """Discard what C++ code writes to stderr. A Python exception passes, and is printed later."""
+    if sys.stderr is None:
+        yield
+        return
     sys.stderr.flush()
     with Path(os.devnull).open("w") as devnull:
         saved = os.dup(2)

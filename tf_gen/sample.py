@@ -92,7 +92,7 @@ def layout(count, shape, wide):
 
 def density_of(arguments, directory):
     """Mean and standard deviation that draws of the model in `directory` should have, or ()."""
-    if arguments.z or arguments.digit or arguments.interpolate:
+    if arguments.z or arguments.digit or arguments.interpolate or arguments.grid:
         return ()  # given points are no sample
     density = savedmodel.read_density(directory)
     if density is None:

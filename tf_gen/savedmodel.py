@@ -34,7 +34,6 @@ def write(model, directory, manifest, latent_map=None):
     OSError: `directory` exists or cannot be written.
     """
     import keras
-    import tensorflow as tf
 
     directory = Path(directory)
     if directory.exists():
@@ -44,16 +43,26 @@ def write(model, directory, manifest, latent_map=None):
     for name, (function, inputs, outputs) in model.signatures().items():
         archive.add_endpoint(name, _named(function, outputs), inputs)
     with files.beside(directory) as temporary:
-        try:
-            archive.write_out(str(temporary), verbose=False)
-        except tf.errors.OpError as error:  # say, no space left
-            reason = error.message.rpartition("; ")[2]
-            raise OSError(f"{directory}: cannot be written ({reason})") from error
+        _write_out(archive, temporary)
         files.write_json(temporary / "config.json", manifest)
         if latent_map:
             files.write_json(temporary / "latent_map.json", latent_map)
-        sums = "".join(f"{_sha256(temporary / name)}  {name}\n" for name in _names(temporary))
-        files.write_text(temporary / SUMS, sums)
+        _write_sums(temporary)
+
+
+def _write_out(archive, directory):
+    import tensorflow as tf
+
+    try:
+        archive.write_out(str(directory), verbose=False)
+    except tf.errors.OpError as error:  # say, no space left
+        reason = error.message.rpartition("; ")[2]
+        raise OSError(f"{directory}: cannot be written ({reason})") from error
+
+
+def _write_sums(directory):
+    lines = (f"{_sha256(directory / name)}  {name}\n" for name in _names(directory))
+    files.write_text(directory / SUMS, "".join(lines))
 
 
 def _named(function, names):
