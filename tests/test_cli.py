@@ -3,11 +3,14 @@
 import os
 import shlex
 import signal
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
-from helpers import one_line
+from helpers import environment, one_line
 
 from tf_gen import cli, evaluate, export, sample, train
 from tf_gen.errors import Terminated, UserError
@@ -61,14 +64,22 @@ def test_sigterm_stops_a_command(command):
 
 
 @pytest.mark.parametrize(
-    ("signum", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
+    ("signum", "error"),
+    [
+        (signal.SIGINT, KeyboardInterrupt),
+        (signal.SIGTERM, Terminated),
+        (signal.SIGHUP, Terminated),
+    ],
 )
-def test_a_first_signal_is_noted_and_a_second_acts(signum, error):
+def test_a_first_signal_is_noted_and_a_second_acts(monkeypatch, signum, error):
     def terminate(signum, frame):
         raise Terminated
 
-    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    discarded = []
+    monkeypatch.setattr(cli, "_discard_output", discarded.append)
+    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     signal.signal(signal.SIGTERM, terminate)
+    signal.signal(signal.SIGHUP, terminate)
     noted = []
     try:
         with pytest.raises(error), cli.StopRequest() as stop:
@@ -78,10 +89,65 @@ def test_a_first_signal_is_noted_and_a_second_acts(signum, error):
             os.kill(os.getpid(), signum)
             signal.pause()
         assert noted == [error]
+        assert len(discarded) == (signum == signal.SIGHUP)  # the terminal is gone
         assert signal.getsignal(signal.SIGINT) is handlers[signal.SIGINT]
         assert signal.getsignal(signal.SIGTERM) is terminate
     finally:
-        signal.signal(signal.SIGTERM, handlers[signal.SIGTERM])
+        for s, handler in handlers.items():
+            signal.signal(s, handler)
+
+
+def test_a_signal_that_is_ignored_stays_so(command):
+    """As nohup has it."""
+    handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+
+        def main(argv):
+            os.kill(os.getpid(), signal.SIGHUP)
+            with cli.StopRequest() as stop:
+                os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.requested is None
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            return 7
+
+        assert command(main) == (7, "", "")
+    finally:
+        signal.signal(signal.SIGHUP, handler)
+
+
+def test_a_thread_notes_no_signals():
+    requests = []
+
+    def body():
+        with cli.StopRequest() as stop:
+            requests.append(stop.requested)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    assert requests == [None]
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_files_do_not_take_the_place_of_streams_that_are_closed(tmp_path, closed):
+    code = (
+        "import os, sys\n"
+        "from tf_gen import cli\n"
+        "def main():\n"
+        "    with open('file', 'w') as file:\n"
+        "        print('out')\n"
+        "        print('err', file=sys.stderr)\n"
+        "        os.write(1, b'out')\n"  # as C++ does
+        "        os.write(2, b'err')\n"
+        "        file.write('whole')\n"
+        "    return 5\n"
+        "cli.run(main)\n"
+    )
+    (tmp_path / "code.py").write_text(code)
+    command = shlex.join([sys.executable, "code.py"])
+    status = subprocess.run(f"{command} {closed}", shell=True, cwd=tmp_path, env=environment())
+    assert status.returncode == 5
+    assert (tmp_path / "file").read_text() == "whole"
 
 
 def test_flags_cannot_be_abbreviated_and_a_usage_error_is_one_line(capsys):

@@ -8,11 +8,17 @@ import contextlib
 import os
 import shlex
 import signal
+import stat
 import sys
+import threading
 from pathlib import Path
 
 from tf_gen.errors import Terminated, UserError
 from tf_gen.settings import complaint, plain_type
+
+# Signals after which a command saves and ends: SIGHUP, of a terminal that is closed, is not
+# everywhere.
+TERMINATING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Parser(argparse.ArgumentParser):
@@ -62,19 +68,24 @@ def typed(path):
 
 
 def run(main):
-    """Run `main()` as a command: status 1 and a line for a user's error, 130 or 143 for signals."""
+    """Run `main()` as a command: status 1 and a line for a user's error, 128 + N for signal N."""
     _prepare_streams()
-    signal.signal(signal.SIGTERM, _terminate)
+    for signum in TERMINATING:
+        if signal.getsignal(signum) != signal.SIG_IGN:  # nohup ignores SIGHUP
+            signal.signal(signum, _terminate)
     try:
         sys.exit(main())
     except UserError as error:
         message = str(error)
+    except BrokenPipeError:  # of `| head`, which has read enough
+        _discard_output(lambda fd: True)
+        sys.exit(128 + 13)  # SIGPIPE, which Windows does not have
     except OSError as error:
         message = f"{error.strerror}: {error.filename}" if error.filename else str(error)
     except MemoryError as error:
         message = f"not enough memory ({error})" if str(error) else "not enough memory"
-    except Terminated:
-        sys.exit(128 + signal.SIGTERM)
+    except Terminated as error:
+        sys.exit(128 + error.signum)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
@@ -88,11 +99,26 @@ def run(main):
 
 
 def _prepare_streams():
-    """Let stdout and stderr take any text: a path may have what their encoding does not."""
+    """Let there be a stdout and a stderr that take any text: a path may have what they do not."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:  # closed, as by `2>&-`: the next file that is opened would take its place
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # there may be none, or one that a program put there
+        if hasattr(stream, "reconfigure"):  # a program may have put another one there
             # Buffered by lines, since a log file is read while it grows.
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
+
+
+def _discard_output(which):
+    """Let go nowhere what is written to stdout and stderr, where `which` says so of their fd."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    for fd in filter(which, (1, 2)):
+        os.dup2(devnull, fd)
+    os.close(devnull)
 
 
 def _one_line(text):
@@ -101,7 +127,9 @@ def _one_line(text):
 
 
 class StopRequest:
-    """In `with`, the first SIGINT or SIGTERM is noted in `requested`; a second one acts at once.
+    """In `with`, a first SIGINT, SIGTERM or SIGHUP is noted in `requested`; a second acts at once.
+
+    In another thread than the main one there are no signals, and nothing is noted.
 
     Attributes:
         requested: the exception that the signal would have raised, or None.
@@ -111,7 +139,13 @@ class StopRequest:
         self.requested = None
 
     def __enter__(self):
-        self.handlers = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
+        signals = (signal.SIGINT, *TERMINATING)
+        self.handlers = {}
+        if threading.current_thread() is threading.main_thread():
+            self.handlers = {signum: signal.getsignal(signum) for signum in signals}
+        for signum, handler in self.handlers.items():
+            if handler != signal.SIG_IGN:
+                signal.signal(signum, self._note)
         return self
 
     def __exit__(self, *exception):
@@ -119,7 +153,8 @@ class StopRequest:
             signal.signal(signum, handler)
 
     def _note(self, signum, frame):
-        self.requested = Terminated() if signum == signal.SIGTERM else KeyboardInterrupt()
+        self.requested = KeyboardInterrupt() if signum == signal.SIGINT else Terminated(signum)
+        _leave_terminal(signum)
         signal.signal(signum, self.handlers[signum])
 
 
@@ -157,9 +192,6 @@ def import_tensorflow():
 @contextlib.contextmanager
 def stderr_discarded():
     """Discard what C++ code writes to stderr. A Python exception passes, and is printed later."""
-    if sys.stderr is None:
-        yield
-        return
     sys.stderr.flush()
     with Path(os.devnull).open("w") as devnull:
         saved = os.dup(2)
@@ -172,4 +204,11 @@ def stderr_discarded():
 
 
 def _terminate(signum, frame):
-    raise Terminated
+    _leave_terminal(signum)
+    raise Terminated(signum)
+
+
+def _leave_terminal(signum):
+    """After SIGHUP the terminal is gone, and writing to it would be an error."""
+    if signum != signal.SIGTERM and signum in TERMINATING:
+        _discard_output(lambda fd: stat.S_ISCHR(os.fstat(fd).st_mode))
