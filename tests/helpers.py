@@ -140,22 +140,28 @@ class Ffmpeg:
     Args:
         directory: path, where it is put.
         monkeypatch: pytest's.
-        fails: whether it ends with the message "Unknown encoder".
+        codecs: the encoders that it has; of others it says "Unknown encoder".
+        fails_at: frames of this size, "30x20", it does not read, and says "No space left".
     """
 
     RECORD = """
+if FAILS_AT in sys.argv:
+    sys.exit("first line\\nNo space left")
 size = len(sys.stdin.buffer.read())
+codec = sys.argv[sys.argv.index("-c:v") + 1]
+if codec not in CODECS:
+    sys.exit(f"first line\\nUnknown encoder '{codec}'")
 pathlib.Path(__file__).with_name("record").write_text(json.dumps([sys.argv, size]))
 pathlib.Path(sys.argv[-1]).write_bytes(b"video")
 """
-    FAIL = 'sys.exit("first line\\nUnknown encoder")'
 
-    def __init__(self, directory, monkeypatch, fails=False):
+    def __init__(self, directory, monkeypatch, codecs=("libx264", "mpeg4"), fails_at=None):
         self.directory = directory
         directory.mkdir(exist_ok=True)
         program = directory / "ffmpeg"
-        script = self.FAIL if fails else self.RECORD
-        program.write_text(f"#!{sys.executable} -S\nimport json, pathlib, sys\n{script}")
+        script = f"import json, pathlib, sys\nCODECS, FAILS_AT = {list(codecs)}, {fails_at!r}\n"
+        script += self.RECORD
+        program.write_text(f"#!{sys.executable} -S\n{script}")
         program.chmod(0o755)
         monkeypatch.setenv("PATH", str(directory))
 

@@ -262,7 +262,7 @@ def test_gif_shows_each_grid_of_the_log(bundled, tmp_path):
             picture = report.progress(model)
             plots.save(picture, directory.pictures / f"samples-{step:06d}.png")
             directory.log([{"step": step, "loss_d": 1, "loss_g": 2, **report.measure(model)}])
-        train.finish(model, report, directory, manifest)
+        train.draw_pictures(model, report, directory)
     frames, _ = read_animation(directory.pictures / "samples.gif")
     assert len(frames) == 3
     assert np.mean(frames[0]) < np.mean(frames[1]) < np.mean(frames[2])

@@ -144,9 +144,27 @@ def test_ffmpeg_gets_grey_frames(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("size", [10, 50, 200, 700])  # below and above the size of buffers
 def test_ffmpeg_that_fails_says_why(tmp_path, monkeypatch, size):
-    Ffmpeg(tmp_path / "bin", monkeypatch, fails=True)
-    with pytest.raises(OSError, match="ffmpeg: Unknown encoder"):
+    Ffmpeg(tmp_path / "bin", monkeypatch, fails_at=f"{size}x{size}")
+    with pytest.raises(OSError, match="ffmpeg: No space left"):
         plots.animation(np.zeros([100, size, size], np.uint8), tmp_path / "a.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+
+
+@pytest.mark.parametrize(
+    ("codecs", "best"),
+    [(["mpeg4", "libx264"], "libx264"), (["mpeg4", "libopenh264"], "libopenh264")],
+)
+def test_the_best_encoder_that_works_is_taken(tmp_path, monkeypatch, codecs, best):
+    ffmpeg = Ffmpeg(tmp_path / "bin", monkeypatch, codecs=codecs)
+    plots.animation(np.zeros([2, 20, 20], np.uint8), tmp_path / "a.mp4")
+    argv, _ = ffmpeg.record()
+    assert argv[argv.index("-c:v") + 1] == best
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".WEBP", ".png", ".mp4"])
+def test_trying_an_animation_leaves_nothing(tmp_path, monkeypatch, suffix):
+    Ffmpeg(tmp_path / "bin", monkeypatch)
+    plots.try_animation(tmp_path / f"a{suffix}")
     assert [path.name for path in tmp_path.iterdir()] == ["bin"]
 
 

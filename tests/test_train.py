@@ -4,13 +4,14 @@ import gzip
 import os
 import shutil
 import signal
+import threading
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import Ffmpeg, history, one_line, read_animation, rows, state
 
-from tf_gen import rundir, sample, train
+from tf_gen import plots, rundir, sample, train
 from tf_gen.models import gaussian_gan, vae
 
 RUN = ["gaussian_gan", "--steps", "25", "--log-every", "10"]
@@ -284,27 +285,86 @@ def test_bad_path_is_one_line_before_the_training(
     assert [path.name for path in tmp_path.iterdir()] == ["directory.gif"]
 
 
-def test_ffmpeg_fails_then_gets_every_pixel_of_every_frame(command, tmp_path, monkeypatch):
+def test_an_encoder_is_tried_before_the_training(command, tmp_path, monkeypatch):
+    arguments = [*RUN, "--run-dir", tmp_path / "run", "--anim-path", tmp_path / "a.mp4"]
+    Ffmpeg(tmp_path / "bin", monkeypatch, codecs=["libvpx"])
+    status, out, err = command(train.main, *arguments)
+    assert (status, out) == (1, "")
+    assert one_line(err, "ffmpeg: Unknown encoder 'mpeg4'", "libx264", ".gif")
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+
+
+def test_ffmpeg_gets_every_pixel_of_every_frame(command, tmp_path, monkeypatch):
     path = tmp_path / "a.mp4"
     arguments = [*RUN, "--run-dir", tmp_path / "run", "--anim-path", path]
-    Ffmpeg(tmp_path / "bin", monkeypatch, fails=True)
-    status, out, err = command(train.main, *arguments)
-    assert status == 1
-    assert err == "error: ffmpeg: Unknown encoder\n"
-    assert not path.exists()
-    assert not (tmp_path / "run" / "saved_model").exists()
-
-    ffmpeg = Ffmpeg(tmp_path / "bin", monkeypatch)  # by now it works: nothing is trained again
-    status, out, err = command(train.main, *arguments)
+    ffmpeg = Ffmpeg(tmp_path / "bin", monkeypatch, codecs=["mpeg4"])
+    status, _, err = command(train.main, *arguments)
     assert (status, err) == (0, "")
-    assert "continuing at step 25" in out
     assert path.read_bytes() == b"video"
     argv, size = ffmpeg.record()
     assert size == 3 * 600 * 400 * 3
     assert argv[argv.index("-s") + 1] == "600x400"
     assert argv[argv.index("-pix_fmt") + 1] == "rgb24"
+    assert argv[argv.index("-c:v") + 1] == "mpeg4"
     assert argv[-1].endswith("a.mp4")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "bin", "run"]
+
+
+@pytest.mark.parametrize("what", ["save", "animation"])
+def test_a_picture_that_fails_costs_no_model(command, tmp_path, monkeypatch, what):
+    path = tmp_path / "a.gif"
+    arguments = [*RUN, "--run-dir", tmp_path / "run", "--anim-path", path]
+    right = getattr(plots, what)
+
+    def full(picture, path, *more):
+        if "trial" in path.name:
+            return right(picture, path, *more)
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(plots, what, full)
+        status, out, err = command(train.main, *arguments)
+    assert status == 1
+    assert one_line(err, "trained and safe in", "saved_model", "No space left")
+    assert "SavedModel:" in out
+    assert (tmp_path / "run" / "saved_model" / "saved_model.pb").exists()
+    assert not path.exists()
+
+    before = state(tmp_path / "run" / "checkpoints")
+    status, out, err = command(train.main, *arguments)  # draws, and trains nothing
+    assert (status, err) == (0, "")
+    assert "finished already" in out
+    assert len(read_animation(path)[0]) == 3
+    assert (tmp_path / "run" / "pictures" / "moments.png").exists()
+    assert state(tmp_path / "run" / "checkpoints") == before
+    status, out, err = command(train.main, *arguments[:-2])
+    assert (status, out.count("\n"), err) == (0, 1, "")
+
+
+def test_a_finished_run_draws_an_animation_if_it_kept_frames(command, tmp_path):
+    with_frames = [*RUN, "--run-dir", tmp_path / "run", "--anim-path", tmp_path / "a.gif"]
+    assert command(train.main, *with_frames)[0] == 0
+    status, out, _ = command(train.main, *with_frames[:-1], tmp_path / "b.gif")
+    assert status == 0
+    assert "finished already" in out
+    assert (tmp_path / "b.gif").read_bytes() == (tmp_path / "a.gif").read_bytes()
+    without = [*RUN, "--run-dir", tmp_path / "without"]
+    assert command(train.main, *without)[0] == 0
+    status, out, err = command(train.main, *without, "--anim-path", tmp_path / "c.gif")
+    assert (status, err) == (0, "")
+    assert "kept no frames" in out
+    assert not (tmp_path / "c.gif").exists()
+
+
+def test_training_from_a_thread(tmp_path):
+    """Where there are no signal handlers, as in the kernel of a notebook that runs a thread."""
+    statuses = []
+    arguments = [*RUN, "--run-dir", str(tmp_path / "run")]
+    thread = threading.Thread(target=lambda: statuses.append(train.main(arguments)))
+    thread.start()
+    thread.join()
+    assert statuses == [0]
+    assert (tmp_path / "run" / "saved_model").exists()
 
 
 def test_interrupted_run_has_the_same_frames(command, tmp_path, monkeypatch):
@@ -347,7 +407,7 @@ def test_animation_asked_for_after_the_last_step(command, tmp_path, monkeypatch)
         raise OSError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(train, "finish", killed)
+        patch.setattr(train, "export", killed)
         assert command(train.main, *arguments)[0] == 1
     status, out, err = command(train.main, *arguments, "--anim-path", tmp_path / "a.gif")
     assert status == 0

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 from tf_gen.errors import UserError
@@ -25,7 +26,7 @@ def beside(path):
     temporary = _temporary(path)
     try:
         yield temporary
-        temporary.replace(path)
+        _replace(temporary, path)
     except OSError as error:
         _rename_in(error, temporary, path)
         raise
@@ -107,6 +108,18 @@ def _check_name(path):
 def _temporary(path):
     # Of a long name only the end, lest it be too long with what comes before.
     return path.with_name(f"{PREFIX}{os.getpid()}-{path.name[-50:]}")
+
+
+def _replace(temporary, path):
+    """Rename; on Windows a virus scanner may hold the file for a moment, so try for a second."""
+    for wait in [0.1] * 10 + [0]:
+        try:
+            temporary.replace(path)
+            return
+        except PermissionError:
+            if not wait:
+                raise
+            time.sleep(wait)
 
 
 def _rename_in(error, temporary, path):

@@ -130,9 +130,11 @@ def calls(recipe, report, start=0, anim_every=None, lines_per_call=None, log_eve
             # two where the two intervals make gaps of many lengths.
             begin = max(step - step % interval for interval in intervals)
             end = min(total, *(step - step % interval + interval for interval in intervals))
-            size = min(even(end - begin, at_most), end - step)
+            part = even(end - begin, at_most)
             if max(intervals) % min(intervals):
-                size = 1 << (min(size, at_most).bit_length() - 1)
+                size = 1 << (min(part, end - step).bit_length() - 1)
+            else:  # to the end of a part, also where a run of fewer steps ended within one
+                size = min(part - (step - begin) % part, end - step)
             yield 1, size
             step += size
 

@@ -7,7 +7,9 @@ import contextlib
 import itertools
 import statistics
 import subprocess
+import tempfile
 import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -288,6 +290,10 @@ def _middles(edges):
 # ---- Animations ----------------------------------------------------------------------------------
 
 
+# What ffmpeg may have for .mp4, best first: H.264, which browsers play, then MPEG-4 part 2.
+CODECS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf", "mpeg4")
+
+
 def animation(frames, path, fps=30):
     """Write an animation to `path`: .gif, .webp or .png by Pillow, .mp4 by the tool ffmpeg.
 
@@ -298,9 +304,31 @@ def animation(frames, path, fps=30):
     """
     with files.beside(path) as temporary:
         if path.suffix.lower() == ".mp4":
-            _write_mp4(frames, temporary, fps)
+            _write_mp4(frames, temporary, fps, _codec(temporary))
         else:
             _write_pillow(frames, temporary, fps)
+
+
+def try_animation(path):
+    """Raise OSError if no animation of the kind of `path` can be written beside it."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=files.PREFIX) as directory:
+        animation(iter(_trial_frames()), Path(directory, f"trial{path.suffix}"))
+
+
+def _trial_frames():
+    return [np.full([64, 64, 3], shade, np.uint8) for shade in (0, 255)]
+
+
+def _codec(path):
+    """The first of CODECS that this ffmpeg has and that works. OSError: none does."""
+    for codec in CODECS:
+        try:
+            _write_mp4(iter(_trial_frames()), path, 30, codec)
+        except OSError as error:
+            reason = error
+        else:
+            return codec
+    raise OSError(f"{reason}; it has none of the encoders {', '.join(CODECS)}; ask for a .gif")
 
 
 def _write_pillow(frames, path, fps):
@@ -323,7 +351,7 @@ def _write_pillow(frames, path, fps):
     )
 
 
-def _write_mp4(frames, path, fps):
+def _write_mp4(frames, path, fps, codec):
     frames = iter(frames)
     first = next(frames)
     height, width = first.shape[:2]
@@ -331,8 +359,8 @@ def _write_mp4(frames, path, fps):
         "ffmpeg", "-loglevel", "error", "-y",
         "-f", "rawvideo", "-pix_fmt", "rgb24" if first.ndim == 3 else "gray",
         "-s", f"{width}x{height}", "-r", str(fps), "-i", "-",
-        # H.264 in the form that browsers play, which needs even sizes.
-        "-c:v", "libx264", "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", str(path),
+        # In the form that browsers play, which needs even sizes.
+        "-c:v", codec, "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", str(path),
     ]  # fmt: skip
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:

@@ -8,7 +8,10 @@ pictures/                what the model draws of itself
 saved_model/             written last: a run is finished when it is there
 """
 
+import contextlib
 import csv
+import errno
+import hashlib
 import io
 import os
 import platform
@@ -25,21 +28,36 @@ from tf_gen.errors import UserError
 from tf_gen.mnist import named
 
 KEEP = 3
+DRAWING = ".drawing"  # a file in pictures/ as long as they are not all drawn
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)  # as on some NFS
 
 
 class RunDirectory:
     """An open run directory, locked against other processes until `close`; made if it is missing.
 
-    `manifest` is what its config.json says. UserError: it is no run directory, is in use, or holds
-    a run with other settings. OSError: it cannot be written.
+    Args:
+        path: of the directory.
+        manifest: what its config.json says, or will say.
+        same_updates: function of a number of steps: whether the updates of a run of so many are
+            the first ones of this run. If they are, a run with fewer steps there is extended.
+
+    Attributes:
+        finished: whether the run has ended and was exported.
+        extended_from: the steps of the run that is extended; None where none is.
+        warnings: list of strings.
+
+    Raises:
+        UserError: it is no run directory, is in use, or holds a run with other settings.
+        OSError: it cannot be written.
     """
 
-    def __init__(self, path, manifest):
+    def __init__(self, path, manifest, same_updates=None):
         self.path = Path(path)
         self.pictures = self.path / "pictures"
         self.saved_model = self.path / "saved_model"
         self.history = self.path / "history.csv"
         self.checkpoints = self.path / "checkpoints"
+        self.warnings, self.extended_from = [], None
         config = self.path / "config.json"
         if holds_other_files(self.path):
             raise UserError(f"{path}: holds other files and no run; name another directory")
@@ -47,14 +65,49 @@ class RunDirectory:
         self._lock()
         try:
             if config.exists():
-                self.warnings = _compare(self.path, read_manifest(self.path), manifest)
+                self._compare(read_manifest(self.path), manifest, same_updates)
             else:
-                self.warnings = []
                 files.write_json(config, manifest)
         except BaseException:
             self.close()
             raise
-        self.finished = self.saved_model.exists()
+        self.config = manifest["config"]
+        self.finished = self._is_finished()
+
+    def _compare(self, old, new, same_updates):
+        """Refuse a run with other settings, but for more steps; warn about other versions."""
+        changed = differences({**old, "versions": {}}, {**new, "versions": {}})
+        before, steps = old.get("config", {}).get("steps"), new["config"].get("steps")
+        if same_updates and len(changed) == 1 and before != steps:
+            if not isinstance(before, int) or before > steps:
+                raise UserError(f"{self.path}: holds a run of {before} steps, which is more")
+            if not same_updates(before):
+                raise UserError(
+                    f"{self.path}: holds a run of {before} steps, whose learning rate depends on "
+                    "their number, so it is another run; name another directory"
+                )
+            self.extended_from = before
+        elif changed:
+            raise UserError(
+                f"{self.path}: holds a run with other settings ({'; '.join(changed)}); "
+                "give the same ones to continue it, or name another directory"
+            )
+        self.warnings += [
+            f"this run was begun with other versions, so its bits may differ ({line})"
+            for line in differences(old["versions"], new["versions"])
+        ]
+        if self.extended_from:
+            files.write_json(self.path / "config.json", {**new, "versions": old["versions"]})
+
+    def _is_finished(self):
+        if not self.saved_model.exists():
+            return False
+        try:
+            exported = files.read_json(self.saved_model / "config.json")["config"]["steps"]
+        except (UserError, OSError, KeyError, TypeError):  # to be told when it is used
+            return True
+        # The SavedModel of fewer steps stays until there is another.
+        return exported == self.config.get("steps")
 
     def _lock(self):
         self._lock_file = (self.path / ".lock").open("a")
@@ -63,6 +116,13 @@ class RunDirectory:
         except (BlockingIOError, PermissionError) as error:
             self._lock_file.close()
             raise UserError(f"{self.path}: another process is using this run directory") from error
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                self._lock_file.close()
+                raise
+            self.warnings.append(
+                f"{self.path}: its file system has no locks; use it from one process only"
+            )
 
     def close(self):
         """Release the lock."""
@@ -74,10 +134,35 @@ class RunDirectory:
     def __exit__(self, *exception):
         self.close()
 
+    @property
+    def drawing(self):
+        """Whether the run was exported, but its pictures were not all drawn."""
+        return (self.pictures / DRAWING).exists()
+
+    def drawn(self):
+        """Note that all pictures are drawn."""
+        (self.pictures / DRAWING).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def new_saved_model(self):
+        """Yield a path, where the body writes the SavedModel; it takes the place of an older one.
+
+        After it the run is finished, but for its pictures.
+        """
+        path = self.path / f"{files.PREFIX}new-saved_model"
+        (self.pictures / DRAWING).touch()
+        yield path
+        if self.saved_model.exists():
+            self.saved_model.replace(self.path / f"{files.PREFIX}old-saved_model")
+        path.replace(self.saved_model)
+        files.remove_leftovers(self.path)
+        self.finished = True
+
     def save(self, model, step, snapshots=()):
         """Write the checkpoint of `step` and delete all but the newest KEEP.
 
-        `snapshots` is a list of dicts of arrays, one for each frame of an animation up to `step`.
+        With it goes a copy of history.csv. `snapshots` is a list of dicts of arrays, one for each
+        frame of an animation up to `step`.
         """
         self.checkpoints.mkdir(exist_ok=True)
         target = self.checkpoints / f"step-{step:08d}"
@@ -93,6 +178,9 @@ class RunDirectory:
             if snapshots:
                 columns = {name: [s[name] for s in snapshots] for name in snapshots[0]}
                 np.savez_compressed(temporary / "snapshots.npz", **columns)
+            # With its hash for a name, so that damage of the copy is noticed, too.
+            content = self.history.read_bytes() if self.history.exists() else b""
+            (temporary / f"history-{_hash(content)}.csv").write_bytes(content)
         for old in list_checkpoints(self.path)[:-KEEP]:
             shutil.rmtree(old)
 
@@ -117,26 +205,50 @@ class RunDirectory:
                 shutil.rmtree(aside)
             directory.rename(aside)
             warnings.append(f"checkpoint {directory} is damaged, renamed to {aside.name}")
-        rows = [row for row in self.read_history() if int(row["step"]) <= step]
+        warnings += self._restore_history(step)
+        return step, snapshots, warnings
+
+    def _restore_history(self, step):
+        """Bring history.csv to what it was at the checkpoint of `step`; return warnings."""
+        every, steps = self.config.get("log_every", 1), self.config.get("steps")
+
+        def rows_of(content):
+            rows, lost = _rows(content)
+            # A line that is not due is the last one of a run that was shorter then.
+            due = [
+                row for row in rows if int(row["step"]) % every == 0 or int(row["step"]) == steps
+            ]
+            return [row for row in due if int(row["step"]) <= step], lost
+
+        rows, lost = rows_of(self.history.read_bytes() if self.history.exists() else b"")
+        warnings = []
+        copies = self.checkpoints.glob(f"step-{step:08d}/history-*.csv")
+        copies = [path.read_bytes() for path in copies if _hash(path.read_bytes()) in path.name]
+        if copies and rows != rows_of(copies[0])[0]:
+            rows = rows_of(copies[0])[0]
+            warnings.append(f"{self.history}: damaged or deleted, restored from the checkpoint")
+        elif not copies and (lost or (step >= every and not rows)):
+            warnings.append(
+                f"{self.history}: damaged, and no checkpoint has a copy: lines are lost"
+            )
         if rows:
             with files.beside(self.history) as temporary:
                 _write_rows(temporary, rows, header=True)
         else:
             self.history.unlink(missing_ok=True)
-        return step, snapshots, warnings
+        return warnings
 
     def log(self, rows):
         """Append dicts to history.csv."""
         _write_rows(self.history, rows, header=not self.history.exists())
 
     def read_history(self):
-        """All whole rows of history.csv, each a dict of strings."""
+        """The rows of history.csv, each a dict of strings. UserError: it is damaged."""
         if not self.history.exists():
             return []
-        with self.history.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if None not in row.values()]
-        if any(not row.get("step", "").isdecimal() for row in rows):
-            raise UserError(f"{self.history}: damaged (each row needs a step)")
+        rows, lost = _rows(self.history.read_bytes())
+        if lost:
+            raise UserError(f"{self.history}: damaged; the same command repairs it")
         return rows
 
 
@@ -167,11 +279,18 @@ def manifest(name, settings, source):
 
 
 def read_manifest(path):
-    """What config.json of the run directory `path` says. UserError if there is none."""
+    """What config.json of the run directory `path` says. UserError: there is none, or damaged."""
+    path = Path(path) / "config.json"
     try:
-        return files.read_json(Path(path) / "config.json")
+        manifest = files.read_json(path)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f"{path}: no run directory (config.json is missing)") from error
+        raise UserError(f"{path.parent}: no run directory (config.json is missing)") from error
+    manifest.setdefault("versions", {})
+    kinds = {"model": str, "config": dict, "data": dict | None, "versions": dict}
+    for name, kind in kinds.items():
+        if name in manifest and not isinstance(manifest[name], kind):
+            raise UserError(f"{path}: damaged ({name} is {manifest[name]!r})")
+    return manifest
 
 
 def identify(path):
@@ -181,13 +300,15 @@ def identify(path):
     """
     manifest = read_manifest(path)
     try:
+        if manifest["model"] not in models.NAMES:
+            raise ValueError(f"no model {manifest['model']}")
         recipe = models.load(manifest["model"])
         if recipe.TASK in tasks.WITH_IMAGES:
             manifest["data"]["sha256"]
         return manifest, recipe, recipe.Config(**manifest["config"])
-    except (ImportError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{Path(path) / 'config.json'}: does not describe a model of this version"
+            f"{Path(path) / 'config.json'}: does not describe a model of this version ({error})"
         ) from error
 
 
@@ -255,21 +376,6 @@ def differences(old, new, prefix=""):
     return lines
 
 
-def _compare(path, old, new):
-    """Refuse a run with other settings; return warnings about other versions."""
-    old_versions, new_versions = old.pop("versions", {}), new["versions"]
-    changed = differences(old, {key: value for key, value in new.items() if key != "versions"})
-    if changed:
-        raise UserError(
-            f"{path}: holds a run with other settings ({'; '.join(changed)}); "
-            "give the same ones to continue it, or name another directory"
-        )
-    return [
-        f"this run was begun with other versions, so its bits may differ ({line})"
-        for line in differences(old_versions, new_versions)
-    ]
-
-
 def _checkpoint(model, step):
     # The variables one by one: of a model, TensorFlow would not find those of layers in lists. And
     # by position, since Keras numbers the names of layers by what was built before in the process.
@@ -289,6 +395,34 @@ def _read_snapshots(path):
         raise ValueError(f"{path}: damaged") from error
     rows = zip(*columns.values(), strict=True)
     return [dict(zip(columns, values, strict=True)) for values in rows]
+
+
+def _hash(content):
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _rows(content):
+    """The whole rows of a history.csv, dicts of strings, and whether others are lost.
+
+    A last row without its end was being written when the process was killed, and is not missed.
+    """
+    text = content[: content.rfind(b"\n") + 1].decode(errors="replace").replace("\0", " ")
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    whole = [row for row in rows if _is_whole(row)]
+    return whole, len(whole) < len(rows)
+
+
+def _is_whole(row):
+    """Whether a row of history.csv has a step, and a number in each of its other columns."""
+    try:
+        return None not in row and int(row["step"]) >= 0 and all(map(_number, row.values()))
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+def _number(text):
+    float(text)  # "nan" and "inf" are numbers, too
+    return True
 
 
 def _write_rows(path, rows, header):

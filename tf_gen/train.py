@@ -3,6 +3,7 @@
 settings -> data -> model -> updates, log, checkpoints -> pictures -> SavedModel
 """
 
+import dataclasses
 import importlib.util
 import math
 import os
@@ -32,7 +33,7 @@ def main(argv=None):
     cli.import_tensorflow()
     import tensorflow as tf
 
-    from tf_gen import rundir, tasks
+    from tf_gen import plots, rundir, tasks
 
     recipe = load(arguments.model)
     config = recipe.Config(**settings)
@@ -42,20 +43,26 @@ def main(argv=None):
     model = recipe.build(config)  # before anything is written: it may not fit into memory
     if arguments.tensorboard:
         arguments.tensorboard.mkdir(parents=True, exist_ok=True)
+    if arguments.anim_path:
+        plots.try_animation(arguments.anim_path)
+
+    def same_updates(steps):
+        """Whether a run of so many steps makes the first updates of this one."""
+        shorter = recipe.build(dataclasses.replace(config, steps=steps))
+        return shorter.get_compile_config() == model.get_compile_config()
+
     manifest = rundir.manifest(arguments.model, settings, source)
-    with rundir.RunDirectory(run_dir, manifest) as directory:
-        if directory.finished and arguments.anim_path:
-            raise UserError(
-                f"{run_dir}: finished already; for an animation train again, in another --run-dir"
-            )
+    with rundir.RunDirectory(run_dir, manifest, same_updates) as directory:
         if directory.finished:
-            print(
-                f"{run_dir}: finished already, nothing to do; another run needs another --run-dir"
-            )
+            answer_finished(model, report, directory, arguments)
             return 0
         device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
         print(f"training {arguments.model} on {device}, TensorFlow {tf.__version__}, in {run_dir}")
         start, snapshots, warnings = directory.resume(model)
+        if directory.extended_from:
+            print(f"extending a run of {directory.extended_from} steps")
+            every = arguments.anim_every or config.log_every  # its last frame may not be due now
+            snapshots = [frame for frame in snapshots if frame["step"] % every == 0]
         if start and arguments.anim_path and not snapshots:
             warnings.append(f"the animation begins at step {start}")
         cli.warn(*directory.warnings, *warnings)
@@ -63,15 +70,13 @@ def main(argv=None):
             print(f"continuing at step {start}")
         rows = directory.read_history()
         ended = rows and int(rows[-1]["step"]) == start and report.reached(rows[-1])
+        if ended:
+            print(f"the run has ended at step {start}: {ended}")
         try:
             if not ended:
                 train(model, recipe, report, directory, start, snapshots, arguments)
-            if arguments.anim_path:
-                if not snapshots:  # of a run that had ended but for its pictures
-                    step = int(directory.read_history()[-1]["step"])
-                    snapshots.append({**report.snapshot(model), "step": step})
-                animate(report, snapshots, arguments.anim_path)
-            finish(model, report, directory, manifest)
+            export(model, report, directory, manifest)
+            draw(model, report, directory, snapshots, arguments.anim_path)
         except KeyboardInterrupt:
             again = shlex.join(["python", "-m", "tf_gen.train", *(argv or sys.argv[1:])])
             print(f"stopped; to continue: {again}")
@@ -224,19 +229,42 @@ def check_finite(values, step, directory):
             )
 
 
-def animate(report, snapshots, path):
-    """Write the animation of all `snapshots` to `path`, and say where it is."""
-    from tqdm import tqdm
+def export(model, report, directory, manifest):
+    """Write the SavedModel: before all pictures, none of which may cost a trained model."""
+    latent_map = report.latent_map(model) if report.latent_map else None
+    with directory.new_saved_model() as path:
+        savedmodel.write(model, path, manifest, latent_map)
+    print(f"history:     {directory.history}")
+    print(f"checkpoints: {directory.checkpoints}")
+    print(f"SavedModel:  {directory.saved_model}")
 
-    from tf_gen import plots
 
-    frames = report.frames(snapshots)
-    plots.animation(tqdm(frames, "animation", len(snapshots), disable=None, leave=False), path)
-    print(f"animation:   {path} ({len(snapshots)} frames)")
+def draw(model, report, directory, snapshots, anim_path):
+    """Draw what there is to see of a trained model, and say where it is.
+
+    UserError: a picture or the animation failed; the run is finished all the same.
+    """
+    try:
+        names = draw_pictures(model, report, directory)
+        print(f"pictures:    {directory.pictures} ({', '.join(names)})")
+        if anim_path:
+            if not snapshots:  # of a run that had ended but for its pictures
+                step = int(directory.read_history()[-1]["step"])
+                snapshots.append({**report.snapshot(model), "step": step})
+            animate(report, snapshots, anim_path)
+    except Exception as error:  # of matplotlib, Pillow, ffmpeg or the disk
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"the model is trained and safe in {directory.saved_model}, but drawing failed: "
+            f"{reason}; the same command draws again"
+        ) from error
+    directory.drawn()
+    flags = report.sample_flags
+    print(f"next: python -m tf_gen.sample {cli.typed(directory.saved_model)} {flags}")
 
 
-def finish(model, report, directory, manifest):
-    """Draw the final pictures, export, and print where everything is."""
+def draw_pictures(model, report, directory):
+    """Draw the final pictures; return their names."""
     from tf_gen import plots
 
     pictures = report.pictures(model, directory.read_history())
@@ -248,14 +276,36 @@ def finish(model, report, directory, manifest):
         frames = (plots.read(path) for path in course)
         plots.animation(frames, directory.pictures / report.progress_animation, fps=5)
         names.append(report.progress_animation)
-    latent_map = report.latent_map(model) if report.latent_map else None
-    savedmodel.write(model, directory.saved_model, manifest, latent_map)
-    print(f"history:     {directory.history}")
-    print(f"checkpoints: {directory.checkpoints}")
-    print(f"pictures:    {directory.pictures} ({', '.join(names)})")
-    print(f"SavedModel:  {directory.saved_model}")
-    saved_model = cli.typed(directory.saved_model)
-    print(f"next: python -m tf_gen.sample {saved_model} {report.sample_flags}")
+    return names
+
+
+def animate(report, snapshots, path):
+    """Write the animation of all `snapshots` to `path`, and say where it is."""
+    from tqdm import tqdm
+
+    from tf_gen import plots
+
+    frames = report.frames(snapshots)
+    plots.animation(tqdm(frames, "animation", len(snapshots), disable=None, leave=False), path)
+    print(f"animation:   {path} ({len(snapshots)} frames)")
+
+
+def answer_finished(model, report, directory, arguments):
+    """Say that a run is finished, and draw what could not be drawn, or was not asked for, then."""
+    from tf_gen import rundir
+
+    print(
+        f"{directory.path}: finished already, nothing to train; another run needs another --run-dir"
+    )
+    if not directory.drawing and not arguments.anim_path:
+        return
+    _, snapshots, _ = rundir.restore(model, directory.path)
+    if directory.drawing:
+        draw(model, report, directory, snapshots, arguments.anim_path)
+    elif snapshots:
+        animate(report, snapshots, arguments.anim_path)
+    else:
+        print("it kept no frames of its training; for an animation train again")
 
 
 if __name__ == "__main__":
