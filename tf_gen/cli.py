@@ -91,15 +91,19 @@ def warn(*messages):
 
 
 def import_tensorflow():
-    """Import TensorFlow without the lines on stderr that every process would begin with.
+    """Import TensorFlow, without the lines on stderr that every process would begin with.
 
     They tell which processor instructions the build could have used and that there is no GPU, and
     no setting silences them all. Whoever sets TF_CPP_MIN_LOG_LEVEL, to any level, sees them.
+
+    Keras starts with its own settings, whatever a keras.json says.
     """
     if os.environ["KERAS_BACKEND"] != "tensorflow":
         raise UserError(
             f"KERAS_BACKEND is {os.environ['KERAS_BACKEND']}, but tf_gen needs tensorflow; unset it"
         )
+    # So that Keras finds no keras.json, in which another precision may be chosen for all programs.
+    os.environ["KERAS_HOME"] = os.devnull
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         import tensorflow  # noqa: F401
 

@@ -187,7 +187,7 @@ class Encoder(keras.layers.Layer):
 
     def __init__(self, config, draws):
         super().__init__()
-        self.flatten = keras.layers.Flatten()
+        self.flatten = keras.layers.Flatten("channels_last")
         self.hidden = hidden_layers(config, config.leak, draws)
         self.z = dense(config.latent_dim, draws)
         self.bounded = config.bounded
@@ -224,7 +224,7 @@ class Discriminator(keras.layers.Layer):
 
     def __init__(self, config, draws):
         super().__init__()
-        self.flatten = keras.layers.Flatten()
+        self.flatten = keras.layers.Flatten("channels_last")
         self.hidden = hidden_layers(config, config.leak, draws)
         self.z_layer = config.z_layer
         self.logit = dense(1, draws)

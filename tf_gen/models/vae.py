@@ -80,7 +80,7 @@ class Encoder(keras.layers.Layer):
     def __init__(self, config, initializer):
         super().__init__()
         init = {"kernel_initializer": initializer, "bias_initializer": initializer}
-        self.flatten = keras.layers.Flatten()
+        self.flatten = keras.layers.Flatten("channels_last")
         self.hidden = keras.layers.Dense(config.hidden_dim, activation="tanh", **init)
         self.z_mean = keras.layers.Dense(config.latent_dim, **init)
         self.z_log_var = keras.layers.Dense(config.latent_dim, **init)

@@ -1,0 +1,161 @@
+"""What all models share: float32, whatever Keras is set to."""
+
+import dataclasses
+import hashlib
+import json
+
+import keras
+import numpy as np
+import pytest
+from helpers import one_line
+from oracles import same
+
+from tf_gen import loop, rundir, tasks, train
+from tf_gen.errors import UserError
+from tf_gen.models import NAMES, load
+
+# Ten updates of a narrow model in a program of a process, as a user would write it.
+TEN_UPDATES = """
+import dataclasses, hashlib
+import tensorflow as tf
+from tf_gen import mnist
+from tf_gen.models import NAMES, load
+
+for name in NAMES:
+    recipe = load(name)
+    config = recipe.Config()
+    if hasattr(config, "hidden_dim"):
+        config = dataclasses.replace(config, hidden_dim=8)
+    source = mnist.load("bundled") if name in ("vae", "ali") else None
+    model = recipe.build(config)
+    program = tf.function(model.train_step, jit_compile=True, autograph=False)
+    program(next(iter(recipe.batches(config, source).batch(10))))
+    digest = hashlib.sha256()
+    for variable in model.state:
+        digest.update(variable.numpy().tobytes())
+    print(name, digest.hexdigest())
+"""
+
+
+@pytest.fixture
+def keras_settings():
+    """Keras's global settings may be changed; they are put back."""
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
+    form, epsilon = keras.config.image_data_format(), keras.config.epsilon()
+    yield
+    keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(policy)
+    keras.config.set_image_data_format(form)
+    keras.config.set_epsilon(epsilon)
+
+
+def small(name):
+    """A recipe and the settings of its article, with narrow layers where they are wide."""
+    recipe = load(name)
+    config = recipe.Config()
+    narrow = {"hidden_dim": 8} if hasattr(config, "hidden_dim") else {}
+    return recipe, dataclasses.replace(config, **narrow)
+
+
+def ten_updates(name, bundled):
+    """The state of a model after ten updates, its losses in two halves and what was observed."""
+    recipe, config = small(name)
+    source = bundled if recipe.TASK in tasks.WITH_IMAGES else None
+    report = tasks.report(recipe, config, source)
+    model = recipe.build(config)
+    batches = next(iter(recipe.batches(config, source).batch(10)))
+    losses, *observed = loop.program(model, report.observe)(batches, 2)
+    return model, losses, observed
+
+
+def values(model):
+    return [variable.numpy() for variable in model.state]
+
+
+@pytest.fixture(scope="module")
+def expected(bundled):
+    """`ten_updates` of each model where nothing is set."""
+    return {name: ten_updates(name, bundled) for name in NAMES}
+
+
+# ---- Settings of Keras and NumPy -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_that_change_no_bit(name, bundled, expected, keras_settings):
+    keras.config.set_image_data_format("channels_first")
+    keras.config.set_epsilon(0.01)
+    with np.errstate(all="raise"), np.printoptions(legacy="1.13"):
+        model, *_ = ten_updates(name, bundled)
+    assert same(values(model), values(expected[name][0]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("floatx", ["float16", "float64"])
+def test_another_floatx_is_refused(name, floatx, keras_settings):
+    recipe, config = small(name)
+    keras.config.set_floatx(floatx)
+    with pytest.raises(UserError) as error:
+        recipe.build(config)
+    assert one_line(str(error.value), floatx, "keras.config.set_floatx('float32')")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
+def test_another_dtype_policy_is_refused(name, policy, keras_settings):
+    recipe, config = small(name)
+    keras.mixed_precision.set_global_policy(policy)
+    with pytest.raises(UserError) as error:
+        recipe.build(config)
+    assert one_line(str(error.value), policy, "keras.config.set_dtype_policy('float32')")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_refusal_says_helps(name, keras_settings, tmp_path):
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("mixed_float16")
+    recipe, config = small(name)
+    with pytest.raises(UserError):
+        recipe.build(config)
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+    model = recipe.build(config)
+    assert {variable.dtype for variable in model.weights} == {"float32"}
+    model.save(tmp_path / "model.keras")
+    keras.config.set_floatx("float64")
+    with pytest.raises(UserError, match="float64"):
+        keras.models.load_model(tmp_path / "model.keras")
+
+
+def write_keras_json(directory, **settings):
+    directory.mkdir()
+    (directory / "keras.json").write_text(json.dumps(settings))
+    return {"KERAS_HOME": str(directory)}
+
+
+def test_a_keras_json_that_changes_no_bit(process, tmp_path, bundled, expected):
+    settings = {"epsilon": 0.01, "backend": "jax", "image_data_format": "channels_first"}
+    home = write_keras_json(tmp_path / "keras", floatx="float32", **settings)
+    result = process("-c", TEN_UPDATES, **home)
+    assert result.returncode == 0, result.stderr
+    digests = dict(line.split() for line in result.stdout.splitlines())
+    for name in NAMES:
+        digest = hashlib.sha256()
+        for value in values(expected[name][0]):
+            digest.update(value.tobytes())
+        assert digests[name] == digest.hexdigest()
+
+
+@pytest.mark.parametrize("settings", [{"floatx": "float64"}, {"floatx": "float128"}])
+def test_commands_do_not_care_for_a_keras_json(process, command, tmp_path, settings):
+    """Nor for one from which Keras would not even start."""
+    home = write_keras_json(tmp_path / "keras", **settings)
+    arguments = ["gaussian_gan", "--steps", "10", "--run-dir"]
+    result = process("-m", "tf_gen.train", *arguments, tmp_path / "a", **home)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert command(train.main, *arguments, tmp_path / "b")[0] == 0
+    recipe, models = load("gaussian_gan"), []
+    for run in ("a", "b"):
+        models.append(recipe.build(recipe.Config(steps=10)))
+        assert rundir.restore(models[-1], tmp_path / run)[0] == 10
+    assert same(*map(values, models))
