@@ -35,6 +35,23 @@ def test_each_error_has_its_status_and_at_most_one_line(command, error, status, 
     assert ended(command, error) == (status, "", words)
 
 
+def test_memory_of_gpus_grows_before_they_are_used(process):
+    code = (
+        "import tensorflow as tf\n"
+        "from tf_gen import cli\n"
+        "gpu, used = tf.config.PhysicalDevice('/physical_device:GPU:0', 'GPU'), []\n"
+        "tf.config.list_physical_devices = lambda kind: [gpu]\n"
+        "tf.config.experimental.set_memory_growth = lambda *growth: used.append(growth)\n"
+        "tf.config.list_logical_devices = lambda: used.append('now')\n"
+        "cli.import_tensorflow()\n"
+        "assert used[0] == (gpu, True), used\n"
+        "assert used[1:] in ([], ['now']), used\n"
+    )
+    for level in ({}, {"TF_CPP_MIN_LOG_LEVEL": "0"}):
+        result = process("-c", code, **level)
+        assert result.returncode == 0, result.stderr
+
+
 def test_a_mistake_of_ours_keeps_its_traceback():
     def main():
         raise ZeroDivisionError

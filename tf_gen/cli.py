@@ -10,6 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
+from tf_gen import device
 from tf_gen.errors import Terminated, UserError
 from tf_gen.settings import complaint, plain_type
 
@@ -96,7 +97,7 @@ def import_tensorflow():
     They tell which processor instructions the build could have used and that there is no GPU, and
     no setting silences them all. Whoever sets TF_CPP_MIN_LOG_LEVEL, to any level, sees them.
 
-    Keras starts with its own settings, whatever a keras.json says.
+    Keras starts with its own settings, whatever a keras.json says, and GPUs with little memory.
     """
     if os.environ["KERAS_BACKEND"] != "tensorflow":
         raise UserError(
@@ -105,13 +106,13 @@ def import_tensorflow():
     # So that Keras finds no keras.json, in which another precision may be chosen for all programs.
     os.environ["KERAS_HOME"] = os.devnull
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        import tensorflow  # noqa: F401
-
+        device.grow_memory()
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     with _stderr_discarded():
         import tensorflow as tf
 
+        device.grow_memory()
         tf.config.list_logical_devices()  # looks for GPUs now
     from absl import logging
 

@@ -11,7 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from tf_gen import cli, flags, savedmodel
+from tf_gen import cli, device, flags, savedmodel
 from tf_gen.errors import UserError
 from tf_gen.models import load
 from tf_gen.settings import Count
@@ -50,8 +50,8 @@ def main(argv=None):
                 f"{run_dir}: finished already, nothing to do; another run needs another --run-dir"
             )
             return 0
-        device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
-        print(f"training {arguments.model} on {device}, TensorFlow {tf.__version__}, in {run_dir}")
+        where = f"on {device.describe()}, TensorFlow {tf.__version__}, in {run_dir}"
+        print(f"training {arguments.model} {where}")
         start, snapshots, warnings = directory.resume(model)
         if start and arguments.anim_path and not snapshots:
             warnings.append(f"the animation begins at step {start}")
