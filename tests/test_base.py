@@ -1,16 +1,19 @@
-"""What all models share: float32, whatever Keras is set to."""
+"""What all models share: float32 whatever Keras is set to, and programs with XLA or without."""
 
 import dataclasses
 import hashlib
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from helpers import one_line
 from oracles import same
 
-from tf_gen import loop, rundir, tasks, train
+import tf_gen
+from tf_gen import base, loop, rundir, tasks, train
 from tf_gen.errors import UserError
 from tf_gen.models import NAMES, load
 
@@ -159,3 +162,51 @@ def test_commands_do_not_care_for_a_keras_json(process, command, tmp_path, setti
         models.append(recipe.build(recipe.Config(steps=10)))
         assert rundir.restore(models[-1], tmp_path / run)[0] == 10
     assert same(*map(values, models))
+
+
+# ---- Without XLA ---------------------------------------------------------------------------------
+
+
+def without_xla(monkeypatch):
+    """As `--no-jit` has it, and so that a program that XLA should compile raises."""
+    function = tf.function
+
+    def checked(*arguments, jit_compile=None, **options):
+        assert not jit_compile
+        return function(*arguments, jit_compile=jit_compile, **options)
+
+    monkeypatch.setattr(tf, "function", checked)
+    monkeypatch.setattr(base, "use_xla", False)
+
+
+def test_programs_are_compiled_in_one_place_only():
+    package = Path(tf_gen.__file__).parent
+    texts = {path: path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
+    assert [path.name for path, text in texts.items() if "tf.function(" in text] == ["base.py"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_first_updates_without_xla_differ_by_rounding(name, bundled, expected, monkeypatch):
+    _, losses, observed = expected[name]
+    without_xla(monkeypatch)
+    _, ours, also_observed = ten_updates(name, bundled)
+    assert ours.keys() == losses.keys()
+    for key in losses:
+        np.testing.assert_allclose(ours[key], losses[key], rtol=1e-4)
+    np.testing.assert_allclose(also_observed, observed, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "arguments", [[name] for name in NAMES] + [["gaussian_gan", "--preset", "listing"]]
+)
+def test_whole_runs_without_xla(arguments, command, tmp_path, monkeypatch):
+    recipe = load(arguments[0])
+    more = ["--data", "bundled"] if recipe.TASK in tasks.WITH_IMAGES else []
+    if hasattr(recipe.Config(), "hidden_dim"):
+        more += ["--hidden-dim", "8"]
+    without_xla(monkeypatch)
+    monkeypatch.setattr(base, "use_xla", True)  # the flag says otherwise
+    flags = ["--steps", "20", "--log-every", "10", "--no-jit", "--run-dir", tmp_path]
+    status, out, err = command(train.main, *arguments, *more, *flags)
+    assert (status, err) == (0, "")
+    assert "SavedModel:" in out

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 from helpers import environment, history, one_line, state
 
-from tf_gen import mnist, rundir, train
+from tf_gen import base, mnist, rundir, train
 from tf_gen.errors import UserError
 from tf_gen.models import gaussian_gan, vae
 
@@ -234,6 +234,16 @@ def test_other_versions_are_only_mentioned(uninterrupted, tmp_path, command):
     assert status == 0
     assert "warning" in err
     assert "keras: 3.0.0 ->" in err
+
+
+@pytest.mark.parametrize(("begun", "resumed"), [(True, False), (False, True)])
+def test_a_run_with_xla_and_without_is_mentioned(tmp_path, monkeypatch, begun, resumed):
+    for use_xla, expected in ((begun, 0), (begun, 0), (resumed, 1)):
+        monkeypatch.setattr(base, "use_xla", use_xla)
+        manifest = rundir.manifest("gaussian_gan", {}, None)
+        with rundir.RunDirectory(tmp_path, manifest) as directory:
+            assert len(directory.warnings) == expected
+    assert "jit: " in directory.warnings[0]
 
 
 def test_second_process_is_refused(uninterrupted, tmp_path, command):

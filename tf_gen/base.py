@@ -14,6 +14,17 @@ if keras.backend.backend() != "tensorflow":
         "set KERAS_BACKEND=tensorflow before Python starts"
     )
 
+use_xla = True  # `--no-jit` of a command clears it, before anything is compiled
+
+
+def compiled(function):
+    """`function` as one program, which XLA compiles unless `use_xla` is false now.
+
+    Nothing in it may need AutoGraph, which would take a second.
+    """
+    return tf.function(function, jit_compile=use_xla, autograph=False)
+
+
 def check_precision():
     """Raise UserError where Keras would make layers or optimisers of another type than float32."""
     floatx, policy = keras.config.floatx(), keras.config.dtype_policy().name

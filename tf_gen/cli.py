@@ -6,6 +6,7 @@ Imports nothing heavy.
 import argparse
 import contextlib
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -58,6 +59,9 @@ def run(main):
         if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
             raise
         message = f"TensorFlow: {error.message.splitlines()[0]}"
+        out_of_memory = isinstance(error, tensorflow.errors.ResourceExhaustedError)
+        if not out_of_memory and re.search("XLA|JIT|libdevice|ptxas", error.message):
+            message += "; if its compiler XLA does not work here, try --no-jit"
     print(f"error: {message}", file=sys.stderr)
     sys.exit(1)
 

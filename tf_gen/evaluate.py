@@ -24,6 +24,9 @@ COLUMNS = ("mean", "sd", "min", "10 %", "median", "90 %", "max")
 def main(argv=None):
     arguments, settings = parse(argv)
     cli.import_tensorflow()
+    from tf_gen import base
+
+    base.use_xla = arguments.jit
     if arguments.run:
         measure_run(arguments)
     else:
@@ -138,6 +141,7 @@ def parse(argv):
             "runs/evaluate-RUN-step-STEP); seeds of the same settings there are not trained again"
         )
         command.option("--out", Path, words, metavar="DIR")
+        flags.add_no_jit(command)
     arguments = parser.parse_args(argv)
     command, outline = commands[arguments.model]
     settings = flags.chosen(command, outline, arguments)

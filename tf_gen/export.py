@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tf_gen import cli, savedmodel
+from tf_gen import cli, flags, savedmodel
 from tf_gen.errors import UserError
 
 
@@ -12,14 +12,16 @@ def main(argv=None):
     )
     parser.add_argument("run_dir", type=Path, help="directory of a run, such as runs/vae")
     parser.add_argument("out", type=Path, help="directory to write, which must not exist yet")
+    flags.add_no_jit(parser)
     arguments = parser.parse_args(argv)
     if not (arguments.run_dir / "config.json").is_file():
         raise UserError(f"{arguments.run_dir}: no run directory (config.json is missing)")
     if arguments.out.exists():
         raise UserError(f"{arguments.out}: exists already; remove it or name another one")
     cli.import_tensorflow()
-    from tf_gen import rundir, tasks
+    from tf_gen import base, rundir, tasks
 
+    base.use_xla = arguments.jit
     manifest, recipe, config = rundir.identify(arguments.run_dir)
     model = recipe.build(config)
     step, _, damaged = rundir.restore(model, arguments.run_dir)
@@ -28,8 +30,8 @@ def main(argv=None):
     latent_map = savedmodel.read_latent_map(arguments.run_dir / "saved_model", model.latent_dim)
     savedmodel.write(model, arguments.out, manifest, latent_map)
     print(f"step {step} of {arguments.run_dir} exported: {arguments.out}")
-    flags = tasks.report(recipe, config).sample_flags
-    print(f"next: python -m tf_gen.sample {arguments.out} {flags}")
+    words = tasks.report(recipe, config).sample_flags
+    print(f"next: python -m tf_gen.sample {arguments.out} {words}")
 
 
 if __name__ == "__main__":

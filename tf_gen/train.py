@@ -30,8 +30,9 @@ def main(argv=None):
     cli.import_tensorflow()
     import tensorflow as tf
 
-    from tf_gen import rundir, tasks
+    from tf_gen import base, rundir, tasks
 
+    base.use_xla = arguments.jit
     recipe = load(arguments.model)
     config = recipe.Config(**settings)
     source = tasks.source_for(recipe, rundir.data_of(run_dir, arguments.data))
@@ -103,6 +104,7 @@ def parse(argv):
         command.option("--anim-every", Count, words, metavar="INT")
         words = "write the graph of the training step, the log and samples there, for TensorBoard"
         command.option("--tensorboard", Path, words, metavar="DIR")
+        flags.add_no_jit(command)
     arguments = parser.parse_args(argv)
     command, outline = commands[arguments.model]
     settings = flags.chosen(command, outline, arguments)

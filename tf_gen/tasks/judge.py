@@ -63,6 +63,7 @@ class Judge:
         self.seed = int(self.classifier.name.rpartition("_")[2])
         features, logits = self.classifier.layers[-2:]
         self._layers = keras.Model(self.classifier.inputs, [features.output, logits.output])
+        self._layers.jit_compile = False  # as in its training; else Keras would, but only on a GPU
         right = self.classify(self.held_out_images)[1].argmax(axis=1) == source.held_out_labels
         self.accuracy = float(np.mean(right))
         doubt = "" if self.accuracy >= GOOD_JUDGE else "; too few to rely on what it says"
