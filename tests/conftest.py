@@ -47,7 +47,7 @@ def judge(bundled, judge_path):
 @pytest.fixture
 def command(capfd):
     """Run a command's `main` in this process; return its exit status, stdout and stderr."""
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {signum: signal.getsignal(signum) for signum in cli.TERMINATING}
 
     def run(main, *argv):
         with pytest.raises(SystemExit) as exit_:
@@ -55,7 +55,8 @@ def command(capfd):
         return exit_.value.code or 0, *capfd.readouterr()
 
     yield run
-    signal.signal(signal.SIGTERM, handler)
+    for signum, handler in handlers.items():
+        signal.signal(signum, handler)
 
 
 @pytest.fixture

@@ -12,9 +12,11 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from tf_gen import models, plots, tasks
 from tf_gen.base import Generative
+from tf_gen.mnist.source import Part, checked
 from tf_gen.models import ali, vae
 from tf_gen.settings import Count, Rate, Seed, Settings
 from tf_gen.tasks import digits
+from tf_gen.tasks.judge import Judge
 
 quick = pytest.mark.quick
 
@@ -295,3 +297,24 @@ def test_batches_of_images_have_any_noise(bundled):
     np.testing.assert_array_equal(
         list(digits.batches(config, bundled, 0, a=normal, b=normal).take(8))[7]["b"], both["b"]
     )
+
+
+# ---- Labels that are no digits -------------------------------------------------------------------
+
+
+@quick
+def test_words_are_labels_in_all_pictures_maps_and_scores(bundled, tmp_path):
+    words = [f"class {letter}" for letter in "lkjihgfedcba"]
+    found = Part(bundled.images[::7][:600], np.array(words)[np.arange(600) % 12])
+    source = checked("there", "folders", found, None, [])
+    assert list(source.classes) == sorted(words)
+    config = Config(hidden_dim=8)
+    judge = Judge(source, tmp_path / "judge.keras", epochs=1)
+    report, model = tasks.report(RECIPE, config, source, judge), RECIPE.build(config)
+    assert list(report.latent_map(model)["labels"]) == sorted(words)
+    (plane, *_) = report.pictures(model, [])["latent_map.png"].axes
+    assert [text.get_text() for text in plane.texts] == sorted(words)
+    score = report.score(model)
+    shares = [score[f"class_{word}"] for word in words]
+    assert sum(shares) == pytest.approx(1)
+    assert "class_0" not in score

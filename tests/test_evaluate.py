@@ -400,6 +400,10 @@ def test_a_run_of_a_gan_is_measured_without_judge(command, tmp_path):
         (["ali", "--run", "RUN", "--seeds", "0"], ["--seeds"], 2),
         (["ali", "--run", "TORN"], ["config.json", "does not describe"], 1),
         (["ali", "--judge", "judge.h5"], ["--judge", ".keras"], 2),
+        (["ali", "--judge", "X.KERAS"], ["--judge", ".keras"], 2),  # Keras takes no capitals
+        (["ali", "--judge", "d.keras"], ["Is a directory", "d.keras"], 1),
+        (["ali", "--judge", "junk.keras/a.keras"], ["Not a directory", "junk.keras"], 1),
+        (["ali", "--out", "junk.keras"], ["Not a directory", "junk.keras"], 1),
         (["ali", "--run", "RUN", "--preset", "bigan"], ["--run"], 2),
         (["gaussian_gan", "--judge", "x.keras"], ["--judge"], 2),
     ],
@@ -419,6 +423,7 @@ def test_mistakes_with_runs_are_one_line(
     torn = tmp_path / "torn"
     torn.mkdir()
     (torn / "config.json").write_text('{"model": "ali", "config": {}, "data": null}')
+    (tmp_path / "d.keras").mkdir()
     names = {"RUN": ali_run, "OTHER": other, "JUNK": junk, "TORN": torn}
     before = state(ali_run)
     status, _, err = command(evaluate.main, *[names.get(word, word) for word in arguments])

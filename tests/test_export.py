@@ -50,6 +50,36 @@ def test_export_of_a_run_with_a_damaged_map(trained, tmp_path, command):
     assert not (tmp_path / "out").exists()
 
 
+def test_export_of_a_run_with_a_changed_map(trained, tmp_path, command):
+    run_dir = shutil.copytree(trained, tmp_path / "run")
+    path = run_dir / "saved_model" / "latent_map.json"
+    content = json.loads(path.read_text())
+    content["axis"][0] -= 0.5
+    path.write_text(json.dumps(content))
+    status, _, err = command(export.main, run_dir, tmp_path / "out")
+    assert status == 1
+    assert one_line(err, "latent_map.json: damaged", "SHA256SUMS")
+    assert not (tmp_path / "out").exists()
+
+
+def test_export_to_where_no_directory_can_be(trained, tmp_path, command):
+    (tmp_path / "file").touch()
+    status, _, err = command(export.main, trained, tmp_path / "file" / "out")
+    assert status == 1
+    assert one_line(err, f"Not a directory: {tmp_path / 'file'}")
+
+
+def test_export_that_fails_names_the_directory(trained, tmp_path, command, monkeypatch):
+    def no_space(model, path, **options):
+        raise tf.errors.ResourceExhaustedError(None, None, f"{path}/variables; No space left")
+
+    monkeypatch.setattr(tf.saved_model, "save", no_space)
+    status, _, err = command(export.main, trained, tmp_path / "out")
+    assert status == 1
+    assert err == f"error: {tmp_path / 'out'}: cannot be written (No space left)\n"
+    assert not list(tmp_path.iterdir())
+
+
 def test_export_of_an_unfinished_run_whose_newest_checkpoint_is_damaged(trained, tmp_path, command):
     run_dir = shutil.copytree(trained, tmp_path / "run")
     shutil.rmtree(run_dir / "saved_model")

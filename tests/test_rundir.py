@@ -74,17 +74,42 @@ def start(run_dir, *code, arguments=RUN):
     return subprocess.Popen(command, env=environment(), stdout=pipe, stderr=pipe, text=True)
 
 
-def stop_at(process, run_dir, step, signum):
-    """Send a signal as soon as history.csv tells of `step`; return exit status, stdout, stderr."""
+def wait_for(run_dir, step, ended):
+    """Wait until history.csv tells of `step`, or `ended()`."""
     deadline = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline:
-        path = run_dir / "history.csv"
+    path = run_dir / "history.csv"
+    while not ended() and time.monotonic() < deadline:
         if path.exists() and f"\n{step}," in path.read_text():
             break
         time.sleep(0.005)
+
+
+def stop_at(process, run_dir, step, signum):
+    """Send a signal as soon as history.csv tells of `step`; return exit status, stdout, stderr."""
+    wait_for(run_dir, step, process.poll)
     process.send_signal(signum)
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
+
+
+def close_terminal_at(run_dir, step):
+    """The same in a terminal of its own, which is closed; return the exit status."""
+    pid, terminal = os.forkpty()
+    if pid == 0:
+        command = [sys.executable, "-m", "tf_gen.train", *RUN, "--run-dir", str(run_dir)]
+        os.execve(sys.executable, command, environment())
+    wait_for(run_dir, step, lambda: False)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def read_only(process, lines):
+    """What `| head -LINES` does; return exit status and stderr."""
+    with process.stdout as out:
+        for _ in range(lines):
+            out.readline()
+    with process.stderr as err:
+        return process.wait(timeout=120), err.read()
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +121,7 @@ def uninterrupted(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory, uninterrupted):
-    """The same run, stopped four times: what each of its processes said."""
+    """The same run, stopped in many ways: what each of its processes said."""
     run_dir = tmp_path_factory.mktemp("pieces") / "run"
     said = {}
 
@@ -106,6 +131,9 @@ def interrupted(tmp_path_factory, uninterrupted):
 
     said["SIGINT"] = stop_at(start(run_dir), run_dir, 300, signal.SIGINT)
     said["SIGKILL"] = stop_at(start(run_dir), run_dir, 600, signal.SIGKILL)
+
+    said["SIGHUP"] = close_terminal_at(run_dir, 750)
+    said["head"] = read_only(start(run_dir), lines=3)
 
     newest = rundir.list_checkpoints(run_dir)[-1]
     (newest / "state.data-00000-of-00001").write_bytes(b"torn")
@@ -129,6 +157,9 @@ def test_exit_statuses_and_messages(interrupted):
     assert "to continue: python -m tf_gen.train vae" in out.splitlines()[-1]
 
     assert said["SIGKILL"][0] == -signal.SIGKILL
+
+    assert said["SIGHUP"] == 128 + signal.SIGHUP
+    assert said["head"] == (128 + signal.SIGPIPE, "")
 
     status, out, err = said["SIGTERM"]
     assert status == 143
@@ -283,7 +314,7 @@ def test_damaged_config_is_refused(tmp_path, command, content):
 
 def test_auto_means_the_data_that_the_run_began_with(uninterrupted, tmp_path, command, monkeypatch):
     asked, load = [], mnist.load
-    monkeypatch.setattr(mnist, "load", lambda spec: asked.append(spec) or load("bundled"))
+    monkeypatch.setattr(mnist, "load", lambda spec, *flags: asked.append(spec) or load("bundled"))
     auto = ["vae", *RUN[RUN.index("--steps") :]]
     status, out, _ = command(train.main, *auto, "--run-dir", uninterrupted)
     assert (status, asked) == (0, ["bundled"])
@@ -295,6 +326,7 @@ def test_auto_means_the_data_that_the_run_began_with(uninterrupted, tmp_path, co
     [
         ({"source": "bundled"}, "bundled"),
         ({"source": "tfds"}, "tfds"),
+        ({"source": "fashion_mnist"}, "fashion_mnist"),
         ({"source": "mnist"}, "auto"),  # a directory, whose name nobody kept
         ({"source": "list"}, "auto"),
         ({}, "auto"),

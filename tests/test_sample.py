@@ -1,6 +1,7 @@
 """Sampling: which z the command line means, what is written, and what a mistake is answered."""
 
 import dataclasses
+import json
 import shutil
 
 import numpy as np
@@ -27,8 +28,9 @@ def saved_model(tmp_path_factory):
 def saved_gan(tmp_path_factory):
     """The export of an untrained GAN on a line."""
     directory = tmp_path_factory.mktemp("export") / "gan"
-    settings = {"model": "gaussian_gan"}
-    savedmodel.write(gaussian_gan.build(gaussian_gan.Config()), directory, settings)
+    config = gaussian_gan.Config()
+    settings = {"model": "gaussian_gan", "config": dataclasses.asdict(config)}
+    savedmodel.write(gaussian_gan.build(config), directory, settings)
     return directory
 
 
@@ -92,6 +94,24 @@ def test_sample_finds_its_way(command, saved_model, tmp_path, arguments, z):
         assert height == width == 960  # a figure, with axes
 
 
+def test_sample_finds_labels_that_are_words(command, tmp_path):
+    labels = {"Ankle boot": [0.5, -1.0], "1,5": [0.0, 1.0], "": [1.0, 0.0]}
+    model = vae.build(vae.Config(hidden_dim=8))
+    savedmodel.write(model, tmp_path / "vae", {"model": "vae"}, {"labels": labels})
+    out = tmp_path / "a.npy"
+    for arguments, z in [
+        (["--label", "Ankle boot", "--digit", "1,5"], [[0.5, -1], [0, 1]]),
+        (["--interpolate", "Ankle boot", "0,0", "--count", "3"], [[0.5, -1], [0.25, -0.5], [0, 0]]),
+    ]:
+        status, _, err = command(sample.main, tmp_path / "vae", *arguments, "--out", out)
+        assert (status, err) == (0, "")
+        np.testing.assert_allclose(np.load(out), model.decode(np.float32(z)), atol=1e-6)
+    assert (
+        "digit Ankle boot: --z 0.5,-1"
+        in command(sample.main, tmp_path / "vae", "--label", "Ankle boot", "--out", out)[1]
+    )
+
+
 def test_sample_finds_models_in_the_box(command, saved_model, tmp_path, monkeypatch):
     monkeypatch.setattr(savedmodel, "SHIPPED", [tmp_path / "none", saved_model.parent])
     (tmp_path / "here").mkdir()
@@ -101,9 +121,38 @@ def test_sample_finds_models_in_the_box(command, saved_model, tmp_path, monkeypa
     assert status == 1
     assert one_line(err, "vea", "one of vae")
     (tmp_path / "here" / "vae").mkdir()  # what is here comes first
-    status, _, err = command(sample.main, "vae", "--out", "a.png")
-    assert status == 1
-    assert one_line(err, "no SavedModel", "tf_gen.export")
+    for name in ("vae", "vae/"):
+        status, _, err = command(sample.main, name, "--out", "a.png")
+        assert status == 1
+        assert one_line(err, "no SavedModel", "tf_gen.export")
+        assert (str(saved_model) in err) == (name == "vae")  # how to get the one in the box
+
+
+def test_sample_says_which_of_two_models_of_a_name_it_uses(
+    command, saved_model, saved_gan, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(savedmodel, "SHIPPED", [saved_model.parent])
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(saved_gan, "vae")
+    status, printed, err = command(sample.main, "vae", "--out", "a.png")
+    assert (status, err) == (0, "")
+    assert (
+        f"using ./vae; the trained model that comes with this package is {saved_model}" in printed
+    )
+    assert "16 point(s)" in printed
+    for name in ("./vae", "vae/", tmp_path / "vae"):  # this says which
+        status, printed, err = command(sample.main, name, "--out", "a.png")
+        assert (status, err) == (0, "")
+        assert one_line(printed, "16 point(s)")
+
+
+def test_a_directory_that_is_not_there_is_no_name(command, saved_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(savedmodel, "SHIPPED", [saved_model.parent])
+    monkeypatch.chdir(tmp_path)
+    for name in ("./vae", "vae/"):
+        status, _, err = command(sample.main, name)
+        assert status == 1
+        assert one_line(err, str(tmp_path / "vae"), "no such directory")
 
 
 @pytest.mark.parametrize(
@@ -116,11 +165,16 @@ def test_sample_finds_models_in_the_box(command, saved_model, tmp_path, monkeypa
         '{"labels": {"7": [1.0]}}',
         '{"labels": {"7": 5}}',
         '{"axis": 5}',
+        '{"axis": [1]}',
+        '{"labels": {"7": [NaN, 1]}}',
     ],
 )
-def test_sample_of_a_damaged_map(command, saved_model, tmp_path, content):
+@pytest.mark.parametrize("sums", [True, False])
+def test_sample_of_a_damaged_map(command, saved_model, tmp_path, content, sums):
     directory = tmp_path / "copy"
     shutil.copytree(saved_model, directory)
+    if not sums:
+        (directory / savedmodel.SUMS).unlink()
     (directory / "latent_map.json").write_text(content)
     status, _, err = command(sample.main, directory, "--digit", "7", "--out", tmp_path / "a.png")
     assert status == 1
@@ -154,7 +208,8 @@ def test_sample_interpolates_between_points_of_a_line(command, saved_gan, tmp_pa
     [
         (["--digit", "4"], 1, ["--digit", "4", "3, 7"]),
         (["--digit", "-1"], 1, ["--digit", "-1"]),
-        (["--digit", "x"], 2, ["--digit"]),
+        (["--digit", "x"], 1, ["--digit", "no x", "3, 7"]),
+        (["--interpolate", "3", "a boot"], 1, ["--interpolate", "no a boot", "3, 7"]),
         (["--digit", "7", "--z", "3,3"], 2, ["--z", "--digit"]),
         (["--digit", "7", "--count", "2"], 2, ["--count"]),
         (["--interpolate", "3,3"], 2, ["--interpolate"]),
@@ -172,6 +227,10 @@ def test_sample_interpolates_between_points_of_a_line(command, saved_gan, tmp_pa
         (["--seed", "-1"], 2, ["--seed"]),
         (["--out", "a.jpg"], 2, ["--out", ".png", ".npy"]),
         (["--out", "no/such/directory/a.png"], 1, ["no/such/directory"]),
+        (["--out", ""], 2, ["--out", "empty"]),
+        (["--out", "x" * 300 + ".png"], 1, ["too long"]),
+        (["--out", "/a.npy/.png"], 2, ["--out", ".png"]),
+        (["--count", "114000"], 1, ["114,000 images", ".npy"]),
     ],
 )
 def test_sample_errors(command, saved_model, tmp_path, monkeypatch, arguments, status, words):
@@ -233,6 +292,55 @@ def test_histogram_of_a_sample_shows_the_density_that_it_should_have(command, tm
     assert orange[1] == 0  # these points are no sample
 
 
+def without(directory, *names):
+    """The copy `directory` of a SavedModel as earlier versions wrote it, without some files."""
+    for name in (savedmodel.SUMS, *names):
+        (directory / name).unlink()
+    return directory
+
+
+@pytest.mark.parametrize(
+    "content", [None, {}, {"config": {}}, {"config": {"data_mean": 4.0}}, {"config": {"seed": 1}}]
+)
+def test_histogram_without_the_density_says_so(command, saved_gan, tmp_path, content):
+    directory = without(shutil.copytree(saved_gan, tmp_path / "gan"), "config.json")
+    if content is not None:
+        (directory / "config.json").write_text(json.dumps(content))
+    status, _, err = command(sample.main, directory, "--out", tmp_path / "a.png")
+    assert status == 0
+    assert one_line(err, "warning", "config.json", "without the density")
+    for more in (["--out", tmp_path / "a.npy"], ["--z", "1", "--out", tmp_path / "a.png"]):
+        status, _, err = command(sample.main, directory, *more)
+        assert (status, err) == (0, "")  # nothing is missing there
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "null",
+        "[]",
+        '{"config": null}',
+        '{"config": []}',
+        '{"config": {"data_mean": "4", "data_std": 1}}',
+        '{"config": {"data_mean": NaN, "data_std": 1}}',
+        '{"config": {"data_mean": 4, "data_std": true}}',
+        '{"config": {"data_mean": 4, "data_std": 0}}',
+        '{"config": {"data_mean": 4, "data_std": Infinity}}',
+        '{"config": {"data_mean": null, "data_std": 1}}',
+        '{"config": {"data_mean": 1' + "0" * 400 + ', "data_std": 1}}',
+        '{"config": {"data_mean": 1' + "0" * 5000 + ', "data_std": 1}}',
+        "[" * 100_000,
+    ],
+)
+def test_histogram_of_a_damaged_config_is_refused(command, saved_gan, tmp_path, content):
+    directory = without(shutil.copytree(saved_gan, tmp_path / "gan"))
+    (directory / "config.json").write_text(content)
+    status, printed, err = command(sample.main, directory, "--out", tmp_path / "a.png")
+    assert (status, printed) == (1, "")
+    assert one_line(err, str(directory / "config.json"), "damaged")
+    assert not (tmp_path / "a.png").exists()
+
+
 @pytest.mark.parametrize("z", ["3,3", "1,2,3"])
 def test_sample_of_points_refuses_z_of_another_length(command, saved_gan, tmp_path, z):
     status, _, err = command(sample.main, saved_gan, "--z", z, "--out", tmp_path / "a.png")
@@ -264,3 +372,36 @@ def test_sample_needs_no_model_code(request, process, tmp_path, kind, z, unneede
     result = process("-c", code)
     assert (result.returncode, result.stderr) == (0, ""), result.stderr
     assert (tmp_path / "three.png").exists()
+
+
+# ---- Paths ---------------------------------------------------------------------------------------
+
+
+def test_sample_finds_the_home_directory(command, saved_model, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    shutil.copytree(saved_model, tmp_path / "m")
+    status, printed, err = command(sample.main, "~/m", "--out=~/a.npy")
+    assert (status, err) == (0, "")
+    assert str(tmp_path / "a.npy") in printed
+    assert (tmp_path / "a.npy").exists()
+
+
+@pytest.mark.parametrize("kind", ["saved_model", "saved_gan"])
+def test_sample_takes_suffixes_in_capitals(request, command, tmp_path, kind):
+    directory = request.getfixturevalue(kind)
+    for name in ("A.PNG", "a.png", "A.NPY", "a.npy"):
+        status, _, err = command(sample.main, directory, "--out", tmp_path / name)
+        assert (status, err) == (0, "")
+    assert {path.name for path in tmp_path.iterdir()} == {"A.PNG", "a.png", "A.NPY", "a.npy"}
+    for pair in (("A.PNG", "a.png"), ("A.NPY", "a.npy")):
+        first, second = ((tmp_path / name).read_bytes() for name in pair)
+        assert first == second
+
+
+def test_sample_with_names_that_are_no_text(command, saved_model, tmp_path):
+    out = tmp_path / "a\udcff.npy"
+    status, printed, err = command(sample.main, saved_model, "--out", out)
+    assert (status, err) == (0, "")
+    assert "a\\udcff.npy" in printed
+    assert out.exists()

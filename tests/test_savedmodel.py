@@ -403,23 +403,32 @@ def test_find_says_which_names_there_are(box, name):
         savedmodel.find(Path(name))
 
 
-def test_load_refuses_what_is_none_of_ours(trained, tmp_path):
-    loaded = savedmodel.load(trained[0] / "saved_model")
-    assert {"decode", "sample"} <= set(loaded.signatures)
+def test_generator_draws_and_decodes_as_the_model_does(trained, gans):
+    for directory, model in ((trained[0] / "saved_model", trained[1]), *gans.values()):
+        generator = savedmodel.Generator(directory)
+        assert generator.latent_dim == model.latent_dim
+        assert generator.generates == model.generates
+        z = generator.prior(5, seed=3)
+        np.testing.assert_allclose(z, model.prior(5, [3, 0]), atol=1e-6)
+        np.testing.assert_allclose(generator.decode(z), model.decode(z), atol=2e-6)
+        assert list(generator.decode(z).shape) == [5, *generator.shape]
+
+
+def test_generator_refuses_what_is_none_of_ours(trained, tmp_path):
     broken = shutil.copytree(trained[0] / "saved_model", tmp_path / "broken")
     (broken / "variables" / "variables.index").unlink()
     garbage = tmp_path / "garbage"
     garbage.mkdir()
     (garbage / "saved_model.pb").write_bytes(b"garbage")
     for directory in (garbage, broken, tmp_path / "nothing"):
-        with pytest.raises(UserError, match="cannot be read") as error:
-            savedmodel.load(directory)
+        with pytest.raises(UserError, match=r"cannot be read \(.*\); export it again") as error:
+            savedmodel.Generator(directory)
         assert str(directory) in str(error.value)
         assert "\n" not in str(error.value)
     layers = keras.Sequential([keras.Input([1]), keras.layers.Dense(1)])
     layers.export(tmp_path / "other", verbose=False)
     with pytest.raises(UserError, match="not a SavedModel of this package"):
-        savedmodel.load(tmp_path / "other")
+        savedmodel.Generator(tmp_path / "other")
 
 
 MAP = {"labels": {"7": [1.0, 2.5]}, "axis": [-1.0, 0.0, 1.5]}
@@ -451,6 +460,16 @@ def test_latent_map_and_config_are_what_was_written(trained, tmp_path, content):
         '{"labels": null}',
         '{"axis": 5}',
         '{"axis": ["a"]}',
+        '{"axis": []}',
+        '{"axis": [1.0]}',
+        '{"axis": [1, 0]}',
+        '{"axis": [0, NaN]}',
+        '{"axis": [false, true]}',
+        '{"axis": null}',
+        '{"labels": {"7": [1.0, NaN]}}',
+        '{"labels": {"7": [1.0, Infinity]}}',
+        '{"labels": {"7": [1.0, true]}}',
+        '{"labels": {"7": [1.0, 1' + "0" * 400 + "]}}",
     ],
 )
 def test_damaged_latent_map_is_refused(tmp_path, content):

@@ -49,10 +49,10 @@ def test_each_task_of_a_recipe_is_there(name):
 
 def test_models_of_images_have_a_source_which_is_printed(monkeypatch, capsys, bundled):
     loaded = []
-    monkeypatch.setattr(mnist, "load", lambda spec: loaded.append(spec) or bundled)
+    monkeypatch.setattr(mnist, "load", lambda *what: loaded.append(what) or bundled)
     recipe = types.SimpleNamespace(TASK="digits")
     assert tasks.source_for(recipe, "somewhere") is bundled
-    assert loaded == ["somewhere"]
+    assert loaded == [("somewhere", False, False)]
     assert capsys.readouterr().out == f"{bundled}\n"
 
 

@@ -7,13 +7,20 @@ import argparse
 import contextlib
 import os
 import re
+import shlex
 import signal
+import stat
 import sys
+import threading
 from pathlib import Path
 
 from tf_gen import device
 from tf_gen.errors import Terminated, UserError
 from tf_gen.settings import complaint, plain_type
+
+# Signals after which a command saves and ends: SIGHUP, of a terminal that is closed, is not
+# everywhere.
+TERMINATING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Parser(argparse.ArgumentParser):
@@ -23,7 +30,10 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **kwargs)
 
     def option(self, flag, kind, help_text, **more):
-        """Add a flag whose values are of `kind`, a type of `tf_gen.settings` or a callable."""
+        """Add a flag, or a positional, whose values are of `kind`.
+
+        That is a type of `tf_gen.settings`, or a function of the text, such as `path`.
+        """
 
         def value(text):
             converted = plain_type(kind)(text)
@@ -35,22 +45,49 @@ class Parser(argparse.ArgumentParser):
         self.add_argument(flag, type=value, help=help_text, **more)
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: error: {message} (--help lists what there is)\n")
+        line = _one_line(f"{self.prog}: error: {message} (--help lists what there is)")
+        self.exit(2, f"{line}\n")
+
+
+def expanded(text):
+    """The text of a path, with ~ expanded, which shells leave alone in `--out=~/a.png`."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty, but must be a path")
+    if "\0" in text:
+        raise argparse.ArgumentTypeError("must be a path, but has a NUL in it")
+    return os.path.expanduser(text)  # noqa: PTH111, that of Path raises where it knows no such user
+
+
+def path(text):
+    """The Path that a user typed."""
+    return Path(expanded(text))
+
+
+def typed(path):
+    """`path`, or another value, as it can be pasted into a command line of ours."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith(("-", "~")) else text)
 
 
 def run(main):
-    """Run `main()` as a command: status 1 and a line for a user's error, 130 or 143 for signals."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(line_buffering=True)  # a log file is read while it grows
-    signal.signal(signal.SIGTERM, _terminate)
+    """Run `main()` as a command: status 1 and a line for a user's error, 128 + N for signal N."""
+    _prepare_streams()
+    for signum in TERMINATING:
+        if signal.getsignal(signum) != signal.SIG_IGN:  # nohup ignores SIGHUP
+            signal.signal(signum, _terminate)
     try:
         sys.exit(main())
     except UserError as error:
         message = str(error)
+    except BrokenPipeError:  # of `| head`, which has read enough
+        _discard_output(lambda fd: True)
+        sys.exit(128 + 13)  # SIGPIPE, which Windows does not have
     except OSError as error:
         message = f"{error.strerror}: {error.filename}" if error.filename else str(error)
-    except Terminated:
-        sys.exit(128 + signal.SIGTERM)
+    except MemoryError as error:
+        message = f"not enough memory ({error})" if str(error) else "not enough memory"
+    except Terminated as error:
+        sys.exit(128 + error.signum)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
@@ -62,12 +99,42 @@ def run(main):
         out_of_memory = isinstance(error, tensorflow.errors.ResourceExhaustedError)
         if not out_of_memory and re.search("XLA|JIT|libdevice|ptxas", error.message):
             message += "; if its compiler XLA does not work here, try --no-jit"
-    print(f"error: {message}", file=sys.stderr)
+    print(_one_line(f"error: {message}"), file=sys.stderr)
     sys.exit(1)
 
 
+def _prepare_streams():
+    """Let there be a stdout and a stderr that take any text: a path may have what they do not."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:  # closed, as by `2>&-`: the next file that is opened would take its place
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a program may have put another one there
+            # Buffered by lines, since a log file is read while it grows.
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+
+
+def _discard_output(which):
+    """Let go nowhere what is written to stdout and stderr, where `which` says so of their fd."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    for fd in filter(which, (1, 2)):
+        os.dup2(devnull, fd)
+    os.close(devnull)
+
+
+def _one_line(text):
+    """`text` with line breaks and the like, which a path in it may have, escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class StopRequest:
-    """In `with`, the first SIGINT or SIGTERM is noted in `requested`; a second one acts at once.
+    """In `with`, a first SIGINT, SIGTERM or SIGHUP is noted in `requested`; a second acts at once.
+
+    In another thread than the main one there are no signals, and nothing is noted.
 
     Attributes:
         requested: the exception that the signal would have raised, or None.
@@ -77,7 +144,13 @@ class StopRequest:
         self.requested = None
 
     def __enter__(self):
-        self.handlers = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
+        signals = (signal.SIGINT, *TERMINATING)
+        self.handlers = {}
+        if threading.current_thread() is threading.main_thread():
+            self.handlers = {signum: signal.getsignal(signum) for signum in signals}
+        for signum, handler in self.handlers.items():
+            if handler != signal.SIG_IGN:
+                signal.signal(signum, self._note)
         return self
 
     def __exit__(self, *exception):
@@ -85,14 +158,15 @@ class StopRequest:
             signal.signal(signum, handler)
 
     def _note(self, signum, frame):
-        self.requested = Terminated() if signum == signal.SIGTERM else KeyboardInterrupt()
+        self.requested = KeyboardInterrupt() if signum == signal.SIGINT else Terminated(signum)
+        _leave_terminal(signum)
         signal.signal(signum, self.handlers[signum])
 
 
 def warn(*messages):
     """Print warnings, a line each, on stderr."""
     for message in messages:
-        print(f"warning: {message}", file=sys.stderr)
+        print(_one_line(f"warning: {message}"), file=sys.stderr)
 
 
 def import_tensorflow():
@@ -113,7 +187,7 @@ def import_tensorflow():
         device.grow_memory()
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-    with _stderr_discarded():
+    with stderr_discarded():
         import tensorflow as tf
 
         device.grow_memory()
@@ -125,7 +199,7 @@ def import_tensorflow():
 
 
 @contextlib.contextmanager
-def _stderr_discarded():
+def stderr_discarded():
     """Discard what C++ code writes to stderr. A Python exception passes, and is printed later."""
     sys.stderr.flush()
     with Path(os.devnull).open("w") as devnull:
@@ -139,4 +213,11 @@ def _stderr_discarded():
 
 
 def _terminate(signum, frame):
-    raise Terminated
+    _leave_terminal(signum)
+    raise Terminated(signum)
+
+
+def _leave_terminal(signum):
+    """After SIGHUP the terminal is gone, and writing to it would be an error."""
+    if signum != signal.SIGTERM and signum in TERMINATING:
+        _discard_output(lambda fd: stat.S_ISCHR(os.fstat(fd).st_mode))

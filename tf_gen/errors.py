@@ -1,9 +1,19 @@
 """Errors that a command answers with one line instead of a traceback. Imports nothing heavy."""
 
+import signal
+
 
 class UserError(ValueError):
     """Something that the user can mend: the message says what is wrong, where, and what to do."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came, where Ctrl-C would have raised KeyboardInterrupt."""
+    """SIGTERM or SIGHUP came, where Ctrl-C would have raised KeyboardInterrupt.
+
+    Args:
+        signum: which one.
+    """
+
+    def __init__(self, signum=signal.SIGTERM):
+        super().__init__()
+        self.signum = signum

@@ -8,7 +8,9 @@ stopped on its way.
 
 import csv
 import dataclasses
+import errno
 import io
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -23,6 +25,9 @@ COLUMNS = ("mean", "sd", "min", "10 %", "median", "90 %", "max")
 
 def main(argv=None):
     arguments, settings = parse(argv)
+    files.check_directory(arguments.out or Path("runs"))
+    if arguments.judge:
+        check_judge(arguments.judge)
     cli.import_tensorflow()
     from tf_gen import base
 
@@ -41,11 +46,12 @@ def measure_run(arguments):
     manifest, recipe, config = rundir.identify(arguments.run)
     if manifest["model"] != arguments.model:
         raise UserError(f"{arguments.run}: a run of {manifest['model']}")
-    source = tasks.source_for(recipe, rundir.data_of(arguments.run, arguments.data))
+    data = rundir.data_of(arguments.run, arguments.data)
+    source = tasks.source_for(recipe, data, arguments.resize, arguments.invert)
     if source and source.sha256 != manifest["data"]["sha256"]:
         raise UserError(
             f"{arguments.run}: trained on other images ({manifest['data']['source']}); name "
-            "them with --data"
+            "them with --data, and --resize or --invert if it had them"
         )
     model = recipe.build(config)
     step, _, damaged = rundir.restore(model, arguments.run)
@@ -63,7 +69,7 @@ def measure_run(arguments):
         summary = {"step": step, **figures}
         write(report, {config.seed: score}, summary, lines, out)
         if (arguments.run / "saved_model").exists():
-            run = shlex.quote(str(arguments.run))
+            run = cli.typed(arguments.run)
             print(f"next: python -m tf_gen.sample {run} {report.sample_flags}")
 
 
@@ -73,7 +79,7 @@ def measure_seeds(arguments, settings, argv):
 
     recipe = load(arguments.model)
     config = recipe.Config(**settings)
-    source = tasks.source_for(recipe, arguments.data)
+    source = tasks.source_for(recipe, arguments.data, arguments.resize, arguments.invert)
     settings.pop("seed")
     report = tasks.report(recipe, config, source, load_judge(source, arguments))
     manifest = {**rundir.manifest(arguments.model, settings, source), "evaluation": True}
@@ -93,7 +99,7 @@ def measure_seeds(arguments, settings, argv):
         write(report, dict(enumerate(scores)), summary, table_of(summary), out)
         run_dir = Path("runs", f"{out.name.removeprefix('evaluate-')}-0")
         train = train_command(arguments, settings)
-        print(f"next: {train} --seed 0 --run-dir {shlex.quote(str(run_dir))}")
+        print(f"next: {train} --seed 0 --run-dir {cli.typed(run_dir)}")
 
 
 def load_judge(source, arguments):
@@ -106,11 +112,21 @@ def load_judge(source, arguments):
     return judge.Judge(source, path)
 
 
+def check_judge(path):
+    """Raise OSError if `path` is no file and none can be written there."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not path.exists():
+        files.check_directory(path.parent)
+
+
 def train_command(arguments, settings):
     """The command that makes one of the runs, without its seed."""
     outline = flags.read(arguments.model)
     command = f"python -m tf_gen.train {flags.command_line(outline, arguments.preset, settings)}"
-    return f"{command} --data {shlex.quote(arguments.data)}" if outline.with_images else command
+    if outline.with_images:
+        command += f" --data {cli.typed(arguments.data)}"
+    return command + " --resize" * arguments.resize + " --invert" * arguments.invert
 
 
 def parse(argv):
@@ -124,23 +140,23 @@ def parse(argv):
             "measure the newest checkpoint of this run of tf_gen.train, and train nothing: for "
             "runs that take long, of which nothing is kept here before they are done"
         )
-        command.option("--run", Path, words, metavar="DIR")
+        command.option("--run", cli.path, words, metavar="DIR")
         words = f"runs, seeds from 0 (default: {1 if outline.with_images else 10})"
         command.option("--seeds", Count, words, metavar="INT")
         flags.add(command, outline, without=("seed",))
-        command.set_defaults(data=None, judge=None)
+        flags.add_data(command, outline)
+        command.set_defaults(judge=None)
         if outline.with_images:
-            command.option("--data", str, "as for tf_gen.train (default: auto)", default="auto")
             words = (
                 "the classifier that judges digits, a .keras file; trained and written there if "
                 "it is missing (default: runs/judge-DATA.keras)"
             )
-            command.option("--judge", Path, words, metavar="FILE")
+            command.option("--judge", cli.path, words, metavar="FILE")
         words = (
             f"where to keep the results (default: runs/evaluate-{name}-PRESET, or "
             "runs/evaluate-RUN-step-STEP); seeds of the same settings there are not trained again"
         )
-        command.option("--out", Path, words, metavar="DIR")
+        command.option("--out", cli.path, words, metavar="DIR")
         flags.add_no_jit(command)
     arguments = parser.parse_args(argv)
     command, outline = commands[arguments.model]

@@ -12,7 +12,7 @@ import dataclasses
 import shlex
 from pathlib import Path
 
-from tf_gen import tasks
+from tf_gen import cli, tasks
 from tf_gen.errors import UserError
 from tf_gen.models import NAMES
 from tf_gen.settings import plain_type
@@ -105,6 +105,23 @@ def add_no_jit(parser):
         "otherwise, and bits may differ between two processes"
     )
     parser.add_argument("--no-jit", dest="jit", action="store_false", help=words)
+
+
+def add_data(parser, outline):
+    """Add to `parser` the flags that choose images, if the model learns from some."""
+    parser.set_defaults(data=None, resize=False, invert=False)
+    if not outline.with_images:
+        return
+    words = (
+        "bundled; mnist, fashion_mnist, kmnist, emnist/digits and its other kinds; a directory of "
+        "IDX files or of LABEL/*.png; a .npz; or a list of image files: README.md has a table "
+        "(default: auto: MNIST that TensorFlow Datasets has or can download, else bundled)"
+    )
+    parser.option("--data", cli.expanded, words, default="auto")
+    words = "scale images of other sizes to 28 x 28, with their aspect kept"
+    parser.add_argument("--resize", action="store_true", help=words)
+    words = "make black white, for images that are black on white"
+    parser.add_argument("--invert", action="store_true", help=words)
 
 
 def chosen(parser, outline, arguments):

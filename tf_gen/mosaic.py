@@ -1,9 +1,12 @@
 """Grids of grey images as PNG files, without matplotlib."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+
+MOST_PIXELS = 89_478_485  # of larger pictures Pillow warns, and many viewers do not open them
 
 
 def mosaic(images, columns, scale=3):
@@ -14,11 +17,22 @@ def mosaic(images, columns, scale=3):
     images = np.asarray(images)
     n, height, width = images.shape
     rows = -(-n // columns)
-    tiles = np.zeros([rows * columns, height, width])
-    tiles[:n] = images
+    tiles = np.zeros([rows * columns, height, width], np.uint8)
+    for start in range(0, n, 1000):  # float64 of all images would take much memory
+        part = np.float64(images[start : start + 1000])
+        tiles[start : start + len(part)] = np.rint(255 * part)
     pixels = tiles.reshape(rows, columns, height, width).swapaxes(1, 2)
     pixels = pixels.reshape(rows * height, columns * width)
-    return np.rint(255 * pixels).astype(np.uint8).repeat(scale, axis=0).repeat(scale, axis=1)
+    return pixels.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def fitting_scale(n, columns, shape, at_most):
+    """The largest scale, up to `at_most`, at which a mosaic of n images has MOST_PIXELS or fewer.
+
+    `shape` is [height, width] of an image. 0 if there is no such scale.
+    """
+    pixels = -(-n // columns) * columns * shape[0] * shape[1]
+    return min(at_most, math.isqrt(MOST_PIXELS // pixels))
 
 
 def png(pixels):

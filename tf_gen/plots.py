@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import statistics
 import subprocess
+import warnings
 
 import numpy as np
 
@@ -20,7 +21,9 @@ def save(picture, path):
         if isinstance(picture, np.ndarray):
             write_png(temporary, picture)
         else:
-            picture.savefig(temporary, dpi=120)
+            with warnings.catch_warnings():  # of a name in letters that the font does not have
+                warnings.filterwarnings("ignore", r"Glyph .* missing from font")
+                picture.savefig(temporary, dpi=120, format="png")
 
 
 def read(path):
@@ -71,7 +74,7 @@ def manifold(images, axis):
     return figure
 
 
-def latent_map(decode, z_mean, labels, clearest):
+def latent_map(decode, z_mean, labels, clearest, name=str):
     """Which z makes which digit: encoded images coloured by label, and z to type into `--z`.
 
     Beside the plane stand two points for each label with the decoder's image there: the centroid of
@@ -83,31 +86,63 @@ def latent_map(decode, z_mean, labels, clearest):
         z_mean: float [n, 2].
         labels: int [n].
         clearest: dict of each label to float [2], as `judge.clearest_points` returns it.
+        name: function of a label to the string that stands for it.
     """
     classes = np.unique(labels)
+    names = [_shortened(name(label)) for label in classes]
+    colours = _colours(len(classes))
     centroids = np.stack([z_mean[labels == label].mean(axis=0) for label in classes])
     clearest = np.stack([clearest[label] for label in classes])
-    figure = _figure(12, 7.5)
-    plane_spec, table_spec = figure.add_gridspec(1, 2, width_ratios=[2, 1])
+    rows = max(10, min(len(classes), 16))
+    blocks = -(-len(classes) // rows)  # side by side, two columns each
+    width = 4 * blocks
+    figure = _figure(8 + width, 0.75 * rows)
+    plane_spec, table_spec = figure.add_gridspec(1, 2, width_ratios=[8, width])
     plane = figure.add_subplot(plane_spec, title="Where the encoder puts held-out images")
     plane.set(xlabel="z[0]", ylabel="z[1]")
     plane.set_aspect("equal", adjustable="datalim")
     size = 4 if len(labels) > 2000 else 14
     for row, label in enumerate(classes):
-        colour = f"C{row % 10}"
-        plane.scatter(*z_mean[labels == label].T, s=size, color=colour, alpha=0.5, linewidths=0)
-        box = {"boxstyle": "circle", "facecolor": "white", "edgecolor": colour}
-        plane.annotate(str(label), centroids[row], ha="center", va="center", bbox=box)
-    table = table_spec.subgridspec(len(classes), 2)
-    columns = {"--z at centroid": centroids, "--z where clearest": clearest}
-    for column, (title, points) in enumerate(columns.items()):
-        for row, (label, z, digit) in enumerate(zip(classes, points, decode(points), strict=True)):
-            axes = figure.add_subplot(table[row, column], title=title if row == 0 else None)
-            axes.imshow(digit, cmap="gray")
+        points, colour = z_mean[labels == label], colours[row]
+        plane.scatter(*points.T, s=size, color=colour, alpha=0.5, linewidths=0)
+        box = {"boxstyle": "round" if len(names[row]) > 2 else "circle"}
+        box |= {"facecolor": "white", "edgecolor": colour}
+        options = {"ha": "center", "va": "center", "bbox": box, "parse_math": False}
+        plane.annotate(names[row], centroids[row], **options)
+    # One image for each column, since a subplot for each digit takes seconds.
+    columns = table_spec.subgridspec(1, 2 * blocks)
+    for block, start in enumerate(range(0, len(classes), rows)):
+        part = slice(start, start + rows)
+        for column, (title, points) in enumerate(
+            {"--z at centroid": centroids[part], "--z where clearest": clearest[part]}.items()
+        ):
+            axes = figure.add_subplot(columns[2 * block + column], title=title)
+            digits = np.asarray(decode(points))
+            digits = np.pad(digits, [(0, rows - len(digits)), (2, 2), (2, 2)], constant_values=1)
+            height = digits.shape[1]
+            axes.imshow(mosaic(digits, 1, scale=1), cmap="gray")
+            axes.set_anchor("W")
             axes.set_axis_off()
-            text = f"{label}:\n{z[0]:.2f},{z[1]:.2f}"
-            axes.text(1.1, 0.5, text, transform=axes.transAxes, va="center", color=f"C{row % 10}")
+            for row, (label, z) in enumerate(zip(names[part], points, strict=True)):
+                place = 1.1 * digits.shape[2], (row + 0.5) * height
+                text = f"{label}:\n{z[0]:.2f},{z[1]:.2f}"
+                options = {"va": "center", "color": colours[start + row], "parse_math": False}
+                axes.text(*place, text, **options)
     return figure
+
+
+def _shortened(name):
+    return name if len(name) <= 12 else f"{name[:11]}…"
+
+
+def _colours(count):
+    """Colours that can be told apart, as far as so many can: a list."""
+    if count <= 10:
+        return [f"C{number}" for number in range(count)]
+    import matplotlib
+
+    # Darker than it is, or yellow could not be read on white.
+    return list(matplotlib.colormaps["turbo"](np.linspace(0.05, 0.95, count))[:, :3] * 0.8)
 
 
 def curves(steps, values, ylabel, level=None):
@@ -209,17 +244,19 @@ def histogram(x, mean=None, std=None):
     """Histogram of finite points x, float [n], over the density of N(mean, std) if given."""
     figure = _figure(8, 5)
     axes = figure.add_subplot(xlabel="x", ylabel="density")
-    x = np.asarray(x, np.float64)
-    margin = max(0.05, 1e-3 * np.max(np.abs(x)))  # bins need a width, also where all x are the same
-    span = (x.min() - margin, x.max() + margin)
-    axes.hist(
-        x, bins=100, range=span, density=True, color="C2", label=f"{len(x):,} generated points"
-    )
+    x = np.asarray(x)
+    low, high = np.float64(x.min()), np.float64(x.max())
+    margin = max(0.05, 1e-3 * max(abs(low), abs(high)))  # bins need a width, also of equal points
+    # Counted here, since matplotlib would make several copies of all the points.
+    counts, edges = np.histogram(x, bins=100, range=(low - margin, high + margin))
+    label = f"{len(x):,} generated points"
+    axes.hist(_middles(edges), edges, weights=counts, density=True, color="C2", label=label)
     if mean is not None:
         grid = np.linspace(mean - 4 * std, mean + 4 * std, 400)
         normal = statistics.NormalDist(mean, std)
         axes.plot(grid, [normal.pdf(v) for v in grid], color="C1", label=f"N({mean:g}, {std:g})")
-        axes.axvline(np.mean(x), color="black", linewidth=1, label=f"mean {np.mean(x):.3f}")
+        average = np.mean(x, dtype=np.float64)
+        axes.axvline(average, color="black", linewidth=1, label=f"mean {average:.3f}")
     axes.legend()
     return figure
 

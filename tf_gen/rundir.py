@@ -22,6 +22,7 @@ import tensorflow as tf
 import tf_gen
 from tf_gen import base, files, models, tasks
 from tf_gen.errors import UserError
+from tf_gen.mnist import named
 
 KEEP = 3
 
@@ -196,7 +197,8 @@ def data_of(path, spec):
     """What `--data` means for the run directory `path`: "auto" is what its run began with."""
     if spec == "auto" and (Path(path) / "config.json").exists() and not holds_other_files(path):
         source = (read_manifest(path)["data"] or {}).get("source")
-        if source in ("tfds", "bundled"):
+        # "mnist" stands for the four original files, which lie somewhere.
+        if source in {"bundled", *named.SETS} - {"mnist"}:
             return source
     return spec
 

@@ -9,59 +9,146 @@ out are images, or points on a line, of which a picture is a histogram.
 import math
 import re
 import sys
+import time
 from pathlib import Path
 
-from tf_gen import cli, files, savedmodel
+from tf_gen import cli, files, memory, savedmodel
 from tf_gen.errors import UserError
 from tf_gen.settings import Seed
 
+PART = 10_000  # at most so many are decoded at once
+SECONDS_BETWEEN_LINES = 10  # of the time left, where stderr is no terminal and shows no bar
 NO_MAP = "this model has no latent_map.json, which training with images writes at its end; give --z"
 
 
 def main(argv=None):
     arguments = parse(sys.argv[1:] if argv is None else argv)
     directory = savedmodel.find(arguments.model)
+    files.check_file(arguments.out)
+    if (boxed := savedmodel.shipped(arguments.model)) not in (None, directory):
+        print(f"using ./{directory}; the trained model that comes with this package is {boxed}")
     cli.import_tensorflow()
     import numpy as np
-    import tensorflow as tf
 
     from tf_gen import plots
 
-    model = savedmodel.load(directory)
-    signatures = model.signatures  # does not keep the variables alive by itself
-    (spec,) = signatures["decode"].structured_input_signature[1].values()
-    latent_map = savedmodel.read_latent_map(directory, latent_dim=spec.shape[1])
-    z = points(arguments, latent_map, latent_dim=spec.shape[1])
+    with cli.stderr_discarded():  # TensorFlow has pages to say of a damage, besides its exception
+        generator = savedmodel.Generator(directory)
+    latent_map = savedmodel.read_latent_map(directory, generator.latent_dim)
+    picture, images = arguments.out.suffix.lower() == ".png", generator.generates == "images"
+    count = how_many(arguments, latent_map)
+    if picture and images:
+        columns, scale = layout(count, generator.shape, wide=arguments.interpolate)
+    elif picture:
+        density = density_of(arguments, directory)
+    check_room(count, generator, arguments.out)
+    z = points(arguments, latent_map, generator.latent_dim)
     if z is None:
-        count, seed = tf.constant(arguments.count), tf.constant([arguments.seed, 0])
-        outputs = signatures["sample"](count=count, seed=seed)
-    else:
-        outputs = signatures["decode"](z=tf.constant(z))
-    kind = "images" if "images" in outputs else "x"
-    values = outputs[kind].numpy()
-    if arguments.out.suffix == ".npy":
-        with files.beside(arguments.out) as temporary:
-            np.save(temporary, values)
+        z = generator.prior(count, arguments.seed)
+    parts = decoded(generator, z)
+    if not picture:
+        write_npy(arguments.out, parts, [count, *generator.shape])
     elif arguments.grid:
-        plots.save(plots.manifold(values, latent_map["axis"]), arguments.out)
-    elif kind == "images":
-        columns = min(20, len(values)) if arguments.interpolate else math.isqrt(len(values) - 1) + 1
-        plots.save(plots.mosaic(values, columns, scale=4), arguments.out)
-    elif np.all(np.isfinite(values)):
-        # Given points are no sample, so there is no density that they should have.
-        config = {} if z is not None else savedmodel.read_config(directory)
-        figure = plots.histogram(values[:, 0], config.get("data_mean"), config.get("data_std"))
-        plots.save(figure, arguments.out)
+        plots.save(plots.manifold(np.concatenate([*parts]), latent_map["axis"]), arguments.out)
+    elif images:
+        plots.save(plots.mosaic(np.concatenate([*parts]), columns, scale), arguments.out)
     else:
-        raise UserError("not all points are finite, so there is no histogram; ask for a .npy")
-    print(f"{len(values)} {'image(s)' if kind == 'images' else 'point(s)'}: {arguments.out}")
+        x = np.concatenate([*parts])[:, 0]
+        if not np.all(np.isfinite(x)):
+            raise UserError("not all points are finite, so there is no histogram; ask for a .npy")
+        plots.save(plots.histogram(x, *density), arguments.out)
+    print(f"{count} {'image(s)' if images else 'point(s)'}: {arguments.out}")
     if arguments.digit:
         for label, point in zip(arguments.digit, z, strict=True):
             print(f"digit {label}: --z {','.join(f'{number:.3g}' for number in point)}")
-    if arguments.z and kind == "x":
-        for point, x in zip(z, values, strict=True):
+    if arguments.z and not images:
+        for point, x in zip(z, generator.decode(z), strict=True):
             print(f"z {point[0]:g}: x {x[0]:g}")
     return 0
+
+
+def how_many(arguments, latent_map):
+    """How many images or points the command line asks for."""
+    if arguments.grid:
+        return max(1, len(latent_map.get("axis", []))) ** 2
+    return len(arguments.z or arguments.digit or []) or arguments.count
+
+
+def layout(count, shape, wide):
+    """Columns and scale of a mosaic of images of this shape; `wide` if they are a way to be read.
+
+    UserError: it would be too large.
+    """
+    from tf_gen import mosaic
+
+    columns = math.isqrt(count - 1) + 1
+    if wide:
+        columns = min(count, max(20, columns))
+    scale = mosaic.fitting_scale(count, columns, shape, at_most=4)
+    if not scale:
+        raise UserError(f"{count:,} images: too large a picture for most programs; ask for a .npy")
+    return columns, scale
+
+
+def density_of(arguments, directory):
+    """Mean and standard deviation that draws of the model in `directory` should have, or ()."""
+    if arguments.z or arguments.digit or arguments.interpolate or arguments.grid:
+        return ()  # given points are no sample
+    density = savedmodel.read_density(directory)
+    if density is None:
+        cli.warn(
+            f"{directory / 'config.json'}: has no data_mean and data_std, so the histogram is "
+            "drawn without the density of the data"
+        )
+    return density or ()
+
+
+def check_room(count, generator, out):
+    """Raise an error if there is no room for the work: z in memory, and what is written to `out`.
+
+    UserError: memory or disk are too small. OSError: `out` cannot be written.
+    """
+    values = 4 * count * math.prod(generator.shape)
+    npy = out.suffix.lower() == ".npy"
+    # Drawing z takes several times its memory. A picture is made of all values at once.
+    memory.check(16 * count * generator.latent_dim + (0 if npy else 3 * values), f"{count:,} draws")
+    files.check_file(out, values if npy else 0)
+
+
+def decoded(generator, z):
+    """Decode z, float32 [n, latent_dim], in parts, so that memory does not grow with n.
+
+    What an image becomes may depend on how many are decoded together, by rounding: parts of one
+    image, which TensorFlow multiplies otherwise, are avoided, and up to PART there is one part.
+    """
+    import numpy as np
+    from tqdm import tqdm
+
+    unit = "image" if generator.generates == "images" else "point"
+    begin = said = time.monotonic()
+    done = 0
+    with tqdm(total=len(z), unit=unit, disable=None, delay=2, leave=False) as bar:
+        for part in np.array_split(z, math.ceil(len(z) / PART)):
+            yield generator.decode(part)
+            done += len(part)
+            bar.update(len(part))
+            now = time.monotonic()
+            if bar.disable and now - said > SECONDS_BETWEEN_LINES:
+                said, left = now, (now - begin) / done * (len(z) - done)
+                print(f"{done:,} of {len(z):,} {unit}s, {tqdm.format_interval(left)} left")
+
+
+def write_npy(path, parts, shape):
+    """Write what `np.save` would write of all parts, float32, together, which have this shape."""
+    import numpy as np
+
+    lib = np.lib.format
+    header = {"descr": "<f4", "fortran_order": False, "shape": tuple(shape)}
+    # Not through a memory map, which kills the process where the disk is full.
+    with files.beside(path) as temporary, temporary.open("wb") as file:
+        lib.write_array_header_1_0(file, header)
+        for part in parts:
+            file.write(part.astype("<f4", copy=False).tobytes())
 
 
 def points(arguments, latent_map, latent_dim):
@@ -78,8 +165,10 @@ def points(arguments, latent_map, latent_dim):
     elif arguments.interpolate:
         ends = []
         for point in arguments.interpolate:
-            if len(point) == 1 < latent_dim and point[0].is_integer():
-                ends.append(digit(int(point[0]), "--interpolate", latent_map))
+            if isinstance(point, str):
+                ends.append(digit(point, "--interpolate", latent_map))
+            elif len(point) == 1 < latent_dim and point[0].is_integer():
+                ends.append(digit(f"{point[0]:.0f}", "--interpolate", latent_map))
             else:
                 ends.append(checked(point, "--interpolate", latent_dim))
         z = np.linspace(*ends, arguments.count)
@@ -105,13 +194,16 @@ def checked(point, flag, latent_dim):
 
 
 def digit(label, flag, latent_map):
-    """A point where the digit `label` lies: list of floats. UserError if there is none."""
+    """A point where the digit `label`, a string, lies: list of floats. UserError if none is there.
+
+    The labels of other images are words, say.
+    """
     labels = latent_map.get("labels")
     if labels is None:
         raise UserError(f"{flag}: {NO_MAP}")
-    if str(label) not in labels:
+    if label not in labels:
         raise UserError(f"{flag}: no {label} in this model's map, which has {', '.join(labels)}")
-    return labels[str(label)]
+    return labels[label]
 
 
 def parse(argv):
@@ -123,24 +215,27 @@ def parse(argv):
         "a trained model that comes with this package (vae, gaussian_gan, tiny_gan, ali), a "
         "SavedModel's directory, or a run that has one, such as runs/vae"
     )
-    parser.option("model", Path, words)
+    parser.option("model", _model, words)
     words = "how many to draw (default: 16), or to decode on the way of --interpolate (default: 10)"
     parser.option("--count", int, words)
     parser.option("--seed", Seed, "of the draws of z (default: 0)", default=0)
     instead = parser.add_mutually_exclusive_group()
     words = "decode this point instead of drawing one, such as 3,3 or -1.5,0; may be repeated"
     instead.add_argument("--z", type=_numbers, action="append", help=words)
-    words = "decode a point where this digit lies, and print it; may be repeated"
-    instead.add_argument("--digit", type=int, action="append", help=words)
-    words = "decode points on the straight way from A to B: two z, or two digits"
-    instead.add_argument("--interpolate", type=_numbers, nargs=2, metavar=("A", "B"), help=words)
+    words = (
+        "decode a point where this digit, or other label of the training images, lies, and print "
+        "it; may be repeated"
+    )
+    instead.add_argument("--digit", "--label", type=str.strip, action="append", help=words)
+    words = "decode points on the straight way from A to B: two z, or two digits or other labels"
+    instead.add_argument("--interpolate", type=_end, nargs=2, metavar=("A", "B"), help=words)
     words = "decode a grid of 20 x 20 points of a latent plane"
     instead.add_argument("--grid", action="store_true", help=words)
     words = (
         "a .png of all images (of points: a histogram), or .npy: float32 [count, 28, 28] "
-        "(of points: [count, 1]) (default: samples.png)"
+        "(of points: [count, 1]), of which there may be millions (default: samples.png)"
     )
-    parser.option("--out", Path, words, default=Path("samples.png"))
+    parser.option("--out", cli.path, words, default=Path("samples.png"))
     # A leading space, which float() ignores, keeps argparse from taking -1,2 for a flag.
     numbers = re.compile(r"-[\d.][\d.,eE+-]*")
     arguments = parser.parse_args([f" {a}" if numbers.fullmatch(a) else a for a in argv])
@@ -151,9 +246,15 @@ def parse(argv):
     least = 2 if arguments.interpolate else 1
     if not least <= arguments.count < 2**31:
         parser.error(f"argument --count: must be from {least} to 2**31 - 1, not {arguments.count}")
-    if arguments.out.suffix not in (".png", ".npy"):
-        parser.error(f"argument --out: must end in .png or .npy, not {arguments.out.name}")
+    if arguments.out.suffix.lower() not in (".png", ".npy"):
+        parser.error(f"argument --out: must end in .png or .npy, not {arguments.out.name!r}")
     return arguments
+
+
+def _model(text):
+    """The Path of a model; ./vae and vae/ are a directory here, only vae is also a name."""
+    path = cli.path(text)
+    return path if len(path.parts) != 1 or text == path.name else path.absolute()
 
 
 def _numbers(text):
@@ -165,6 +266,14 @@ def _numbers(text):
 
 
 _numbers.__name__ = "z"  # argparse prints it: "invalid z value: 'a,b'"
+
+
+def _end(text):
+    """An end of a way: a z, a list of floats, or a label, a string."""
+    try:
+        return _numbers(text)
+    except ValueError:
+        return text.strip()
 
 
 if __name__ == "__main__":

@@ -2,16 +2,26 @@
 
 config.json         what a run's config.json says
 latent_map.json     which z makes which digit, where there are labels
+SHA256SUMS          of all these files, as `sha256sum -c` takes it
+
+TensorFlow finds most damages when it loads a SavedModel, but not all: neither the graph nor the
+JSON files have a checksum of their own, and one flipped bit may be another number. SavedModels
+without SHA256SUMS, which earlier versions wrote, are loaded as they are.
 
 The SavedModel needs only TensorFlow, neither tf_gen nor Keras. Its signatures are what the model's
 `signatures()` lists; the first of them is `serving_default` too.
 """
 
 import errno
+import hashlib
+import itertools
 from pathlib import Path
 
 from tf_gen import files
 from tf_gen.errors import UserError
+from tf_gen.settings import Location, Scale, complaint
+
+SUMS = "SHA256SUMS"
 
 # Where the trained models that come with this package are: installed with it, or in its checkout.
 SHIPPED = [Path(__file__).parent / "saved_models", Path(__file__).parents[1] / "saved_models"]
@@ -33,10 +43,26 @@ def write(model, directory, manifest, latent_map=None):
     for name, (function, inputs, outputs) in model.signatures().items():
         archive.add_endpoint(name, _named(function, outputs), inputs)
     with files.beside(directory) as temporary:
-        archive.write_out(str(temporary), verbose=False)
+        _write_out(archive, temporary)
         files.write_json(temporary / "config.json", manifest)
         if latent_map:
             files.write_json(temporary / "latent_map.json", latent_map)
+        _write_sums(temporary)
+
+
+def _write_out(archive, directory):
+    import tensorflow as tf
+
+    try:
+        archive.write_out(str(directory), verbose=False)
+    except tf.errors.OpError as error:  # say, no space left
+        reason = error.message.rpartition("; ")[2]
+        raise OSError(f"{directory}: cannot be written ({reason})") from error
+
+
+def _write_sums(directory):
+    lines = (f"{_sha256(directory / name)}  {name}\n" for name in _names(directory))
+    files.write_text(directory / SUMS, "".join(lines))
 
 
 def _named(function, names):
@@ -55,16 +81,16 @@ def find(path):
 
     UserError: there is none.
     """
-    places = [path / "saved_model", path]
-    if not path.exists() and len(path.parts) == 1:  # a name
-        places = [shipped / path for shipped in SHIPPED]
+    boxed = shipped(path)
+    places = [path / "saved_model", path] if path.exists() else [boxed] if boxed else []
     for place in places:
         if (place / "saved_model.pb").is_file():
             return place
     if path.exists():
+        words = f"; the model of this name that comes with this package is {boxed}" if boxed else ""
         raise UserError(
             f"{path}: no SavedModel (saved_model.pb is missing); of an unfinished run, make one "
-            "with python -m tf_gen.export"
+            f"with python -m tf_gen.export{words}"
         )
     names = sorted(
         place.parent.name for shipped in SHIPPED for place in shipped.glob("*/saved_model.pb")
@@ -72,41 +98,158 @@ def find(path):
     raise UserError(f"{path}: no such directory, nor one of {', '.join(names)}")
 
 
-def load(directory):
-    """The SavedModel in `directory`. UserError: it cannot be read, or has no decoder."""
-    import tensorflow as tf
+def shipped(path):
+    """The directory of the trained model that comes with this package by the name `path`, or None.
 
+    A path of several parts is no name.
+    """
+    if len(path.parts) != 1:
+        return None
+    places = (box / path for box in SHIPPED)
+    return next((place for place in places if (place / "saved_model.pb").is_file()), None)
+
+
+class Generator:
+    """What draws, in the SavedModel in `directory`: it is loaded and tried out.
+
+    Attributes:
+        latent_dim: the length of z.
+        generates: what `decode` makes of z: "images", or "x" for points on a line.
+        shape: of one of them, [28, 28] or [1].
+
+    UserError: the SavedModel is damaged, or none of this package.
+    """
+
+    def __init__(self, directory):
+        import tensorflow as tf
+
+        verify(directory)
+        try:
+            self.model = tf.saved_model.load(str(directory))  # signatures do not keep its variables
+            ours = {"decode", "sample"} <= set(self.model.signatures)
+            if ours:
+                self._try_out()
+        except Exception as error:  # damage can look like anything to TensorFlow
+            message = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(
+                f"{directory}: the SavedModel cannot be read ({message}); export it again"
+            ) from error
+        if not ours:
+            raise UserError(f"{directory}: not a SavedModel of this package")
+
+    def _try_out(self):
+        import tensorflow as tf
+
+        decode, sample = (self.model.signatures[name] for name in ("decode", "sample"))
+        (spec,) = decode.structured_input_signature[1].values()
+        self.latent_dim = spec.shape[1]
+        self.generates = "images" if "images" in decode.structured_outputs else "x"
+        # A function of z only, from which TensorFlow prunes the decoder.
+        self._prior = tf.function(
+            lambda count, seed: sample(count=count, seed=seed)["z"], autograph=False
+        )
+        z = self.prior(2, seed=0)
+        outputs = self.decode(z)
+        self.shape = list(outputs.shape[1:])
+        expected = {"images": [28, 28], "x": [1]}[self.generates]
+        if z.shape != (2, self.latent_dim) or outputs.shape != (2, *expected):
+            raise ValueError(f"z {z.shape} becomes {self.generates} {outputs.shape}")
+
+    def prior(self, count, seed):
+        """Draw z, float32 [count, latent_dim], as the signature `sample` does for [seed, 0]."""
+        import tensorflow as tf
+
+        return self._prior(tf.constant(count), tf.constant([seed, 0])).numpy()
+
+    def decode(self, z):
+        """Float32 z [n, latent_dim] to float32 images [n, 28, 28] or x [n, 1]."""
+        import tensorflow as tf
+
+        return self.model.signatures["decode"](z=tf.constant(z))[self.generates].numpy()
+
+
+def verify(directory):
+    """Compare the files in `directory` with its SHA256SUMS; a file that is missing is no matter.
+
+    UserError: one of them was damaged, or changed.
+    """
     try:
-        model = tf.saved_model.load(str(directory))
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        message = str(error).splitlines()[0]
-        raise UserError(f"{directory}: the SavedModel cannot be read ({message})") from error
-    if not {"decode", "sample"} <= set(model.signatures):
-        raise UserError(f"{directory}: not a SavedModel of this package")
-    return model
+        text = (directory / SUMS).read_bytes().decode(errors="replace")
+    except FileNotFoundError:
+        return
+    sums = {name: digest for digest, _, name in (line.partition("  ") for line in text.split("\n"))}
+    for name in _names(directory):
+        if sums.get(name) != _sha256(directory / name):
+            raise UserError(
+                f"{directory / name}: damaged (it is not as {SUMS} has it); export the model "
+                f"again, or, if it was changed on purpose, remove {SUMS}"
+            )
+
+
+def _names(directory):
+    """The names of the files of a SavedModel, and of those beside it, that are there."""
+    paths = [*directory.glob("*.pb"), *directory.glob("variables/*")]
+    paths += [directory / name for name in ("config.json", "latent_map.json")]
+    return sorted(path.relative_to(directory).as_posix() for path in paths if path.is_file())
+
+
+def _sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_config(directory):
-    """The Config of the model in `directory`, a dict; empty if nothing tells."""
-    return _read(directory / "config.json").get("config", {})
+    """The Config of the model in `directory`, a dict; empty if nothing tells.
+
+    UserError: the file is damaged.
+    """
+    path = directory / "config.json"
+    config = _read(path).get("config", {})
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: damaged (config must be an object); export the model again")
+    return config
+
+
+def read_density(directory):
+    """Mean and standard deviation of the data of the model in `directory`; None if nothing tells.
+
+    UserError: the file is damaged.
+    """
+    config = read_config(directory)
+    kinds = {"data_mean": Location, "data_std": Scale}
+    if not kinds.keys() <= config.keys():
+        return None
+    for name, kind in kinds.items():
+        wrong = complaint(kind, config[name]) if _is_number(config[name]) else "must be a number"
+        if wrong:
+            raise UserError(
+                f"{directory / 'config.json'}: damaged ({name} {wrong}); export the model again"
+            )
+    return tuple(config[name] for name in kinds)
 
 
 def read_latent_map(directory, latent_dim):
     """The latent map of the model in `directory`, a dict; empty if there is none.
 
-    UserError: the file is damaged, or its points do not have `latent_dim` coordinates.
+    UserError: the file is damaged: its points do not have `latent_dim` finite coordinates each, or
+    its axis is not a list of ascending numbers.
     """
     path = directory / "latent_map.json"
     content = _read(path)
     try:
-        lists = [*content.get("labels", {}).values(), content.get("axis", [])]
-        whole = all(isinstance(number, int | float) for numbers in lists for number in numbers)
-        whole = whole and all(len(z) == latent_dim for z in lists[:-1])
+        points, axis = list(content.get("labels", {}).values()), content.get("axis", [0, 1])
+        whole = all(_is_number(number) for numbers in [*points, axis] for number in numbers)
+        whole = whole and all(len(z) == latent_dim for z in points)
+        whole = whole and len(axis) > 1 and all(a < b for a, b in itertools.pairwise(axis))
     except (AttributeError, TypeError):
         whole = False
     if not whole:
         raise UserError(f"{path}: damaged; export the model again")
     return content
+
+
+def _is_number(value):
+    """Whether a value from JSON is a number that float32 can hold: not true, NaN or 1e99."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e38
 
 
 def _read(path):

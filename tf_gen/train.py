@@ -11,7 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from tf_gen import cli, device, flags, savedmodel
+from tf_gen import cli, device, files, flags, savedmodel
 from tf_gen.errors import UserError
 from tf_gen.models import load
 from tf_gen.settings import Count
@@ -27,6 +27,8 @@ def main(argv=None):
     if arguments.anim_path:
         check_animation(arguments.anim_path)
     run_dir = arguments.run_dir or Path("runs", arguments.model)
+    for directory in filter(None, (run_dir, arguments.tensorboard)):
+        files.check_directory(directory)
     cli.import_tensorflow()
     import tensorflow as tf
 
@@ -35,7 +37,8 @@ def main(argv=None):
     base.use_xla = arguments.jit
     recipe = load(arguments.model)
     config = recipe.Config(**settings)
-    source = tasks.source_for(recipe, rundir.data_of(run_dir, arguments.data))
+    data = rundir.data_of(run_dir, arguments.data)
+    source = tasks.source_for(recipe, data, arguments.resize, arguments.invert)
     report = tasks.report(recipe, config, source)
     model = recipe.build(config)  # before anything is written: it may not fit into memory
     if arguments.tensorboard:
@@ -75,7 +78,7 @@ def main(argv=None):
             print(f"stopped; to continue: {again}")
             raise
         if arguments.tensorboard:
-            print(f"or: tensorboard --logdir {arguments.tensorboard}")
+            print(f"or: tensorboard --logdir {cli.typed(arguments.tensorboard)}")
     return 0
 
 
@@ -85,25 +88,19 @@ def parse(argv):
     commands = flags.subcommands(parser)
     for name, (command, outline) in commands.items():
         flags.add(command, outline)
-        command.set_defaults(data=None)
-        if outline.with_images:
-            words = (
-                "auto, tfds, bundled, a directory of IDX files or a list of images (default: "
-                "auto: what TensorFlow Datasets has or can download, else bundled)"
-            )
-            command.option("--data", str, words, default="auto")
-        command.option("--run-dir", Path, f"where to keep the run (default: runs/{name})")
+        flags.add_data(command, outline)
+        command.option("--run-dir", cli.path, f"where to keep the run (default: runs/{name})")
         words = (
             "updates between two checkpoints, each at the end of a call of up to 100 updates "
             "or of log-every (default: 1000, and at least 5 seconds apart)"
         )
         command.option("--checkpoint-every", Count, words, metavar="INT")
         words = "draw an animation of the training: .gif, .webp or .mp4 (which needs ffmpeg)"
-        command.option("--anim-path", Path, words, metavar="FILE")
+        command.option("--anim-path", cli.path, words, metavar="FILE")
         words = "updates between two of its frames (default: as --log-every)"
         command.option("--anim-every", Count, words, metavar="INT")
         words = "write the graph of the training step, the log and samples there, for TensorBoard"
-        command.option("--tensorboard", Path, words, metavar="DIR")
+        command.option("--tensorboard", cli.path, words, metavar="DIR")
         flags.add_no_jit(command)
     arguments = parser.parse_args(argv)
     command, outline = commands[arguments.model]
@@ -259,7 +256,8 @@ def finish(model, report, directory, manifest):
     print(f"checkpoints: {directory.checkpoints}")
     print(f"pictures:    {directory.pictures} ({', '.join(names)})")
     print(f"SavedModel:  {directory.saved_model}")
-    print(f"next: python -m tf_gen.sample {directory.saved_model} {report.sample_flags}")
+    saved_model = cli.typed(directory.saved_model)
+    print(f"next: python -m tf_gen.sample {saved_model} {report.sample_flags}")
 
 
 if __name__ == "__main__":

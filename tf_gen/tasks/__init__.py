@@ -10,7 +10,7 @@ NAMES = ("digits", "gaussian")
 WITH_IMAGES = ("digits",)  # tasks whose models learn from images, which the user may choose
 
 
-def source_for(recipe, spec):
+def source_for(recipe, spec, resize=False, invert=False):
     """What models of `recipe` learn from: a `mnist.Source`, as `mnist.load` finds it, and printed.
 
     None for a task that draws its data.
@@ -19,7 +19,7 @@ def source_for(recipe, spec):
         return None
     from tf_gen import mnist
 
-    source = mnist.load(spec)
+    source = mnist.load(spec, resize, invert)
     print(source)
     return source
 

@@ -107,7 +107,7 @@ class Report(task.Report):
             decoded = model.decode(plots.plane(self.axis))
             pictures["manifold.png"] = plots.manifold(decoded, self.axis)
             pictures["latent_map.png"] = plots.latent_map(
-                model.decode, z, labels, self.clearest_points(model)
+                model.decode, z, labels, self.clearest_points(model), self.source.class_name
             )
         return pictures
 
@@ -135,8 +135,9 @@ class Report(task.Report):
     def latent_map(self, model):
         """Which z makes which digit, for `python -m tf_gen.sample`."""
         points = self.clearest_points(model)
+        labels = {self.source.class_name(label): z.tolist() for label, z in points.items()}
         plane = {"axis": self.axis} if model.latent_dim == 2 else {}
-        return {"labels": {str(label): z.tolist() for label, z in points.items()}, **plane}
+        return {"labels": labels, **plane}
 
     # ---- Scores ---------------------------------------------------------------------------------
 

@@ -212,8 +212,7 @@ def score(model, untrained, layers, judge):
         Of 10,000 samples, each with the same of real images, on which the judge was trained, as
         `..._real`: `frechet`, the Fréchet distance to the held-out images in the judge's features;
         `inception_score` by the judge; `nearest`, the mean distance of a held-out image to the
-        nearest of as many samples as there are real images; `class_0` and so on, the share of each
-        class.
+        nearest of as many samples as there are real images; `class_NAME`, the share of each class.
     """
     samples = _in_parts(model.decode, model.prior(SAMPLES, [0, 0]))
     reconstructions = _in_parts(model, judge.held_out_images)
@@ -261,7 +260,10 @@ def _score_samples(images, judge):
         "frechet": frechet_distance(features, judge.features),
         "inception_score": inception_score(probabilities),
         "nearest": float(np.mean(nearest_distances(held_out, as_many))),
-        **{f"class_{label}": float(share) for label, share in enumerate(shares)},
+        **{
+            f"class_{judge.source.class_name(label)}": float(share)
+            for label, share in enumerate(shares)
+        },
     }
 
 

