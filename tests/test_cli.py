@@ -43,6 +43,50 @@ def test_each_error_has_its_status_and_at_most_one_line(command, error, status, 
     assert ended(command, error) == (status, "", words)
 
 
+@pytest.mark.parametrize(
+    ("kind", "message", "advises"),
+    [
+        (
+            tf.errors.InternalError,
+            "libdevice not found at ./libdevice.10.bc [Op:__inference_a]",
+            True,
+        ),
+        (tf.errors.UnknownError, "JIT compilation failed. [Op:Rsqrt]", True),
+        (tf.errors.NotFoundError, "Couldn't run\nptxas --version", True),
+        (
+            tf.errors.InvalidArgumentError,
+            "No registered 'A' OpKernel for XLA_CPU_JIT devices",
+            True,
+        ),
+        (tf.errors.UnimplementedError, "Could not find compiler for platform CUDA (XLA)", True),
+        (tf.errors.ResourceExhaustedError, "Out of memory in XLA", False),
+        (tf.errors.InvalidArgumentError, "Incompatible shapes: [1] vs. [2]", False),
+    ],
+)
+def test_an_error_of_xla_says_how_to_do_without(command, kind, message, advises):
+    status, out, err = ended(command, kind(None, None, message))
+    assert (status, out) == (1, "")
+    assert one_line(err, f"error: TensorFlow: {message.splitlines()[0]}")
+    assert ("try --no-jit" in err) == advises
+
+
+def test_memory_of_gpus_grows_before_they_are_used(process):
+    code = (
+        "import tensorflow as tf\n"
+        "from tf_gen import cli\n"
+        "gpu, used = tf.config.PhysicalDevice('/physical_device:GPU:0', 'GPU'), []\n"
+        "tf.config.list_physical_devices = lambda kind: [gpu]\n"
+        "tf.config.experimental.set_memory_growth = lambda *growth: used.append(growth)\n"
+        "tf.config.list_logical_devices = lambda: used.append('now')\n"
+        "cli.import_tensorflow()\n"
+        "assert used[0] == (gpu, True), used\n"
+        "assert used[1:] in ([], ['now']), used\n"
+    )
+    for level in ({}, {"TF_CPP_MIN_LOG_LEVEL": "0"}):
+        result = process("-c", code, **level)
+        assert result.returncode == 0, result.stderr
+
+
 def test_a_mistake_of_ours_keeps_its_traceback():
     def main():
         raise ZeroDivisionError

@@ -145,3 +145,28 @@ def test_leftovers_of_killed_processes_are_removed_and_nothing_else(tmp_path):
     (tmp_path / ".lock").touch()
     files.remove_leftovers(tmp_path)
     assert {path.name for path in tmp_path.rglob("*")} == {"kept", ".lock", ".tmp-1-d"}
+
+
+def test_a_file_that_is_held_for_a_moment_is_renamed_in_the_end(tmp_path, monkeypatch):
+    """As a virus scanner holds it, on Windows."""
+    replace, calls = Path.replace, []
+
+    def held(path, target):
+        calls.append(target)
+        if len(calls) < 3:
+            raise PermissionError(13, "in use", str(path))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", held)
+    files.write_text(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "new"
+    assert len(calls) == 3
+    monkeypatch.setattr(files.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(Path, "replace", lambda path, target: held_for_ever(path))
+    with pytest.raises(PermissionError):
+        files.write_text(tmp_path / "a", "newer")
+    assert (tmp_path / "a").read_text() == "new"
+
+
+def held_for_ever(path):
+    raise PermissionError(13, "in use", str(path))

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from tf_gen import cli, evaluate, flags, tasks, train
+from tf_gen import cli, evaluate, export, flags, tasks, train
 from tf_gen.errors import UserError
 from tf_gen.models import NAMES, load
 from tf_gen.settings import Count, Location, Rate, Settings
@@ -33,6 +33,17 @@ def test_help_names_every_field_with_its_defaults(command, name):
     with_images = module.TASK in tasks.WITH_IMAGES
     assert ("--data {" in text or "--data DATA" in text) == with_images
     assert flags.read(name).with_images == with_images
+
+
+@pytest.mark.parametrize(
+    ("main", "words"),
+    [(train.main, ["vae"]), (evaluate.main, ["tiny_gan"]), (export.main, [])],
+)
+def test_help_says_what_it_costs_to_do_without_xla(command, main, words):
+    status, out, _ = command(main, *words, "--help")
+    assert status == 0
+    text = re.sub(r"\s+", " ", out).partition("--no-jit ")[2]
+    assert all(word in text for word in ("XLA", "slower", "bits may differ"))
 
 
 def test_help_tells_where_presets_differ(command):

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 import scipy.linalg
@@ -173,6 +174,29 @@ def test_judge_is_read_again_and_tested_on_held_out_images(judge, bundled, tmp_p
     assert again.seed == JUDGE_SEED
     assert again.sha256 == judge.sha256
     np.testing.assert_allclose(again.classify(judge.held_out_images)[0], features, rtol=1e-5)
+
+
+def test_a_judge_is_the_same_whatever_form_keras_prefers(bundled, tmp_path):
+    few = dataclasses.replace(bundled, images=bundled.images[:200], labels=bundled.labels[:200])
+    judge = Judge(few, tmp_path / "a.keras", epochs=1)
+    keras.config.set_image_data_format("channels_first")
+    try:
+        other = Judge(few, tmp_path / "b.keras", epochs=1)
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    assert other.sha256 == judge.sha256
+    assert other.accuracy == judge.accuracy
+
+
+def test_a_judge_of_another_precision_is_refused(judge_path, bundled, tmp_path):
+    keras.config.set_floatx("float16")
+    try:
+        for path in (judge_path, tmp_path / "new.keras"):
+            with pytest.raises(UserError, match="float16"):
+                Judge(bundled, path)
+    finally:
+        keras.config.set_floatx("float32")
+    assert not list(tmp_path.iterdir())
 
 
 def test_judge_knows_as_many_classes_as_the_labels(bundled, tmp_path):

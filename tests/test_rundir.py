@@ -1,5 +1,6 @@
 """A run that is stopped anywhere, by anything, ends with the same bits as one that is not."""
 
+import errno
 import hashlib
 import json
 import os
@@ -15,7 +16,7 @@ import pytest
 import tensorflow as tf
 from helpers import environment, history, one_line, state
 
-from tf_gen import mnist, rundir, train
+from tf_gen import base, mnist, rundir, train
 from tf_gen.errors import UserError
 from tf_gen.models import gaussian_gan, vae
 
@@ -267,6 +268,16 @@ def test_other_versions_are_only_mentioned(uninterrupted, tmp_path, command):
     assert "keras: 3.0.0 ->" in err
 
 
+@pytest.mark.parametrize(("begun", "resumed"), [(True, False), (False, True)])
+def test_a_run_with_xla_and_without_is_mentioned(tmp_path, monkeypatch, begun, resumed):
+    for use_xla, expected in ((begun, 0), (begun, 0), (resumed, 1)):
+        monkeypatch.setattr(base, "use_xla", use_xla)
+        manifest = rundir.manifest("gaussian_gan", {}, None)
+        with rundir.RunDirectory(tmp_path, manifest) as directory:
+            assert len(directory.warnings) == expected
+    assert "jit: " in directory.warnings[0]
+
+
 def test_second_process_is_refused(uninterrupted, tmp_path, command):
     run_dir = tmp_path / "run"
     shutil.copytree(uninterrupted, run_dir)
@@ -342,14 +353,219 @@ def test_data_of_what_is_no_run_is_what_was_said(tmp_path):
     assert rundir.data_of(tmp_path, "auto") == "auto"
 
 
-def test_damaged_history_is_refused(uninterrupted, tmp_path, command):
+# ---- history.csv ---------------------------------------------------------------------------------
+
+
+def flip(content):
+    return content[:400] + bytes([content[400] ^ 1]) + content[401:]
+
+
+DAMAGES = {
+    "another table": lambda content: b"a,b\n1,2\n",
+    "another digit": flip,
+    "a header": lambda content: content.replace(b"step", b"stfp", 1),
+    "a column": lambda content: content.replace(b"kl", b"km", 1),
+    "a field too many": lambda content: content.replace(b"\r\n600,", b"\r\n600,1,", 1),
+    "a quote": lambda content: content.replace(b"\r\n600,", b'\r\n"600,', 1),
+    "a NUL": lambda content: content.replace(b"\r\n600,", b"\r\n6\x000,", 1),
+    "no text": lambda content: b"\xff\xfe" + content,
+    "cut off": lambda content: content[: len(content) // 2],
+    "empty": lambda content: b"",
+    "deleted": None,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("copies", [True, False])  # without, as in runs of earlier versions
+def test_damaged_history_is_restored_or_said(uninterrupted, tmp_path, damage, copies):
     run_dir = tmp_path / "run"
     shutil.copytree(uninterrupted, run_dir)
-    shutil.rmtree(run_dir / "saved_model")
-    (run_dir / "history.csv").write_text("a,b\n1,2\n")
-    status, _, err = command(train.main, *RUN, "--run-dir", run_dir)
+    path = run_dir / "history.csv"
+    whole = path.read_bytes()
+    path.unlink()
+    if DAMAGES[damage]:
+        path.write_bytes(DAMAGES[damage](whole))
+        assert path.read_bytes() != whole
+    if not copies:
+        for copy in run_dir.glob("checkpoints/*/history-*"):
+            copy.unlink()
+    config, manifest = vae.Config(hidden_dim=64), rundir.read_manifest(run_dir)
+    with rundir.RunDirectory(run_dir, manifest) as directory:
+        _, _, warnings = directory.resume(vae.build(config))
+        steps = [int(row["step"]) for row in directory.read_history()]
+    if copies:
+        assert path.read_bytes() == whole
+        assert one_line("\n".join(warnings), "history.csv", "restored")
+    elif damage not in ("another digit", "a column", "cut off"):  # which nothing tells
+        assert one_line("\n".join(warnings), "history.csv", "lines are lost")
+        assert steps == sorted(steps)
+
+
+def test_a_copy_that_is_damaged_is_none(uninterrupted, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(uninterrupted, run_dir)
+    (copy,) = rundir.list_checkpoints(run_dir)[-1].glob("history-*.csv")
+    copy.write_bytes(flip(copy.read_bytes()))
+    whole = (run_dir / "history.csv").read_bytes()
+    with rundir.RunDirectory(run_dir, rundir.read_manifest(run_dir)) as directory:
+        assert directory.resume(vae.build(vae.Config(hidden_dim=64)))[2] == []
+    assert (run_dir / "history.csv").read_bytes() == whole
+
+
+# ---- More steps ----------------------------------------------------------------------------------
+
+SMALL = {
+    "vae": ["--data", "bundled", "--hidden-dim", "8"],
+    "gaussian_gan": ["--minibatch"],
+    "tiny_gan": [],
+    "ali": ["--data", "bundled", "--hidden-dim", "8"],
+}
+
+
+@pytest.mark.parametrize(("name", "first"), [*((n, 40) for n in SMALL), ("vae", 45), ("ali", 33)])
+def test_an_extended_run_is_the_long_one_to_the_bit(command, tmp_path, name, first):
+    arguments = [name, *SMALL[name], "--log-every", "20", "--checkpoint-every", "20"]
+    whole, pieces = tmp_path / "whole", tmp_path / "pieces"
+    assert command(train.main, *arguments, "--steps", 90, "--run-dir", whole)[0] == 0
+    assert command(train.main, *arguments, "--steps", first, "--run-dir", pieces)[0] == 0
+    status, out, err = command(train.main, *arguments, "--steps", 90, "--run-dir", pieces)
+    assert (status, err) == (0, "")
+    assert f"extending a run of {first} steps" in out
+    assert f"continuing at step {first}" in out
+    assert fingerprint(pieces, step=90) == fingerprint(whole, step=90)
+    assert history(pieces) == history(whole)
+    for file in ("config.json", "saved_model/config.json"):
+        assert json.loads((pieces / file).read_text())["config"]["steps"] == 90
+    assert not list(pieces.rglob(".tmp-*"))
+    assert (
+        "finished already" in command(train.main, *arguments, "--steps", 90, "--run-dir", pieces)[1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--steps", "30"], ["holds a run of 40 steps, which is more"]),
+        (["--steps", "50", "--seed", "1"], ["other settings", "config.seed", "config.steps"]),
+        (["--steps", "50", "--decay", "linear"], ["other settings", "config.decay"]),
+    ],
+)
+def test_only_more_steps_extend_a_run(command, tmp_path, arguments, words):
+    run = ["gaussian_gan", "--log-every", "20", "--run-dir", tmp_path / "run"]
+    assert command(train.main, *run, "--steps", "40")[0] == 0
+    before = state(tmp_path / "run")
+    status, _, err = command(train.main, *run, *arguments)
     assert status == 1
-    assert "history.csv: damaged" in err
+    assert one_line(err, *words)
+    assert state(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["gaussian_gan", "--decay", "linear"],
+        ["ali", "--preset", "stable", "--hidden-dim", "8", "--data", "bundled"],
+    ],
+)
+def test_a_schedule_that_depends_on_the_steps_cannot_be_extended(command, tmp_path, arguments):
+    run = [*arguments, "--log-every", "20", "--run-dir", tmp_path / "run"]
+    assert command(train.main, *run, "--steps", "20")[0] == 0
+    before = state(tmp_path / "run")
+    status, _, err = command(train.main, *run, "--steps", "40")
+    assert status == 1
+    assert one_line(err, "20 steps", "learning rate depends", "another directory")
+    assert state(tmp_path / "run") == before
+
+
+def test_an_extension_that_is_killed_goes_on(command, tmp_path, monkeypatch):
+    run = ["gaussian_gan", "--log-every", "20", "--run-dir", tmp_path / "run"]
+    assert command(train.main, *run, "--steps", "40")[0] == 0
+
+    def killed(*arguments):
+        raise OSError("as if killed")
+
+    for function in ("train", "export"):
+        with monkeypatch.context() as patch:
+            patch.setattr(train, function, killed)
+            assert command(train.main, *run, "--steps", "60")[0] == 1
+        assert (tmp_path / "run" / "saved_model").exists()  # that of 40 steps
+    status, out, _ = command(train.main, *run, "--steps", "60")
+    assert (status, "finished already" in out) == (0, False)
+    exported = json.loads((tmp_path / "run" / "saved_model" / "config.json").read_text())
+    assert exported["config"]["steps"] == 60
+
+
+# ---- config.json ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command_of", ["train", "evaluate", "export"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"versions": None},
+        {"versions": "x"},
+        {"data": "x"},
+        {"data": {}},
+        {"data": ...},
+        {"model": "__init__"},
+        {"model": "os"},
+        {"model": 5},
+        {"model": None},
+        {"model": ...},
+        {"config": []},
+        {"config": {}},
+        {"config": ...},
+        {"config": {"steps": "x"}},
+        {"config": {"hidden_dim": 1.5}},
+        {"config": {"hidden_dim": float("nan")}},
+        {"config": {"no_such_field": 1}},
+    ],
+)
+def test_a_config_of_wrong_types_is_one_line(uninterrupted, tmp_path, command, command_of, changes):
+    run_dir = tmp_path / "run"
+    shutil.copytree(uninterrupted, run_dir)
+    manifest = json.loads((run_dir / "config.json").read_text())
+    for name, value in changes.items():
+        if isinstance(value, dict) and value:
+            manifest[name] = {**manifest[name], **value}
+        else:
+            manifest[name] = value
+    manifest = {name: value for name, value in manifest.items() if value is not ...}
+    (run_dir / "config.json").write_text(json.dumps(manifest))
+    main, arguments = {
+        "train": (train.main, [*RUN, "--run-dir", run_dir]),
+        "evaluate": (evaluate.main, ["vae", "--run", run_dir, "--out", tmp_path / "out"]),
+        "export": (export.main, [run_dir, tmp_path / "out"]),
+    }[command_of]
+    status, _, err = command(main, *arguments)
+    assert status == 1
+    assert one_line(err, "error: ", str(run_dir))
+
+
+# ---- Locks ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_used_with_a_warning(tmp_path, monkeypatch, number):
+    def unable(file):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(rundir, "_lock_exclusively", unable)
+    manifest = {"model": "vae", "config": {}, "data": None, "versions": {}}
+    with rundir.RunDirectory(tmp_path / "run", manifest) as directory:
+        assert one_line("\n".join(directory.warnings), "no locks", "one process")
+
+
+def test_another_error_of_a_lock_is_one(tmp_path, monkeypatch):
+    def broken(file):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(rundir, "_lock_exclusively", broken)
+    with pytest.raises(OSError, match="Input/output"):
+        rundir.RunDirectory(tmp_path / "run", {"model": "vae", "config": {}, "data": None})
+
+
+# ---- Checkpoints ---------------------------------------------------------------------------------
 
 
 def test_checkpoints_are_in_the_order_of_their_steps(tmp_path):

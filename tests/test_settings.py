@@ -1,10 +1,12 @@
 """Types of settings: which values they take, and the words about those that they refuse."""
 
 import dataclasses
+import json
 import math
 import re
 from typing import Literal
 
+import numpy as np
 import pytest
 
 from tf_gen import settings
@@ -43,7 +45,7 @@ TYPES = {
     "TwoOrMore": (TwoOrMore, int, "at least 2", [2, 2**70], [1, 0, -2]),
     "Natural": (Natural, int, "at least 0", [0, 2**70], [-1]),
     "Seed": (Seed, int, "from 0 to 2**31 - 1", [0, 2**31 - 1], [-1, 2**31]),
-    "Rate": (Rate, float, "positive", [TINY, 1e300], [0.0, -TINY, INF]),
+    "Rate": (Rate, float, "positive", [TINY, 1, 1e300], [0.0, -TINY, INF]),
     "Weight": (Weight, float, "at least 0", [0.0, 1e300], [-TINY, INF]),
     "Share": (Share, float, "at least 0 and below 1", [0.0, below(1.0)], [-TINY, 1.0, INF]),
     "Ratio": (Ratio, float, "above 0 and at most 1", [TINY, 1.0], [0.0, above(1.0), INF]),
@@ -74,7 +76,7 @@ def test_values_at_the_border(name):
     for value in good:
         assert config(value).field == value
         assert settings.complaint(kind, value) == ""
-    for value in [*bad, NAN, -INF]:
+    for value in [*bad, NAN, -INF] if plain is float else bad:
         assert settings.complaint(kind, value) == f"must be {words}, not {value}"
         with refused(f"field must be {words}, not {value}"):
             config(value)
@@ -113,6 +115,47 @@ def test_a_literal_takes_its_values_and_no_other():
     assert [settings.complaint(kind, value) for value in ("tanh", "relu", "softplus")] == [""] * 3
     for value in ("Tanh", "", "tanh,relu", None):
         assert settings.complaint(kind, value) == "must be one of tanh, relu, softplus"
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "message"),
+    [
+        (vae, {"steps": 1.5}, "steps must be an int, not 1.5"),
+        (vae, {"steps": 100.0}, "steps must be an int, not 100.0"),
+        (vae, {"steps": NAN}, "steps must be an int, not nan"),
+        (vae, {"steps": True}, "steps must be an int, not True"),
+        (vae, {"steps": "x\ny"}, r"steps must be an int, not 'x\ny'"),
+        (vae, {"steps": None}, "steps must be an int, not None"),
+        (vae, {"seed": [0, 1]}, "seed must be an int, not [0, 1]"),
+        (vae, {"steps": np.float64(5)}, "steps must be an int, not 5.0"),
+        (vae, {"steps": np.ones(1, int)}, "steps must be an int, not array([1])"),
+        (vae, {"learning_rate": "0.1"}, "learning_rate must be a float, not '0.1'"),
+        (vae, {"learning_rate": True}, "learning_rate must be a float, not True"),
+        (vae, {"learning_rate": np.float32(-1)}, "learning_rate must be positive, not -1.0"),
+        (gaussian_gan, {"minibatch": "no"}, "minibatch must be a bool, not 'no'"),
+        (gaussian_gan, {"minibatch": 1}, "minibatch must be a bool, not 1"),
+        (gaussian_gan, {"optimizer": ["sgd"]}, "optimizer must be one of sgd, adam"),
+    ],
+)
+def test_what_is_said_of_settings_of_another_type(config, changes, message):
+    with refused(message):
+        config.Config(**changes)
+
+
+def test_numbers_of_numpy_become_plain_ones():
+    config = gaussian_gan.Config(
+        steps=np.int64(7), seed=np.uint8(3), minibatch=np.bool_(True), data_mean=np.float32(0.5)
+    )
+    expected = gaussian_gan.Config(steps=7, seed=3, minibatch=True, data_mean=0.5)
+    assert config == expected
+    types = {name: type(value) for name, value in dataclasses.asdict(config).items()}
+    assert types == {name: type(value) for name, value in dataclasses.asdict(expected).items()}
+    assert json.loads(json.dumps(dataclasses.asdict(config))) == dataclasses.asdict(expected)
+
+
+def test_an_int_in_the_place_of_a_float_stays_one():
+    """So that config.json says what was given."""
+    assert repr(vae.Config(learning_rate=1).learning_rate) == "1"
 
 
 def test_a_switch_has_no_bounds():

@@ -128,7 +128,7 @@ def test_few_images_in_three_dimensions_to_the_end(command, tmp_path, monkeypatc
     arguments = ["--latent-dim", "3", "--hidden-dim", "8", "--steps", "3", "--log-every", "2"]
     status, out, err = command(train.main, "vae", "--data", "list.txt", *arguments)
     assert (status, err) == (0, "")
-    assert "27 images to train, 3 held out" in out
+    assert "20 images to train, 10 held out" in out
     _, _, next_command = out.splitlines()[-1].partition("tf_gen.sample ")
     assert command(sample.main, *next_command.split())[0] == 0
     assert (tmp_path / "digit.png").exists()
@@ -335,7 +335,7 @@ def test_a_picture_that_fails_costs_no_model(command, tmp_path, monkeypatch, wha
     assert (status, err) == (0, "")
     assert "finished already" in out
     assert len(read_animation(path)[0]) == 3
-    assert (tmp_path / "run" / "pictures" / "moments.png").exists()
+    assert (tmp_path / "run" / "pictures" / "course.png").exists()
     assert state(tmp_path / "run" / "checkpoints") == before
     status, out, err = command(train.main, *arguments[:-2])
     assert (status, out.count("\n"), err) == (0, 1, "")

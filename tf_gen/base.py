@@ -6,11 +6,33 @@ import sys
 import keras
 import tensorflow as tf
 
+from tf_gen.errors import UserError
+
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
         f"tf_gen needs Keras on TensorFlow, but Keras runs on {keras.backend.backend()}; "
         "set KERAS_BACKEND=tensorflow before Python starts"
     )
+
+use_xla = True  # `--no-jit` of a command clears it, before anything is compiled
+
+
+def compiled(function):
+    """`function` as one program, which XLA compiles unless `use_xla` is false now.
+
+    Nothing in it may need AutoGraph, which would take a second.
+    """
+    return tf.function(function, jit_compile=use_xla, autograph=False)
+
+
+def check_precision():
+    """Raise UserError where Keras would make layers or optimisers of another type than float32."""
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy().name
+    if not floatx == policy == "float32":
+        raise UserError(
+            f"tf_gen needs float32, but Keras has floatx {floatx} and dtype policy {policy}; first "
+            "call keras.config.set_floatx('float32') and keras.config.set_dtype_policy('float32')"
+        )
 
 
 class Generative(keras.Model):
@@ -23,6 +45,9 @@ class Generative(keras.Model):
 
     Args:
         config: a `Config`, which `.keras` files keep, too.
+
+    Raises:
+        UserError: Keras is set to another precision than float32.
 
     Attributes:
         losses_reported: the names of the scalars that `update` returns.
@@ -42,6 +67,7 @@ class Generative(keras.Model):
             cls.Config = sys.modules[cls.__module__].Config
 
     def __init__(self, config, **kwargs):
+        check_precision()
         super().__init__(**kwargs)
         self.config = config
         self.latent_dim = getattr(config, "latent_dim", 1)  # noise on a line

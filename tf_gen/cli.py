@@ -6,6 +6,7 @@ Imports nothing heavy.
 import argparse
 import contextlib
 import os
+import re
 import shlex
 import signal
 import stat
@@ -13,6 +14,7 @@ import sys
 import threading
 from pathlib import Path
 
+from tf_gen import device
 from tf_gen.errors import Terminated, UserError
 from tf_gen.settings import complaint, plain_type
 
@@ -94,6 +96,9 @@ def run(main):
         if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
             raise
         message = f"TensorFlow: {error.message.splitlines()[0]}"
+        out_of_memory = isinstance(error, tensorflow.errors.ResourceExhaustedError)
+        if not out_of_memory and re.search("XLA|JIT|libdevice|ptxas", error.message):
+            message += "; if its compiler XLA does not work here, try --no-jit"
     print(_one_line(f"error: {message}"), file=sys.stderr)
     sys.exit(1)
 
@@ -165,23 +170,27 @@ def warn(*messages):
 
 
 def import_tensorflow():
-    """Import TensorFlow without the lines on stderr that every process would begin with.
+    """Import TensorFlow, without the lines on stderr that every process would begin with.
 
     They tell which processor instructions the build could have used and that there is no GPU, and
     no setting silences them all. Whoever sets TF_CPP_MIN_LOG_LEVEL, to any level, sees them.
+
+    Keras starts with its own settings, whatever a keras.json says, and GPUs with little memory.
     """
     if os.environ["KERAS_BACKEND"] != "tensorflow":
         raise UserError(
             f"KERAS_BACKEND is {os.environ['KERAS_BACKEND']}, but tf_gen needs tensorflow; unset it"
         )
+    # So that Keras finds no keras.json, in which another precision may be chosen for all programs.
+    os.environ["KERAS_HOME"] = os.devnull
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        import tensorflow  # noqa: F401
-
+        device.grow_memory()
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     with stderr_discarded():
         import tensorflow as tf
 
+        device.grow_memory()
         tf.config.list_logical_devices()  # looks for GPUs now
     from absl import logging
 

@@ -29,6 +29,9 @@ def main(argv=None):
     if arguments.judge:
         check_judge(arguments.judge)
     cli.import_tensorflow()
+    from tf_gen import base
+
+    base.use_xla = arguments.jit
     if arguments.run:
         measure_run(arguments)
     else:
@@ -154,6 +157,7 @@ def parse(argv):
             "runs/evaluate-RUN-step-STEP); seeds of the same settings there are not trained again"
         )
         command.option("--out", cli.path, words, metavar="DIR")
+        flags.add_no_jit(command)
     arguments = parser.parse_args(argv)
     command, outline = commands[arguments.model]
     settings = flags.chosen(command, outline, arguments)

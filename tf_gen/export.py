@@ -1,6 +1,6 @@
 """Export a run's model as a SavedModel: `python -m tf_gen.export RUN_DIR OUT`."""
 
-from tf_gen import cli, files, savedmodel
+from tf_gen import cli, files, flags, savedmodel
 from tf_gen.errors import UserError
 
 
@@ -10,6 +10,7 @@ def main(argv=None):
     )
     parser.option("run_dir", cli.path, "directory of a run, such as runs/vae")
     parser.option("out", cli.path, "directory to write, which must not exist yet")
+    flags.add_no_jit(parser)
     arguments = parser.parse_args(argv)
     if not (arguments.run_dir / "config.json").is_file():
         raise UserError(f"{arguments.run_dir}: no run directory (config.json is missing)")
@@ -17,8 +18,9 @@ def main(argv=None):
         raise UserError(f"{arguments.out}: exists already; remove it or name another one")
     files.check_directory(arguments.out)
     cli.import_tensorflow()
-    from tf_gen import rundir, tasks
+    from tf_gen import base, rundir, tasks
 
+    base.use_xla = arguments.jit
     manifest, recipe, config = rundir.identify(arguments.run_dir)
     model = recipe.build(config)
     step, _, damaged = rundir.restore(model, arguments.run_dir)
@@ -29,8 +31,8 @@ def main(argv=None):
     latent_map = savedmodel.read_latent_map(saved_model, model.latent_dim)
     savedmodel.write(model, arguments.out, manifest, latent_map)
     print(f"step {step} of {arguments.run_dir} exported: {arguments.out}")
-    flags = tasks.report(recipe, config).sample_flags
-    print(f"next: python -m tf_gen.sample {cli.typed(arguments.out)} {flags}")
+    words = tasks.report(recipe, config).sample_flags
+    print(f"next: python -m tf_gen.sample {cli.typed(arguments.out)} {words}")
 
 
 if __name__ == "__main__":

@@ -98,6 +98,15 @@ def add(parser, outline, without=()):
         )
 
 
+def add_no_jit(parser):
+    """Add to `parser` `--no-jit`, for machines whose XLA does not work: `jit` is then False."""
+    words = (
+        "do without TensorFlow's compiler XLA, for machines where it does not work: slower, rounds "
+        "otherwise, and bits may differ between two processes"
+    )
+    parser.add_argument("--no-jit", dest="jit", action="store_false", help=words)
+
+
 def add_data(parser, outline):
     """Add to `parser` the flags that choose images, if the model learns from some."""
     parser.set_defaults(data=None, resize=False, invert=False)

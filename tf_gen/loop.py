@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from tqdm import tqdm
 
-from tf_gen.base import repeat
+from tf_gen.base import compiled, repeat
 
 # At most so many are made in one call from Python into TensorFlow, fewer if batches are large.
 # A call costs half a millisecond, as much as one update with images, or twenty without.
@@ -54,8 +54,7 @@ def program(model, observe):
         )
         return tf.map_fn(stretch, parts, fn_output_signature=specs)
 
-    # Nothing in it needs AutoGraph, which would take a second.
-    return tf.function(all_stretches, jit_compile=True, autograph=False)
+    return compiled(all_stretches)
 
 
 def updates(model, program, schedule, start, log_every):

@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 import tf_gen
-from tf_gen import files, models, tasks
+from tf_gen import base, files, models, tasks
 from tf_gen.errors import UserError
 from tf_gen.mnist import named
 
@@ -264,11 +264,13 @@ def manifest(name, settings, source):
         "train": len(source.images),
         "held_out": len(source.held_out_images),
     }
+    jit = {} if base.use_xla else {"jit": "off"}  # which changes bits as another version does
     return {
         "model": name,
         "config": settings,
         "data": data,
         "versions": {
+            **jit,
             "tf_gen": tf_gen.__version__,
             "python": platform.python_version(),
             "tensorflow": tf.__version__,

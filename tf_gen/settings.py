@@ -35,13 +35,20 @@ Location = Annotated[float, Bounds("from -1e6 to 1e6", lambda x: abs(x) <= 1e6)]
 Scale = Annotated[float, Bounds("positive and at most 1e6", lambda x: 0 < x <= 1e6)]
 
 
+# Of a plain type its words, and which types values may have; a bool would pass for an int.
+WANTED = {int: ("an int", [int]), float: ("a float", [float, int]), bool: ("a bool", [bool])}
+
+
 class Settings:
     """The base of every `Config`, which becomes a frozen dataclass and checks its values.
 
+    A NumPy scalar becomes a plain number, which JSON can write. An int in the place of a float
+    stays one.
+
     Raises:
-        ValueError: a value is out of the bounds of its type. The message begins with its name. A
-            `Config` that checks fields against each other does so in its own `__post_init__`,
-            after it has called this one.
+        ValueError: a value is of another type, or out of its bounds. The message begins with its
+            name. A `Config` that checks fields against each other does so in its own
+            `__post_init__`, after it has called this one.
     """
 
     def __init_subclass__(cls):
@@ -49,7 +56,11 @@ class Settings:
 
     def __post_init__(self):
         for name, kind in get_type_hints(type(self), include_extras=True).items():
-            if wrong := complaint(kind, getattr(self, name)):
+            value = getattr(self, name)
+            if getattr(value, "shape", None) == () and hasattr(value, "item"):
+                value = value.item()
+                object.__setattr__(self, name, value)  # the dataclass is frozen
+            if wrong := complaint(kind, value):
                 raise ValueError(f"{name} {wrong}")
 
 
@@ -57,6 +68,9 @@ def complaint(kind, value):
     """What is wrong with a value of a type of this file, "must be at least 1, not 0", or ""."""
     if get_origin(kind) is Literal and value not in get_args(kind):
         return f"must be one of {', '.join(get_args(kind))}"
+    words, types = WANTED.get(plain_type(kind), ("", [type(value)]))
+    if type(value) not in types:
+        return f"must be {words}, not {value!r}"
     for bounds in getattr(kind, "__metadata__", ()):
         if not bounds.hold(value):
             return f"must be {bounds.words}, not {value}"

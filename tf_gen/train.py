@@ -12,7 +12,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from tf_gen import cli, files, flags, savedmodel
+from tf_gen import cli, device, files, flags, savedmodel
 from tf_gen.errors import UserError
 from tf_gen.models import load
 from tf_gen.settings import Count
@@ -33,8 +33,9 @@ def main(argv=None):
     cli.import_tensorflow()
     import tensorflow as tf
 
-    from tf_gen import plots, rundir, tasks
+    from tf_gen import base, plots, rundir, tasks
 
+    base.use_xla = arguments.jit
     recipe = load(arguments.model)
     config = recipe.Config(**settings)
     data = rundir.data_of(run_dir, arguments.data)
@@ -56,8 +57,8 @@ def main(argv=None):
         if directory.finished:
             answer_finished(model, report, directory, arguments)
             return 0
-        device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
-        print(f"training {arguments.model} on {device}, TensorFlow {tf.__version__}, in {run_dir}")
+        where = f"on {device.describe()}, TensorFlow {tf.__version__}, in {run_dir}"
+        print(f"training {arguments.model} {where}")
         start, snapshots, warnings = directory.resume(model)
         if directory.extended_from:
             print(f"extending a run of {directory.extended_from} steps")
@@ -105,6 +106,7 @@ def parse(argv):
         command.option("--anim-every", Count, words, metavar="INT")
         words = "write the graph of the training step, the log and samples there, for TensorBoard"
         command.option("--tensorboard", cli.path, words, metavar="DIR")
+        flags.add_no_jit(command)
     arguments = parser.parse_args(argv)
     command, outline = commands[arguments.model]
     settings = flags.chosen(command, outline, arguments)

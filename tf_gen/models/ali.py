@@ -54,11 +54,13 @@ Changes from the original:
   stretched to (-1, 1); here it is tanh. Unbounded, what Q gave grew to ten thousands.
 """
 
+from functools import cached_property
+
 import keras
 import tensorflow as tf
 
 from tf_gen import plots
-from tf_gen.base import Adversarial
+from tf_gen.base import Adversarial, compiled
 from tf_gen.numerics import log_sigmoid
 from tf_gen.settings import Count, Rate, Ratio, Seed, Settings, Share, Weight
 from tf_gen.tasks import digits
@@ -187,7 +189,7 @@ class Encoder(keras.layers.Layer):
 
     def __init__(self, config, draws):
         super().__init__()
-        self.flatten = keras.layers.Flatten()
+        self.flatten = keras.layers.Flatten("channels_last")
         self.hidden = hidden_layers(config, config.leak, draws)
         self.z = dense(config.latent_dim, draws)
         self.bounded = config.bounded
@@ -224,7 +226,7 @@ class Discriminator(keras.layers.Layer):
 
     def __init__(self, config, draws):
         super().__init__()
-        self.flatten = keras.layers.Flatten()
+        self.flatten = keras.layers.Flatten("channels_last")
         self.hidden = hidden_layers(config, config.leak, draws)
         self.z_layer = config.z_layer
         self.logit = dense(1, draws)
@@ -316,13 +318,17 @@ class ALI(Adversarial):
         kernels = [variable for variable in variables if variable.name == "kernel"]
         return self.config.l2 / 2 * tf.add_n([tf.reduce_sum(kernel**2) for kernel in kernels])
 
-    @tf.function(jit_compile=True)
-    def compiled_means(self, x, z):
-        """What the log tells of x [n, 28, 28] and z [n, latent], compiled: float32 [3]."""
-        z_enc = self.encode(x)
-        d_encoder, d_decoder = self.discriminate(x, z_enc), self.discriminate(self.decode(z), z)
-        errors = (x - self.decode(z_enc)) ** 2
-        return tf.stack([tf.reduce_mean(values) for values in (d_encoder, d_decoder, errors)])
+    @cached_property
+    def compiled_means(self):
+        """What the log tells, compiled: of x [n, 28, 28] and z [n, latent] float32 [3]."""
+
+        def means(x, z):
+            z_enc = self.encode(x)
+            d_encoder, d_decoder = self.discriminate(x, z_enc), self.discriminate(self.decode(z), z)
+            errors = (x - self.decode(z_enc)) ** 2
+            return tf.stack([tf.reduce_mean(values) for values in (d_encoder, d_decoder, errors)])
+
+        return compiled(means)
 
     def call(self, images):
         """Reconstruct, P(Q(x)): float32 [batch, 28, 28] to the same."""

@@ -46,6 +46,7 @@ Changes from the original:
 """
 
 import math
+from functools import cached_property
 from typing import Literal
 
 import keras
@@ -53,7 +54,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gen import plots
-from tf_gen.base import Adversarial, repeat
+from tf_gen.base import Adversarial, compiled, repeat
 from tf_gen.batches import BLOCK, drawn
 from tf_gen.settings import Count, Location, Natural, Rate, Scale, Seed, Settings, Share, Weight
 from tf_gen.tasks import gaussian
@@ -313,10 +314,10 @@ class GaussianGAN(Adversarial):
         """D: float32 x [..., batch, 1] to the probability that it is real, of the same shape."""
         return tf.sigmoid(self.discriminator(x))
 
-    @tf.function(jit_compile=True)  # which spares the memory for all pairs of a large batch
-    def compiled_discriminate(self, x):
+    @cached_property
+    def compiled_discriminate(self):
         """`discriminate` as a compiled program, for the many points of a decision boundary."""
-        return self.discriminate(x)
+        return compiled(self.discriminate)  # XLA spares the memory for all pairs of a large batch
 
     def prior(self, count, seed):
         """The article's noise, float32 [count, 1] from int32 [] and int32 [2].
@@ -356,7 +357,7 @@ def pretrain(model, config):
         optimizer.apply(tape.gradient(loss, model.d_variables), model.d_variables)
         return {"loss": loss}
 
-    program = tf.function(lambda batches: repeat(update, batches, ["loss"]), jit_compile=True)
+    program = compiled(lambda batches: repeat(update, batches, ["loss"]))
     program(density_batches(config))
 
 

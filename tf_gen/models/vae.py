@@ -29,13 +29,14 @@ Changes from the original:
 """
 
 import math
+from functools import cached_property
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_gen import plots
-from tf_gen.base import Generative
+from tf_gen.base import Generative, compiled
 from tf_gen.numerics import log_sigmoid
 from tf_gen.settings import Count, Rate, Seed, Settings, Share
 from tf_gen.tasks import digits
@@ -80,7 +81,7 @@ class Encoder(keras.layers.Layer):
     def __init__(self, config, initializer):
         super().__init__()
         init = {"kernel_initializer": initializer, "bias_initializer": initializer}
-        self.flatten = keras.layers.Flatten()
+        self.flatten = keras.layers.Flatten("channels_last")
         self.hidden = keras.layers.Dense(config.hidden_dim, activation="tanh", **init)
         self.z_mean = keras.layers.Dense(config.latent_dim, **init)
         self.z_log_var = keras.layers.Dense(config.latent_dim, **init)
@@ -141,10 +142,10 @@ class VAE(Generative):
         logits = self.decoder(z)
         return reconstruction_loss(images, logits), kl_divergence(z_mean, z_log_var)
 
-    @tf.function(jit_compile=True)
-    def compiled_loss_terms(self, batch):
-        """`loss_terms` as a compiled program: float32 [2, batch]."""
-        return tf.stack(self.loss_terms(batch))
+    @cached_property
+    def compiled_loss_terms(self):
+        """`loss_terms` as a compiled program: a function of a batch to float32 [2, batch]."""
+        return compiled(lambda batch: tf.stack(self.loss_terms(batch)))
 
     def call(self, images):
         """Reconstruct through z_mean: float32 [batch, 28, 28] to the same."""
@@ -305,7 +306,7 @@ def importance_bound(model, images, k, seed=(0, 0)):
         Python float, in nats, mean over the images.
     """
 
-    @tf.function(jit_compile=True)
+    @compiled
     def log_weights(images, seed):
         z_mean, z_log_var = model.encode(images)
         epsilon = tf.random.stateless_normal([k, *z_mean.shape], seed, alg="philox")

@@ -15,6 +15,7 @@ import scipy.stats
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from tf_gen import files
+from tf_gen.base import check_precision
 from tf_gen.errors import UserError
 from tf_gen.mnist import evenly
 
@@ -41,10 +42,11 @@ class Judge:
 
     Raises:
         UserError: `path` holds something else, or a classifier trained on other images; or there
-            are too few images.
+            are too few images; or Keras is set to another precision than float32.
     """
 
     def __init__(self, source, path, epochs=JUDGE_EPOCHS):
+        check_precision()
         if min(len(source.images), len(source.held_out_images)) < 2:
             raise UserError(f"data {source.name}: at least 2 images to train and 2 held out needed")
         self.source = source
@@ -61,6 +63,7 @@ class Judge:
         self.seed = int(self.classifier.name.rpartition("_")[2])
         features, logits = self.classifier.layers[-2:]
         self._layers = keras.Model(self.classifier.inputs, [features.output, logits.output])
+        self._layers.jit_compile = False  # as in its training; else Keras would, but only on a GPU
         right = self.classify(self.held_out_images)[1].argmax(axis=1) == source.held_out_labels
         self.accuracy = float(np.mean(right))
         doubt = "" if self.accuracy >= GOOD_JUDGE else "; too few to rely on what it says"
@@ -112,13 +115,15 @@ def _name(source, seed):
 def _train_classifier(images, source, epochs):
     keras.utils.set_random_seed(JUDGE_SEED)
     layers = keras.layers
+    # Named, since a setting of Keras's may be another, which the ops of a CPU do not know.
+    form = {"data_format": "channels_last"}
     classifier = keras.Sequential(
         [
             keras.Input([28, 28]),
             layers.Reshape([28, 28, 1]),
-            layers.Conv2D(16, 5, strides=2, padding="same", activation="relu"),
-            layers.Conv2D(32, 5, strides=2, padding="same", activation="relu"),
-            layers.Flatten(),
+            layers.Conv2D(16, 5, strides=2, padding="same", activation="relu", **form),
+            layers.Conv2D(32, 5, strides=2, padding="same", activation="relu", **form),
+            layers.Flatten(**form),
             layers.Dropout(0.25),
             layers.Dense(64, activation="relu"),
             layers.Dense(int(source.labels.max()) + 1),
