@@ -50,7 +50,7 @@ def main(argv=None):
     def same_updates(steps):
         """Whether a run of so many steps makes the first updates of this one."""
         shorter = recipe.build(dataclasses.replace(config, steps=steps))
-        return shorter.get_compile_config() == model.get_compile_config()
+        return optimizers_of(shorter) == optimizers_of(model)
 
     manifest = rundir.manifest(arguments.model, settings, source)
     with rundir.RunDirectory(run_dir, manifest, same_updates) as directory:
@@ -131,6 +131,18 @@ def check_animation(path):
             f"--anim-path {path}: .mp4 needs the program ffmpeg (apt install ffmpeg, brew install "
             "ffmpeg, conda install ffmpeg); or ask for a .gif"
         )
+
+
+def optimizers_of(model):
+    """What the optimisers of `model` do, with their schedules: a dict.
+
+    Of an update, nothing else may depend on `config.steps`.
+    """
+    settings = model.get_compile_config()
+    for optimizer in settings.values():
+        if isinstance(optimizer, dict):
+            del optimizer["config"]["name"]  # Keras counts them
+    return settings
 
 
 def train(model, recipe, report, directory, start, snapshots, arguments):
