@@ -417,7 +417,7 @@ def test_mistakes_with_runs_are_one_line(
     other.mkdir()
     for part in ("train", "t10k"):
         header = bytes([0, 0, 8, 3]) + np.array([1, 28, 28], ">i4").tobytes()
-        (other / f"{part}-images-idx3-ubyte").write_bytes(header + bytes(784))
+        (other / f"{part}-images-idx3-ubyte").write_bytes(header + bytes(range(196)) * 4)
         header = bytes([0, 0, 8, 1]) + np.array([1], ">i4").tobytes()
         (other / f"{part}-labels-idx1-ubyte").write_bytes(header + bytes(1))
     torn = tmp_path / "torn"

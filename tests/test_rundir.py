@@ -422,7 +422,16 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize(("name", "first"), [*((n, 40) for n in SMALL), ("vae", 45), ("ali", 33)])
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("gaussian_gan", 40),
+        ("vae", 45),  # in the middle of an interval
+        pytest.param("tiny_gan", 40, marks=pytest.mark.slow),
+        pytest.param("vae", 40, marks=pytest.mark.slow),
+        pytest.param("ali", 33, marks=pytest.mark.slow),
+    ],
+)
 def test_an_extended_run_is_the_long_one_to_the_bit(command, tmp_path, name, first):
     arguments = [name, *SMALL[name], "--log-every", "20", "--checkpoint-every", "20"]
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"

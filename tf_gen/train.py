@@ -42,8 +42,6 @@ def main(argv=None):
     source = tasks.source_for(recipe, data, arguments.resize, arguments.invert)
     report = tasks.report(recipe, config, source)
     model = recipe.build(config)  # before anything is written: it may not fit into memory
-    if arguments.tensorboard:
-        arguments.tensorboard.mkdir(parents=True, exist_ok=True)
     if arguments.anim_path:
         plots.try_animation(arguments.anim_path)
 
@@ -57,6 +55,8 @@ def main(argv=None):
         if directory.finished:
             answer_finished(model, report, directory, arguments)
             return 0
+        if arguments.tensorboard:
+            arguments.tensorboard.mkdir(parents=True, exist_ok=True)
         where = f"on {device.describe()}, TensorFlow {tf.__version__}, in {run_dir}"
         print(f"training {arguments.model} {where}")
         start, snapshots, warnings = directory.resume(model)
