@@ -175,9 +175,8 @@ class RunDirectory:
             except tf.errors.OpError as error:  # say, no space left
                 reason = error.message.rpartition("; ")[2]
                 raise OSError(f"{target}: cannot be written ({reason})") from error
-            if snapshots:
-                columns = {name: [s[name] for s in snapshots] for name in snapshots[0]}
-                np.savez_compressed(temporary / "snapshots.npz", **columns)
+            columns = {name: [s[name] for s in snapshots] for name in (snapshots or [{}])[0]}
+            np.savez_compressed(temporary / "snapshots.npz", **columns)
             # With its hash for a name, so that damage of the copy is noticed, too.
             content = self.history.read_bytes() if self.history.exists() else b""
             (temporary / f"history-{_hash(content)}.csv").write_bytes(content)
@@ -388,7 +387,9 @@ def _checkpoint(model, step):
 def _read_snapshots(path):
     """The snapshots saved with a checkpoint; ValueError if the file is damaged."""
     if not path.exists():
-        return []
+        if list(path.parent.glob("history-*")):
+            raise ValueError(f"{path}: missing")
+        return []  # of an earlier version, which wrote none where there were no frames
     content = io.BytesIO(path.read_bytes())
     try:
         with np.load(content) as file:
