@@ -57,6 +57,7 @@ class RunDirectory:
         self.saved_model = self.path / "saved_model"
         self.history = self.path / "history.csv"
         self.checkpoints = self.path / "checkpoints"
+        self.config = manifest.get("config", {})
         self.warnings, self.extended_from = [], None
         config = self.path / "config.json"
         if holds_other_files(self.path):
@@ -71,13 +72,12 @@ class RunDirectory:
         except BaseException:
             self.close()
             raise
-        self.config = manifest["config"]
         self.finished = self._is_finished()
 
     def _compare(self, old, new, same_updates):
         """Refuse a run with other settings, but for more steps; warn about other versions."""
         changed = differences({**old, "versions": {}}, {**new, "versions": {}})
-        before, steps = old.get("config", {}).get("steps"), new["config"].get("steps")
+        before, steps = old.get("config", {}).get("steps"), self.config.get("steps")
         if same_updates and len(changed) == 1 and before != steps:
             if not isinstance(before, int) or before > steps:
                 raise UserError(f"{self.path}: holds a run of {before} steps, which is more")
