@@ -108,22 +108,14 @@ def test_sigterm_stops_a_command(command):
 
 
 @pytest.mark.parametrize(
-    ("signum", "error"),
-    [
-        (signal.SIGINT, KeyboardInterrupt),
-        (signal.SIGTERM, Terminated),
-        (signal.SIGHUP, Terminated),
-    ],
+    ("signum", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
 )
-def test_a_first_signal_is_noted_and_a_second_acts(monkeypatch, signum, error):
+def test_a_first_signal_is_noted_and_a_second_acts(signum, error):
     def terminate(signum, frame):
         raise Terminated
 
-    discarded = []
-    monkeypatch.setattr(cli, "_discard_output", discarded.append)
-    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGTERM, terminate)
-    signal.signal(signal.SIGHUP, terminate)
     noted = []
     try:
         with pytest.raises(error), cli.StopRequest() as stop:
@@ -133,12 +125,51 @@ def test_a_first_signal_is_noted_and_a_second_acts(monkeypatch, signum, error):
             os.kill(os.getpid(), signum)
             signal.pause()
         assert noted == [error]
-        assert len(discarded) == (signum == signal.SIGHUP)  # the terminal is gone
         assert signal.getsignal(signal.SIGINT) is handlers[signal.SIGINT]
         assert signal.getsignal(signal.SIGTERM) is terminate
     finally:
         for s, handler in handlers.items():
             signal.signal(s, handler)
+
+
+def test_a_closed_terminal_may_tell_twice(command, monkeypatch):
+    """The kernel does, and then the shell: neither the saving nor the end is disturbed."""
+    discarded = []
+    monkeypatch.setattr(cli, "_discard_output", discarded.append)
+    before = signal.getsignal(signal.SIGHUP)
+
+    def main(argv):
+        with cli.StopRequest() as stop:
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGHUP)
+            saved.append(stop.requested.signum)
+        try:
+            os.kill(os.getpid(), signal.SIGHUP)
+            signal.pause()
+        finally:
+            os.kill(os.getpid(), signal.SIGHUP)
+            saved.append("tidied up")
+
+    saved = []
+    try:
+        assert command(main) == (129, "", "")
+        assert saved == [signal.SIGHUP, "tidied up"]
+        assert discarded  # the terminal is gone
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_output_that_nobody_reads_is_a_request_to_stop():
+    with cli.StopRequest() as stop:
+        with stop.showing():
+            raise BrokenPipeError
+        assert stop.requested.signum == 13
+        stop.requested = first = KeyboardInterrupt()
+        with stop.showing():
+            raise BrokenPipeError
+        assert stop.requested is first  # `| tee` ends of the same Ctrl-C
+        with pytest.raises(OSError, match="disk"), stop.showing():
+            raise OSError("disk")
 
 
 def test_a_signal_that_is_ignored_stays_so(command):

@@ -4,12 +4,14 @@ import gzip
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import Ffmpeg, history, one_line, read_animation, rows, state
+from helpers import Ffmpeg, environment, history, one_line, read_animation, rows, state
 
 from tf_gen import plots, rundir, sample, train
 from tf_gen.models import gaussian_gan, vae
@@ -365,6 +367,22 @@ def test_training_from_a_thread(tmp_path):
     thread.join()
     assert statuses == [0]
     assert (tmp_path / "run" / "saved_model").exists()
+
+
+def test_a_run_whose_output_nobody_reads_is_saved(tmp_path):
+    """As behind `| head -2`."""
+    arguments = ["gaussian_gan", "--steps", "1000000", "--run-dir", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "tf_gen.train", *arguments]
+    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment(), text=True, **pipe) as ours:
+        assert ours.stdout.readline().startswith("training")
+        assert ours.stdout.readline().startswith("10: ")
+        ours.stdout.close()
+        assert (ours.stderr.read(), ours.wait(timeout=100)) == ("", 141)
+    last = rundir.list_checkpoints(tmp_path / "run")[-1]
+    lines = history(tmp_path / "run")
+    assert last.name == f"step-{int(lines[-1].partition(',')[0]):08d}"
+    assert len(lines) > 2
 
 
 def test_interrupted_run_has_the_same_frames(command, tmp_path, monkeypatch):

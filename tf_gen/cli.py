@@ -21,6 +21,7 @@ from tf_gen.settings import complaint, plain_type
 # Signals after which a command saves and ends: SIGHUP, of a terminal that is closed, is not
 # everywhere.
 TERMINATING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+SIGPIPE = 13  # which Windows does not have
 
 
 class Parser(argparse.ArgumentParser):
@@ -81,15 +82,17 @@ def run(main):
         message = str(error)
     except BrokenPipeError:  # of `| head`, which has read enough
         _discard_output(lambda fd: True)
-        sys.exit(128 + 13)  # SIGPIPE, which Windows does not have
+        sys.exit(128 + SIGPIPE)
     except OSError as error:
         message = f"{error.strerror}: {error.filename}" if error.filename else str(error)
     except MemoryError as error:
         message = f"not enough memory ({error})" if str(error) else "not enough memory"
-    except Terminated as error:
-        sys.exit(128 + error.signum)
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
+    except KeyboardInterrupt as error:  # or Terminated
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:  # or Python would complain when it ends
+            _discard_output(lambda fd: True)
+        sys.exit(128 + getattr(error, "signum", signal.SIGINT))
     except Exception as error:
         # TensorFlow's own errors are about memory and files more often than about our code.
         tensorflow = sys.modules.get("tensorflow")
@@ -134,6 +137,7 @@ def _one_line(text):
 class StopRequest:
     """In `with`, a first SIGINT, SIGTERM or SIGHUP is noted in `requested`; a second acts at once.
 
+    But not a second SIGHUP: the kernel and the shell send one each when a terminal is closed.
     In another thread than the main one there are no signals, and nothing is noted.
 
     Attributes:
@@ -160,7 +164,16 @@ class StopRequest:
     def _note(self, signum, frame):
         self.requested = KeyboardInterrupt() if signum == signal.SIGINT else Terminated(signum)
         _leave_terminal(signum)
-        signal.signal(signum, self.handlers[signum])
+        if signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, self.handlers[signum])
+
+    @contextlib.contextmanager
+    def showing(self):
+        """In `with`, output that nobody reads any more is a request to stop, not an error."""
+        try:
+            yield
+        except BrokenPipeError:
+            self.requested = self.requested or Terminated(SIGPIPE)
 
 
 def warn(*messages):
@@ -214,6 +227,8 @@ def stderr_discarded():
 
 def _terminate(signum, frame):
     _leave_terminal(signum)
+    if signum != signal.SIGTERM:
+        signal.signal(signum, signal.SIG_IGN)  # a second one would disturb what is tidied up
     raise Terminated(signum)
 
 

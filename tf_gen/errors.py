@@ -8,10 +8,11 @@ class UserError(ValueError):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP came, where Ctrl-C would have raised KeyboardInterrupt.
+    """SIGTERM or SIGHUP came, where Ctrl-C would have raised KeyboardInterrupt; or nobody reads
+    the output any more.
 
     Args:
-        signum: which one.
+        signum: which one; that of SIGPIPE where nobody reads.
     """
 
     def __init__(self, signum=signal.SIGTERM):

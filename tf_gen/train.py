@@ -3,6 +3,7 @@
 settings -> data -> model -> updates, log, checkpoints -> pictures -> SavedModel
 """
 
+import contextlib
 import dataclasses
 import importlib.util
 import math
@@ -80,7 +81,8 @@ def main(argv=None):
             draw(model, report, directory, snapshots, arguments.anim_path)
         except KeyboardInterrupt:
             again = shlex.join(["python", "-m", "tf_gen.train", *(argv or sys.argv[1:])])
-            print(f"stopped; to continue: {again}")
+            with contextlib.suppress(BrokenPipeError):  # nobody may read it
+                print(f"stopped; to continue: {again}")
             raise
         if arguments.tensorboard:
             print(f"or: tensorboard --logdir {cli.typed(arguments.tensorboard)}")
@@ -168,11 +170,16 @@ def train(model, recipe, report, directory, start, snapshots, arguments):
         program = board.watch(program)
     schedule = loop.calls(recipe, report, start, anim_every, max(1, longest // log_every))
     with cli.StopRequest() as stop, loop.Progress(total, start, unit="update") as progress:
+
+        def show(text):
+            with stop.showing():  # or what is not saved would be lost behind `| head`
+                progress.print(text)
+
         for stretches in loop.updates(model, program, schedule, start, log_every):
             step = stretches[-1].step
 
             # The log.
-            rows = write_log(stretches, log, report, directory, progress)
+            rows = write_log(stretches, log, report, directory, show)
             reached = report.reached(rows[-1]) if rows else ""
             ending = bool(reached) or step == total
 
@@ -198,14 +205,15 @@ def train(model, recipe, report, directory, start, snapshots, arguments):
             # The end.
             if stop.requested:
                 raise stop.requested
-            progress.update(step, f"{step} of {total} updates")
+            with stop.showing():
+                progress.update(step, f"{step} of {total} updates")
             if reached:
-                progress.print(f"stopping at step {step} of {total}: {reached}")
+                show(f"stopping at step {step} of {total}: {reached}")
                 return
 
 
-def write_log(stretches, log, report, directory, progress):
-    """Write and print the rows of the log that are due in a call; return them, a list of dicts.
+def write_log(stretches, log, report, directory, show):
+    """Write and `show` the rows of the log that are due in a call; return them, a list of dicts.
 
     UserError: the model diverged, after the rows before that are written.
     """
@@ -220,7 +228,7 @@ def write_log(stretches, log, report, directory, progress):
     finally:
         if rows:
             directory.log(rows)
-            progress.print("\n".join(report.log_line.format(**row) for row in rows))
+            show("\n".join(report.log_line.format(**row) for row in rows))
     return rows
 
 
