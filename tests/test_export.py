@@ -1,5 +1,6 @@
 """The export of a run that is there already, finished or not, and what a mistake is answered."""
 
+import dataclasses
 import json
 import shutil
 
@@ -114,6 +115,10 @@ def test_export_refuses_what_is_there(command, tmp_path):
     assert not list(out.iterdir())
 
 
+SETTINGS = dataclasses.asdict(vae.Config())
+DATA = {"source": "bundled", "sha256": ""}
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -122,7 +127,9 @@ def test_export_refuses_what_is_there(command, tmp_path):
         ({"model": "vae", "config": {"no_such_field": 1}}, "config.json"),
         ({"model": "vae", "config": {"hidden_dim": 0}}, "config.json"),
         ({"model": "vae", "config": {"hidden_dim": 8}, "data": None}, "config.json"),
-        ({"model": "vae", "config": {}, "data": {"sha256": ""}}, "no usable checkpoint"),
+        ({"model": "vae", "config": SETTINGS, "data": {"sha256": ""}}, "has no 'source'"),
+        ({"model": "vae", "config": SETTINGS, "data": DATA}, "no usable checkpoint"),
+        ({"model": "vae", "config": {**SETTINGS, "decay": None}, "data": DATA}, "decay"),
     ],
 )
 def test_export_of_what_is_no_run(command, tmp_path, settings, words):

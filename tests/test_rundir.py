@@ -396,7 +396,7 @@ def test_damaged_history_is_restored_or_said(uninterrupted, tmp_path, damage, co
     if copies:
         assert path.read_bytes() == whole
         assert one_line("\n".join(warnings), "history.csv", "restored")
-    elif damage not in ("another digit", "a column", "cut off"):  # which nothing tells
+    elif damage not in ("another digit", "a column"):  # which nothing tells
         assert one_line("\n".join(warnings), "history.csv", "lines are lost")
         assert steps == sorted(steps)
 
@@ -426,7 +426,8 @@ SMALL = {
     ("name", "first"),
     [
         ("gaussian_gan", 40),
-        ("vae", 45),  # in the middle of an interval
+        ("vae", 45),  # between two lines of the log
+        ("gaussian_gan", 5),
         pytest.param("tiny_gan", 40, marks=pytest.mark.slow),
         pytest.param("vae", 40, marks=pytest.mark.slow),
         pytest.param("ali", 33, marks=pytest.mark.slow),
@@ -440,13 +441,13 @@ def test_an_extended_run_is_the_long_one_to_the_bit(command, tmp_path, name, fir
     status, out, err = command(train.main, *arguments, "--steps", 90, "--run-dir", pieces)
     assert (status, err) == (0, "")
     assert f"extending a run of {first} steps" in out
-    assert f"continuing at step {first}" in out
+    assert f"continuing at step {first - first % 20}\n" in out  # at the line of the log before
     assert fingerprint(pieces, step=90) == fingerprint(whole, step=90)
-    # A mean of losses is over the updates since the last line, or since the run began anew.
-    lines = [f"{-first % 20 + first},"] if first % 20 else []
-    expected = [line for line in history(whole) if not line.startswith(tuple(lines))]
-    assert [line for line in history(pieces) if not line.startswith(tuple(lines))] == expected
-    assert len(history(pieces)) == len(history(whole))
+    assert history(pieces) == history(whole)
+    pictures = [
+        sorted(path.name for path in (run / "pictures").iterdir()) for run in (pieces, whole)
+    ]
+    assert pictures[0] == pictures[1]
     for file in ("config.json", "saved_model/config.json"):
         assert json.loads((pieces / file).read_text())["config"]["steps"] == 90
     assert not list(pieces.rglob(".tmp-*"))
@@ -502,10 +503,48 @@ def test_an_extension_that_is_killed_goes_on(command, tmp_path, monkeypatch):
             patch.setattr(train, function, killed)
             assert command(train.main, *run, "--steps", "60")[0] == 1
         assert (tmp_path / "run" / "saved_model").exists()  # that of 40 steps
-    status, out, _ = command(train.main, *run, "--steps", "60")
+    # Killed between two renames, and then what tells of 40 steps is damaged.
+    saved_model = tmp_path / "run" / "saved_model"
+    saved_model.rename(saved_model.with_name(".tmp-old-saved_model"))
+    command(train.main, *run, "--steps", "40")
+    (saved_model / "config.json").write_text("{")
+    status, out, err = command(train.main, *run, "--steps", "60")
     assert (status, "finished already" in out) == (0, False)
+    assert one_line(err, "warning", "config.json is damaged", "exporting again")
     exported = json.loads((tmp_path / "run" / "saved_model" / "config.json").read_text())
     assert exported["config"]["steps"] == 60
+
+
+def test_a_run_without_a_usable_checkpoint_is_not_extended_and_stays_finished(command, tmp_path):
+    run = ["gaussian_gan", "--log-every", "20", "--run-dir", tmp_path / "run"]
+    assert command(train.main, *run, "--steps", "40")[0] == 0
+    for path in rundir.list_checkpoints(tmp_path / "run"):
+        shutil.rmtree(path)
+    status, _, err = command(train.main, *run, "--steps", "60")
+    assert status == 1
+    assert one_line(err, "no usable checkpoint")
+    assert "finished already" in command(train.main, *run, "--steps", "40")[1]
+
+
+def test_an_extended_animation_has_the_frames_of_the_long_one(command, tmp_path, monkeypatch):
+    """Also if it was killed before its first checkpoint."""
+
+    def run(name, steps):
+        directory = tmp_path / name
+        flags = ["--log-every", "20", "--anim-every", "15", "--checkpoint-every", "20"]
+        flags += ["--anim-path", directory.with_suffix(".gif"), "--run-dir", directory]
+        return command(train.main, "gaussian_gan", "--steps", steps, *flags)[0]
+
+    def killed(*arguments):
+        raise OSError("as if killed")
+
+    assert run("pieces", 40) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "train", killed)
+        assert run("pieces", 70) == 1
+    assert run("pieces", 70) == 0
+    assert run("whole", 70) == 0
+    assert (tmp_path / "pieces.gif").read_bytes() == (tmp_path / "whole.gif").read_bytes()
 
 
 # ---- config.json ---------------------------------------------------------------------------------
@@ -519,6 +558,8 @@ def test_an_extension_that_is_killed_goes_on(command, tmp_path, monkeypatch):
         {"versions": "x"},
         {"data": "x"},
         {"data": {}},
+        {"data": {"source": ...}},
+        {"data": {"sha256": 5}},
         {"data": ...},
         {"model": "__init__"},
         {"model": "os"},
@@ -528,6 +569,7 @@ def test_an_extension_that_is_killed_goes_on(command, tmp_path, monkeypatch):
         {"config": []},
         {"config": {}},
         {"config": ...},
+        {"config": {"learning_rate": ...}},
         {"config": {"steps": "x"}},
         {"config": {"hidden_dim": 1.5}},
         {"config": {"hidden_dim": float("nan")}},
@@ -543,7 +585,9 @@ def test_a_config_of_wrong_types_is_one_line(uninterrupted, tmp_path, command, c
             manifest[name] = {**manifest[name], **value}
         else:
             manifest[name] = value
-    manifest = {name: value for name, value in manifest.items() if value is not ...}
+    for part in (manifest["config"], manifest["data"], manifest):
+        for name in [name for name in part if part[name] is ...] if isinstance(part, dict) else []:
+            del part[name]
     (run_dir / "config.json").write_text(json.dumps(manifest))
     main, arguments = {
         "train": (train.main, [*RUN, "--run-dir", run_dir]),

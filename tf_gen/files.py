@@ -26,7 +26,7 @@ def beside(path):
     temporary = _temporary(path)
     try:
         yield temporary
-        _replace(temporary, path)
+        replace(temporary, path)
     except OSError as error:
         _rename_in(error, temporary, path)
         raise
@@ -110,7 +110,7 @@ def _temporary(path):
     return path.with_name(f"{PREFIX}{os.getpid()}-{path.name[-50:]}")
 
 
-def _replace(temporary, path):
+def replace(temporary, path):
     """Rename; on Windows a virus scanner may hold the file for a moment, so try for a second."""
     for wait in [0.1] * 10 + [0]:
         try:

@@ -126,14 +126,16 @@ def calls(recipe, report, start=0, anim_every=None, lines_per_call=None, log_eve
                 continue
             # A function of the step only, so that a resumed run makes the same calls; and few
             # different sizes, since XLA compiles the program anew for each: even ones, or powers of
-            # two where the two intervals make gaps of many lengths.
+            # two where the two intervals make gaps of many lengths. Of `total` only the last one
+            # depends, so that a longer run makes the same calls up to there.
             begin = max(step - step % interval for interval in intervals)
-            end = min(total, *(step - step % interval + interval for interval in intervals))
+            end = min(step - step % interval + interval for interval in intervals)
             part = even(end - begin, at_most)
             if max(intervals) % min(intervals):
                 size = 1 << (min(part, end - step).bit_length() - 1)
             else:  # to the end of a part, also where a run of fewer steps ended within one
                 size = min(part - (step - begin) % part, end - step)
+            size = min(size, total - step)
             yield 1, size
             step += size
 

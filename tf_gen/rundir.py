@@ -10,6 +10,7 @@ saved_model/             written last: a run is finished when it is there
 
 import contextlib
 import csv
+import dataclasses
 import errno
 import hashlib
 import io
@@ -58,6 +59,7 @@ class RunDirectory:
         self.history = self.path / "history.csv"
         self.checkpoints = self.path / "checkpoints"
         self.config = manifest.get("config", {})
+        self._old_saved_model = self.path / f"{files.PREFIX}old-saved_model"
         self.warnings, self.extended_from = [], None
         config = self.path / "config.json"
         if holds_other_files(self.path):
@@ -65,6 +67,8 @@ class RunDirectory:
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock()
         try:
+            if self._old_saved_model.exists() and not self.saved_model.exists():
+                files.replace(self._old_saved_model, self.saved_model)  # of a killed process
             if config.exists():
                 self._compare(read_manifest(self.path), manifest, same_updates)
             else:
@@ -87,6 +91,7 @@ class RunDirectory:
                     "their number, so it is another run; name another directory"
                 )
             self.extended_from = before
+            self._longer = {**new, "versions": old["versions"]}
         elif changed:
             raise UserError(
                 f"{self.path}: holds a run with other settings ({'; '.join(changed)}); "
@@ -96,16 +101,15 @@ class RunDirectory:
             f"this run was begun with other versions, so its bits may differ ({line})"
             for line in differences(old["versions"], new["versions"])
         ]
-        if self.extended_from:
-            files.write_json(self.path / "config.json", {**new, "versions": old["versions"]})
 
     def _is_finished(self):
         if not self.saved_model.exists():
             return False
         try:
             exported = files.read_json(self.saved_model / "config.json")["config"]["steps"]
-        except (UserError, OSError, KeyError, TypeError):  # to be told when it is used
-            return True
+        except (UserError, FileNotFoundError, KeyError, TypeError):
+            self.warnings.append(f"{self.saved_model}: its config.json is damaged; exporting again")
+            return False
         # The SavedModel of fewer steps stays until there is another.
         return exported == self.config.get("steps")
 
@@ -153,8 +157,8 @@ class RunDirectory:
         (self.pictures / DRAWING).touch()
         yield path
         if self.saved_model.exists():
-            self.saved_model.replace(self.path / f"{files.PREFIX}old-saved_model")
-        path.replace(self.saved_model)
+            files.replace(self.saved_model, self._old_saved_model)
+        files.replace(path, self.saved_model)
         files.remove_leftovers(self.path)
         self.finished = True
 
@@ -186,6 +190,10 @@ class RunDirectory:
     def resume(self, model):
         """Put the newest usable checkpoint into `model`, and forget what came after it.
 
+        Where a shorter run ended between two lines of the log, the checkpoint before that is
+        better: the next line of a long run tells of the updates before, too. If there is a usable
+        one, config.json says from then on how many steps an extended run shall have.
+
         Returns:
             step (0 where nothing was saved), the snapshots saved with it, and a list of warnings
             about damaged checkpoints, which are renamed.
@@ -196,7 +204,10 @@ class RunDirectory:
             files.remove_leftovers(directory)
         if not list_checkpoints(self.path) and not self.history.exists():
             self.save(model, 0)
-        step, snapshots, damaged = restore(model, self.path)
+        directories = sorted(list_checkpoints(self.path), key=lambda d: not self._is_end(d))
+        step, snapshots, damaged = restore(model, self.path, directories)
+        if self.extended_from:
+            files.write_json(self.path / "config.json", self._longer)
         warnings = []
         for directory in damaged:
             aside = directory.with_name(f"damaged-{directory.name}")
@@ -205,19 +216,32 @@ class RunDirectory:
             directory.rename(aside)
             warnings.append(f"checkpoint {directory} is damaged, renamed to {aside.name}")
         warnings += self._restore_history(step)
+        for picture in self.pictures.glob("samples-*.png"):
+            number = picture.stem.removeprefix("samples-")
+            if number.isdecimal() and not (int(number) <= step and self._is_due(int(number))):
+                picture.unlink()
         return step, snapshots, warnings
+
+    def _is_due(self, step):
+        """Whether the log has a line for `step`; that of a shorter run may have one more."""
+        return step % self.config.get("log_every", 1) == 0 or step == self.config.get("steps")
+
+    def _is_end(self, directory):
+        """Whether a shorter run ended at this checkpoint, between two lines of this one's log."""
+        step = directory.name.removeprefix("step-")
+        if not step.isdecimal() or self._is_due(int(step)):
+            return False
+        logs = [self.history, *directory.glob("history-*.csv")]
+        return any(b"\n%d," % int(step) in path.read_bytes() for path in logs if path.exists())
 
     def _restore_history(self, step):
         """Bring history.csv to what it was at the checkpoint of `step`; return warnings."""
-        every, steps = self.config.get("log_every", 1), self.config.get("steps")
+        every = self.config.get("log_every", 1)
 
         def rows_of(content):
             rows, lost = _rows(content)
-            # A line that is not due is the last one of a run that was shorter then.
-            due = [
-                row for row in rows if int(row["step"]) % every == 0 or int(row["step"]) == steps
-            ]
-            return [row for row in due if int(row["step"]) <= step], lost
+            rows = [row for row in rows if int(row["step"]) <= step]
+            return [row for row in rows if self._is_due(int(row["step"]))], lost
 
         rows, lost = rows_of(self.history.read_bytes() if self.history.exists() else b"")
         warnings = []
@@ -226,7 +250,7 @@ class RunDirectory:
         if copies and rows != rows_of(copies[0])[0]:
             rows = rows_of(copies[0])[0]
             warnings.append(f"{self.history}: damaged or deleted, restored from the checkpoint")
-        elif not copies and (lost or (step >= every and not rows)):
+        elif not copies and (lost or {*range(every, step + 1, every)} - _steps(rows)):
             warnings.append(
                 f"{self.history}: damaged, and no checkpoint has a copy: lines are lost"
             )
@@ -305,9 +329,13 @@ def identify(path):
             raise ValueError(f"no model {manifest['model']}")
         recipe = models.load(manifest["model"])
         if recipe.TASK in tasks.WITH_IMAGES:
-            manifest["data"]["sha256"]
+            str.join("", [manifest["data"][key] for key in ("source", "sha256")])  # are strings
+        for field in dataclasses.fields(recipe.Config):
+            manifest["config"][field.name]  # its default might be another model's
         return manifest, recipe, recipe.Config(**manifest["config"])
-    except (KeyError, TypeError, ValueError) as error:
+    except KeyError as error:
+        raise UserError(f"{Path(path) / 'config.json'}: has no {error}") from error
+    except (TypeError, ValueError) as error:
         raise UserError(
             f"{Path(path) / 'config.json'}: does not describe a model of this version ({error})"
         ) from error
@@ -341,15 +369,17 @@ def holds_other_files(path):
     return any(not child.name.startswith(ours) for child in path.iterdir())
 
 
-def restore(model, path):
+def restore(model, path, directories=None):
     """Put the newest usable checkpoint of the run directory `path` into `model`; write nothing.
+
+    `directories` are its checkpoints in another order, the first choice last.
 
     Returns:
         The checkpoint's step, its snapshots, and the list of newer directories that are damaged.
         UserError: none is usable.
     """
     damaged = []
-    for directory in reversed(list_checkpoints(path)):
+    for directory in reversed(directories or list_checkpoints(path)):
         step = tf.Variable(-1, dtype=tf.int64)
         try:
             _checkpoint(model, step).read(str(directory / "state")).assert_consumed()
@@ -413,6 +443,10 @@ def _rows(content):
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     whole = [row for row in rows if _is_whole(row)]
     return whole, len(whole) < len(rows)
+
+
+def _steps(rows):
+    return {int(row["step"]) for row in rows}
 
 
 def _is_whole(row):

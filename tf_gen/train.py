@@ -63,12 +63,10 @@ def main(argv=None):
         start, snapshots, warnings = directory.resume(model)
         if directory.extended_from:
             print(f"extending a run of {directory.extended_from} steps")
-            every = arguments.anim_every or config.log_every  # its last frame may not be due now
-            snapshots = [frame for frame in snapshots if frame["step"] % every == 0]
         if start and arguments.anim_path and not snapshots:
             warnings.append(f"the animation begins at step {start}")
         cli.warn(*directory.warnings, *warnings)
-        if start:
+        if start or directory.extended_from:
             print(f"continuing at step {start}")
         rows = directory.read_history()
         ended = rows and int(rows[-1]["step"]) == start and report.reached(rows[-1])
@@ -169,6 +167,9 @@ def train(model, recipe, report, directory, start, snapshots, arguments):
         board = tensorboard.Writer(arguments.tensorboard)
         program = board.watch(program)
     schedule = loop.calls(recipe, report, start, anim_every, max(1, longest // log_every))
+    between = anim_every and start < total and start % anim_every
+    if between and snapshots and snapshots[-1]["step"] == start:
+        snapshots.pop()  # the last frame of a shorter run, where this one has none
     with cli.StopRequest() as stop, loop.Progress(total, start, unit="update") as progress:
 
         def show(text):
