@@ -95,23 +95,22 @@ def test_settings_that_change_no_bit(name, bundled, expected, keras_settings):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("floatx", ["float16", "float64"])
-def test_another_floatx_is_refused(name, floatx, keras_settings):
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("set_floatx", "float16"),
+        ("set_floatx", "float64"),
+        ("set_dtype_policy", "mixed_float16"),
+        ("set_dtype_policy", "mixed_bfloat16"),
+        ("set_dtype_policy", "float64"),
+    ],
+)
+def test_another_precision_is_refused(name, setting, value, keras_settings):
     recipe, config = small(name)
-    keras.config.set_floatx(floatx)
+    getattr(keras.config, setting)(value)
     with pytest.raises(UserError) as error:
         recipe.build(config)
-    assert one_line(str(error.value), floatx, "keras.config.set_floatx('float32')")
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
-def test_another_dtype_policy_is_refused(name, policy, keras_settings):
-    recipe, config = small(name)
-    keras.mixed_precision.set_global_policy(policy)
-    with pytest.raises(UserError) as error:
-        recipe.build(config)
-    assert one_line(str(error.value), policy, "keras.config.set_dtype_policy('float32')")
+    assert one_line(str(error.value), value, f"keras.config.{setting}('float32')")
 
 
 @pytest.mark.parametrize("name", NAMES)

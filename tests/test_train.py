@@ -350,6 +350,11 @@ def test_a_finished_run_draws_an_animation_if_it_kept_frames(command, tmp_path):
     assert status == 0
     assert "finished already" in out
     assert (tmp_path / "b.gif").read_bytes() == (tmp_path / "a.gif").read_bytes()
+    newest = rundir.list_checkpoints(tmp_path / "run")[-1]
+    (newest / "state.index").unlink()
+    status, _, err = command(train.main, *with_frames[:-1], tmp_path / "d.gif")
+    assert status == 0
+    assert one_line(err, "warning", newest.name, "left out")
     without = [*RUN, "--run-dir", tmp_path / "without"]
     assert command(train.main, *without)[0] == 0
     status, out, err = command(train.main, *without, "--anim-path", tmp_path / "c.gif")

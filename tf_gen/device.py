@@ -38,7 +38,7 @@ def grow_memory():
 
 
 def describe():
-    """ "GPU" or "CPU", the latter with the reason where there is a driver of NVIDIA's in vain."""
+    """Name what TensorFlow runs on: GPU, or CPU, and why no GPU where a driver is there."""
     import tensorflow as tf
 
     if tf.config.list_physical_devices("GPU"):

@@ -322,7 +322,8 @@ def answer_finished(model, report, directory, arguments):
     )
     if not directory.drawing and not arguments.anim_path:
         return
-    _, snapshots, _ = rundir.restore(model, directory.path)
+    _, snapshots, damaged = rundir.restore(model, directory.path)
+    cli.warn(*(f"checkpoint {newer} is damaged and left out" for newer in damaged))
     if directory.drawing:
         draw(model, report, directory, snapshots, arguments.anim_path)
     elif snapshots:

@@ -141,8 +141,8 @@ def is_npz(path):
 def read_npz(path, resize):
     """Read a `.npz` file with x_train, y_train, x_test and y_test, as Keras keeps MNIST.
 
-    Images are [n, height, width] of bytes, or of floats from 0 to 1, and may have one to four
-    channels behind.
+    Images are [n, height, width], grey, or with one or three channels behind: bytes, or floats from
+    0 to 1 or to 255.
 
     Returns, Raises:
         as `read_idx`.
