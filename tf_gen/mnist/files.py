@@ -83,9 +83,9 @@ def _entries(path):
 
 def _text(path):
     content = path.read_bytes()
-    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
     try:
-        return content.decode(encoding).lstrip("\ufeff")  # two byte order marks have been seen
+        return content.decode(encoding).lstrip("\ufeff")
     except UnicodeDecodeError as error:
         raise UserError(
             f"{path}: not a text file of lines `path label`, nor any other form of images"
