@@ -149,7 +149,10 @@ def test_a_keras_json_that_changes_no_bit(process, tmp_path, bundled, expected):
         assert digests[name] == digest.hexdigest()
 
 
-@pytest.mark.parametrize("settings", [{"floatx": "float64"}, {"floatx": "float128"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"floatx": "float64"}, pytest.param({"floatx": "float128"}, marks=pytest.mark.slow)],
+)
 def test_commands_do_not_care_for_a_keras_json(process, command, tmp_path, settings):
     """Nor for one from which Keras would not even start."""
     home = write_keras_json(tmp_path / "keras", **settings)

@@ -324,23 +324,24 @@ def identify(path):
     UserError: it is no run directory, or not of a model of this version.
     """
     manifest = read_manifest(path)
-    where = Path(path) / "config.json"
     config, data = manifest.get("config", {}), manifest.get("data") or {}
-    if manifest.get("model") not in models.NAMES:
-        raise UserError(f"{where}: no model of this version ({manifest.get('model')!r})")
-    recipe = models.load(manifest["model"])
-    if recipe.TASK in tasks.WITH_IMAGES:
-        for key in ("source", "sha256"):
-            if not isinstance(data.get(key), str):
-                raise UserError(f"{where}: has no {key!r} of the data")
-    # The default of a setting that is missing might be another model's.
-    missing = [f.name for f in dataclasses.fields(recipe.Config) if f.name not in config]
-    if missing:
-        raise UserError(f"{where}: has no {', '.join(missing)}")
     try:
+        if manifest.get("model") not in models.NAMES:
+            raise ValueError(f"no model {manifest.get('model')!r}")
+        recipe = models.load(manifest["model"])
+        if recipe.TASK in tasks.WITH_IMAGES:
+            for key in ("source", "sha256"):
+                if not isinstance(data.get(key), str):
+                    raise ValueError(f"has no {key!r} of the data")
+        # The default of a setting that is missing might be another model's.
+        missing = [f.name for f in dataclasses.fields(recipe.Config) if f.name not in config]
+        if missing:
+            raise ValueError(f"has no {', '.join(map(repr, missing))}")
         return manifest, recipe, recipe.Config(**config)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: does not describe a model of this version ({error})") from error
+        raise UserError(
+            f"{Path(path) / 'config.json'}: does not describe a model of this version ({error})"
+        ) from error
 
 
 def data_of(path, spec):
