@@ -61,6 +61,7 @@ from tf_gen.tasks import gaussian
 
 Activation = Literal["tanh", "relu", "softplus"]
 Decay = Literal["staircase", "linear", "none"]
+Noise = Literal["stratified", "uniform"]
 
 
 class Config(Settings):
@@ -85,9 +86,16 @@ class Config(Settings):
     optimizer: Literal["sgd", "adam"] = "sgd"  # sgd or adam
     decay: Decay = "staircase"  # of both rates: staircase (0.95 every 150 steps), linear or none
     beta_1: Share = 0.9  # of Adam's mean of gradients
+    noise: Noise = "stratified"  # z: stratified, and x in order, or uniform: independent points
+    pack: Count = 1  # points that the discriminator judges at once, sorted
+    standardize: bool = False  # let the discriminator see (x - data_mean) / data_std
 
     def __post_init__(self):
         super().__post_init__()
+        if self.batch_size % self.pack:
+            raise ValueError(f"batch_size must be a multiple of pack, {self.pack}")
+        if self.pack > 1 and self.pretrain_steps:
+            raise ValueError("pretrain_steps must be 0 if pack is above 1: a pack has no density")
         if self.minibatch and self.batch_size < 2:
             raise ValueError("batch_size must be at least 2 with minibatch discrimination, not 1")
 
@@ -108,14 +116,17 @@ PRESETS = {
         hidden_size=16,
         activation="softplus",
         scale_weights=True,
-        r1=0.2,
+        r1=0.01,
         optimizer="adam",
-        d_learning_rate=0.02,
-        g_learning_rate=0.002,
+        d_learning_rate=0.005,
+        g_learning_rate=0.1,
         decay="linear",
         beta_1=0.5,
-        batch_size=64,
-        steps=5_000,
+        noise="uniform",
+        pack=64,
+        standardize=True,
+        batch_size=256,
+        steps=8_000,
         log_every=100,
     ),
 }
@@ -226,10 +237,11 @@ class Generator(keras.layers.Layer):
 
 
 class Discriminator(keras.layers.Layer):
-    """x [..., batch, 1] -> logits [..., batch, 1]; the batch matters with `minibatch`."""
+    """x [..., batch, 1] -> logits [..., batch / pack, 1]; the batch matters with `minibatch`."""
 
     def __init__(self, config, initializer, narrow):
         super().__init__()
+        self.config = config
 
         def dense():
             return keras.layers.Dense(
@@ -246,9 +258,18 @@ class Discriminator(keras.layers.Layer):
 
     def call(self, x):
         # All examples in one list are faster than a stack of batches; hidden_3 needs the stack.
-        h = self.hidden_2(self.hidden_1(tf.reshape(x, [-1, 1])))
-        h = self.hidden_3(tf.reshape(h, tf.concat([tf.shape(x)[:-1], [h.shape[-1]]], axis=0)))
-        return tf.reshape(self.logits(tf.reshape(h, [-1, h.shape[-1]])), tf.shape(x))
+        h = self.hidden_2(self.hidden_1(self.packs(x)))
+        stack = tf.concat([tf.shape(x)[:-2], [-1, h.shape[-1]]], axis=0)
+        h = self.hidden_3(tf.reshape(h, stack))
+        logits = self.logits(tf.reshape(h, [-1, h.shape[-1]]))
+        return tf.reshape(logits, tf.concat([tf.shape(x)[:-2], [-1, 1]], axis=0))
+
+    def packs(self, x):
+        """What D judges: float32 [n, pack], each pack in ascending order."""
+        if self.config.standardize:
+            x = (x - self.config.data_mean) / self.config.data_std
+        x = tf.reshape(x, [-1, self.config.pack])
+        return tf.sort(x) if self.config.pack > 1 else x
 
 
 # ---- The model ----------------------------------------------------------------------------------
@@ -270,8 +291,9 @@ class GaussianGAN(Adversarial):
             )
         self.generator = Generator(config, initializer)
         self.discriminator = Discriminator(config, initializer, narrow)
-        self.discriminator(self.generator(tf.zeros([2, 1])))  # creates the variables
-        self(tf.zeros([2, 1]))
+        z = tf.zeros([2 * config.pack, 1])
+        self.discriminator(self.generator(z))  # creates the variables
+        self(z)
 
     def update(self, batch):
         """One iteration of the article's loop on a batch (see `batches`): D, then G on a new z.
@@ -298,9 +320,10 @@ class GaussianGAN(Adversarial):
         return {"loss": loss_d + loss_g, "loss_d": loss_d, "loss_g": loss_g}
 
     def penalty(self, x):
-        """What `stable` adds to D's loss: r1 / 2 times the mean square of D's slope at the data.
+        """What `stable` adds to D's loss: r1 / 2 times the mean square of D's gradient at the data.
 
-        The slope is the derivative of D's logits, summed over the batch, by each x [batch, 1].
+        It is the gradient of D's logits, summed over the batch, by x [batch, 1]; of its square the
+        sum over each pack counts.
         """
         if not self.config.r1:
             return 0.0
@@ -308,10 +331,11 @@ class GaussianGAN(Adversarial):
         with tf.GradientTape() as tape:
             tape.watch(x)
             logits = tf.reduce_sum(self.discriminator(x))
-        return self.config.r1 / 2 * tf.reduce_mean(tape.gradient(logits, x) ** 2)
+        squares = tape.gradient(logits, x) ** 2
+        return self.config.r1 / 2 * self.config.pack * tf.reduce_mean(squares)
 
     def discriminate(self, x):
-        """D: float32 x [..., batch, 1] to the probability that it is real, of the same shape."""
+        """D: float32 x [..., batch, 1] to the probability that it is real, [..., batch / pack, 1]."""
         return tf.sigmoid(self.discriminator(x))
 
     @cached_property
@@ -320,14 +344,14 @@ class GaussianGAN(Adversarial):
         return compiled(self.discriminate)  # XLA spares the memory for all pairs of a large batch
 
     def prior(self, count, seed):
-        """The article's noise, float32 [count, 1] from int32 [] and int32 [2].
+        """z, float32 [count, 1] from int32 [] and int32 [2].
 
-        Stratified: `count` values in ascending order that cover [-8, 8] evenly, each with U(0, 1) *
-        0.01 added. They stand for the whole distribution; a single one is always near -8.
+        The article's noise is stratified: `count` values in ascending order that cover [-8, 8]
+        evenly, each with U(0, 1) * 0.01 added. They stand for the whole distribution; a single one
+        is always near -8. With `noise` uniform they are independent draws from U(-8, 8).
         """
-        return tf.expand_dims(
-            stratified(tf.random.stateless_uniform([count], seed, alg="philox")), -1
-        )
+        uniform = tf.random.stateless_uniform([count], seed, alg="philox")
+        return noise(self.config, uniform)[:, None]
 
     def signatures(self):
         x = tf.TensorSpec([None, 1], tf.float32, name="x")
@@ -380,8 +404,10 @@ def new_optimizer(config, learning_rate):
 # ---- Data ---------------------------------------------------------------------------------------
 
 
-def stratified(uniform):
-    """The article's noise from uniform numbers in [0, 1), both float32 [..., count]."""
+def noise(config, uniform):
+    """z from uniform numbers in [0, 1), float32 [..., count] both: see `GaussianGAN.prior`."""
+    if config.noise == "uniform":
+        return NOISE_RANGE * (2 * uniform - 1)
     count = tf.shape(uniform)[-1]
     spacing = 2 * NOISE_RANGE / tf.cast(tf.maximum(count - 1, 1), tf.float32)
     return -NOISE_RANGE + spacing * tf.range(count, dtype=tf.float32) + 0.01 * uniform
@@ -391,19 +417,21 @@ def batches(config, source=None, start=0):
     """Endless `tf.data.Dataset` whose element k is the batch of update number start + k.
 
     A batch is a dict of `x`, points of the Gaussian, and `z_d` and `z_g`, noise for D's step and
-    for G's, each float32 [batch, 1] in ascending order. It is a function of (config.seed, start +
-    k) only.
+    for G's, each float32 [batch, 1], in ascending order if the noise is stratified. It is a
+    function of (config.seed, start + k) only.
     """
     shape = [BLOCK, config.batch_size]
 
-    def noise(seed):
-        return stratified(tf.random.stateless_uniform(shape, seed, alg="philox"))
-
     def draw(seed):
-        seeds = tf.random.split(seed, 3, alg="philox")
-        x = tf.sort(gaussian.draw_points(config, shape, seeds[0]))
-        batch = {"x": x, "z_d": noise(seeds[1]), "z_g": noise(seeds[2])}
-        return {name: values[..., None] for name, values in batch.items()}
+        x_seed, *z_seeds = tf.unstack(tf.random.split(seed, 3, alg="philox"))
+        x = gaussian.draw_points(config, shape, x_seed)
+        z_d, z_g = (
+            noise(config, tf.random.stateless_uniform(shape, z_seed, alg="philox"))
+            for z_seed in z_seeds
+        )
+        if config.noise == "stratified":
+            x = tf.sort(x)
+        return {name: points[..., None] for name, points in (("x", x), ("z_d", z_d), ("z_g", z_g))}
 
     return drawn(draw, config.seed, start)
 
@@ -448,13 +476,18 @@ class Report(gaussian.Report):
         """D at 10,000 points of the picture's width, in batches of the training size.
 
         With minibatch discrimination D's answer depends on the other points of the batch, here the
-        neighbours. The last batch overlaps the one before, if it has to.
+        neighbours. The last batch overlaps the one before, if it has to. A D that judges packs
+        sees each point among pack - 1 typical ones, which are evenly spaced quantiles of the data.
 
         Returns:
             x and the probability that it is real, float32 [10000] each.
         """
         n, batch_size = gaussian.POINTS, min(self.config.batch_size, gaussian.POINTS)
         x = np.linspace(self.edges[0], self.edges[-1], n, dtype=np.float32)
+        if others := self.config.pack - 1:
+            typical = np.quantile(self.real, (np.arange(others) + 0.5) / others)
+            packs = np.column_stack([x, np.tile(np.float32(typical), [n, 1])])
+            return x, np.array(model.compiled_discriminate(packs[..., None]))[:, 0, 0]
         starts = np.minimum(np.arange(0, n, batch_size), n - batch_size)
         rows = starts[:, None] + np.arange(batch_size)  # [batches, batch]
         p = np.empty_like(x)

@@ -47,12 +47,12 @@ from tf_gen.settings import Count, Location, Rate, Scale, Seed, Settings, TwoOrM
 from tf_gen.tasks import gaussian
 
 Activation = Literal["elu", "tanh", "sigmoid", "relu"]
-Inputs = Literal["raw", "squares", "differences", "moments"]
+Inputs = Literal["raw", "squares", "differences", "moments", "sorted"]
 
 
 class Config(Settings):
     # the article's
-    inputs: Inputs = "squares"  # what the discriminator sees: raw, squares, differences or moments
+    inputs: Inputs = "squares"  # what D sees: raw, squares, differences, moments or sorted
     g_hidden_size: Count = 50  # units in each hidden layer of the generator
     d_hidden_size: Count = 50  # units in each hidden layer of the discriminator
     learning_rate: Rate = 0.0002  # of both networks
@@ -64,11 +64,13 @@ class Config(Settings):
     data_std: Scale = 1.25  # its standard deviation
     log_every: Count = 200  # epochs between two lines of the log
     seed: Seed = 0  # of the initial weights, the data and the noise
-    # of the other preset
+    # of the other presets
     g_activation_1: Activation = "elu"  # of G's first hidden layer: elu, tanh, sigmoid, relu
     g_activation_2: Activation = "sigmoid"  # of G's second hidden layer
     d_activation: Activation = "elu"  # of D's hidden layers
     optimizer: Literal["adam", "sgd"] = "adam"  # adam, or sgd with momentum 0.9
+    decay: Literal["none", "linear"] = "none"  # of the rate: none, or linear to zero
+    standardize: bool = False  # let the discriminator see (x - data_mean) / data_std
 
 
 PRESETS = {
@@ -87,6 +89,13 @@ PRESETS = {
         g_steps=20,
         steps=5_000,
         log_every=100,
+    ),
+    "stable": Config(
+        inputs="sorted",
+        standardize=True,
+        learning_rate=0.001,
+        decay="linear",
+        steps=20_000,
     ),
 }
 TASK = "gaussian"
@@ -116,6 +125,7 @@ INPUTS = {
     "squares": lambda x: tf.concat([x, deviations(x) ** 2], axis=-1),
     "differences": lambda x: tf.concat([x, deviations(x)], axis=-1),
     "moments": moments,
+    "sorted": tf.sort,
 }
 
 
@@ -151,17 +161,44 @@ class Discriminator(keras.layers.Layer):
     def __init__(self, config, draws):
         super().__init__()
         size, batch_size = config.d_hidden_size, config.batch_size
-        self.see = INPUTS[config.inputs]
-        width = {"raw": batch_size, "moments": 4}.get(config.inputs, 2 * batch_size)
-        self.hidden_1 = dense(size, width, draws, config.d_activation)
+        self.config = config
+        width = {"moments": 4, "raw": batch_size, "sorted": batch_size}
+        self.hidden_1 = dense(
+            size, width.get(config.inputs, 2 * batch_size), draws, config.d_activation
+        )
         self.hidden_2 = dense(size, size, draws, config.d_activation)
         self.logits = dense(1, size, draws)
 
     def call(self, x):
-        return self.logits(self.hidden_2(self.hidden_1(self.see(x))))[:, 0]
+        if self.config.standardize:
+            x = (x - self.config.data_mean) / self.config.data_std
+        seen = INPUTS[self.config.inputs](x)
+        return self.logits(self.hidden_2(self.hidden_1(seen)))[:, 0]
 
 
 # ---- The model ----------------------------------------------------------------------------------
+
+
+class AdamPyTorch(keras.optimizers.Adam):
+    """Adam as in PyTorch, which adds epsilon to the corrected root; Keras adds it before.
+
+    m and v being the means of gradients and of their squares, corrected for their start at 0, a
+    step is rate * m / (sqrt(v) + epsilon) (Kingma and Ba, arXiv:1412.6980, algorithm 1). Where
+    gradients are as small as epsilon, Keras's first steps are shorter.
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        m, v = self._momentums[index], self._velocities[index]
+        m.assign_add((gradient - m) * (1 - self.beta_1))
+        v.assign_add((gradient**2 - v) * (1 - self.beta_2))
+        # 1 - beta**t, which float32 makes of beta**t with an error of 3e-5 at t = 1.
+        t = tf.cast(self.iterations + 1, tf.float32)
+        correction_1, correction_2 = (
+            -tf.math.expm1(t * math.log(beta)) for beta in (self.beta_1, self.beta_2)
+        )
+        root = tf.sqrt(v / correction_2)
+        variable.assign_sub(learning_rate * m / correction_1 / (root + self.epsilon))
 
 
 class TinyGAN(Adversarial):
@@ -239,9 +276,14 @@ def build(config):
     model = TinyGAN(config)
 
     def optimizer():
+        learning_rate = config.learning_rate
+        if config.decay == "linear":
+            learning_rate = keras.optimizers.schedules.PolynomialDecay(
+                learning_rate, decay_steps=config.steps, end_learning_rate=0.0
+            )
         if config.optimizer == "sgd":
-            return keras.optimizers.SGD(config.learning_rate, momentum=0.9)
-        return keras.optimizers.Adam(config.learning_rate, epsilon=1e-8)  # PyTorch's epsilon
+            return keras.optimizers.SGD(learning_rate, momentum=0.9)
+        return AdamPyTorch(learning_rate, epsilon=1e-8)
 
     model.compile(optimizer(), optimizer())
     return model
