@@ -15,21 +15,30 @@ The article builds it from five parts:
 
     loss_d = -log D(x) - log(1 - D(G(z))),   loss_g = -log D(G(z)),   one D(.) for each batch
 
-Two presets: `article`, and `moments`, the author's later code, whose D sees four numbers of a
-batch, its mean, standard deviation, skew and excess kurtosis, and where D and G make 20 updates
-each in turn. What D sees is `inputs`, four ways in either preset:
+Three presets: `article`; `moments`, the author's later code, whose D sees four numbers of a batch,
+its mean, standard deviation, skew and excess kurtosis, and where D and G make 20 updates each in
+turn; and `stable`, our own. What D sees is `inputs`, five ways in any preset:
 
     raw          the batch
     squares      the batch and (x - mean)^2
     differences  the batch and x - mean
     moments      mean, std, skew, excess kurtosis
+    sorted       the batch in ascending order
 
 In `squares` and `differences` no gradient flows through the mean, in `moments` it does.
 
+`stable` has the networks of `article` and three remedies that were found since:
+
+- `inputs` sorted: the order of its points says nothing about a batch (Zaheer et al.,
+  arXiv:1703.06114). In ascending order point k is a quantile, so that D sees the whole shape.
+- `standardize`: D sees x with mean 0 and standard deviation 1 (LeCun et al., Efficient BackProp,
+  1998).
+- `decay` linear, from a `learning_rate` of 0.001: steps that shrink to zero let the circling of D
+  and G die out.
+
 Changes from the original:
 - The losses are computed from logits; PyTorch's BCELoss stops the logarithm at -100.
-- PyTorch's Adam adds epsilon after the correction of the bias, Keras before. With 1e-8 the steps
-  are the same but where gradients are as small as 1e-6.
+- Adam is PyTorch's, `AdamPyTorch`, since Keras adds epsilon at another place.
 - The original's log shows the statistics of the last batches; here they are those of 10,000 real
   points, the same ones at each line, and of G at 1,000 evenly spaced z, which jump less, and the
   losses are means over the epochs since the line before, or the frame of the animation.
