@@ -81,11 +81,6 @@ ACTIVATIONS = {
     "elu": (lambda a: np.where(a > 0, a, np.expm1(a)), lambda a: np.where(a > 0, 1, np.exp(a))),
     "sigmoid": (sigmoid, lambda a: sigmoid(a) * sigmoid(-a)),
 }
-SECOND_DERIVATIVES = {
-    "tanh": lambda a: -2 * np.tanh(a) / np.cosh(a) ** 2,
-    "relu": lambda a: 0 * a,
-    "softplus": lambda a: sigmoid(a) * sigmoid(-a),
-}
 
 
 def log_sigmoid(logits, epsilon):
@@ -148,7 +143,7 @@ class SGD:
 
 
 class Adam:
-    """TensorFlow 1's and Keras's, which add epsilon before the bias is corrected, PyTorch after."""
+    """TensorFlow 1's and Keras's, which add epsilon before the bias is corrected."""
 
     def __init__(self, rate, beta_1=0.9):
         self.rate = rate if callable(rate) else lambda t: rate
@@ -161,11 +156,20 @@ class Adam:
         b1, b2 = self.beta_1, 0.999
         self.m = [b1 * m + (1 - b1) * g for m, g in zip(self.m, gradients, strict=True)]
         self.v = [b2 * v + (1 - b2) * g**2 for v, g in zip(self.v, gradients, strict=True)]
-        rate *= np.sqrt(1 - b2**self.t) / (1 - b1**self.t)
         return [
-            w - rate * m / (np.sqrt(v) + 1e-8)
+            w - rate * self.direction(m, v, 1 - b1**self.t, 1 - b2**self.t)
             for w, m, v in zip(weights, self.m, self.v, strict=True)
         ]
+
+    def direction(self, m, v, correction_1, correction_2):
+        return np.sqrt(correction_2) / correction_1 * m / (np.sqrt(v) + 1e-8)
+
+
+class AdamPyTorch(Adam):
+    """PyTorch's, as its documentation writes it: epsilon is added after the correction."""
+
+    def direction(self, m, v, correction_1, correction_2):
+        return m / correction_1 / (np.sqrt(v / correction_2) + 1e-8)
 
 
 class RMSProp:
@@ -255,7 +259,7 @@ class VAE(Trained):
 
 
 class GaussianDiscriminator:
-    """D with the backward pass of its logits and of their slope in x.
+    """D with its backward pass.
 
     `weights` are kernel and bias of each layer; the third may be minibatch discrimination.
     """
@@ -263,18 +267,14 @@ class GaussianDiscriminator:
     def __init__(self, weights, activation, minibatch):
         self.w, self.minibatch = weights, minibatch
         self.f, self.df = ACTIVATIONS[activation]
-        self.ddf = SECOND_DERIVATIVES[activation]
 
     def forward(self, x):
-        """Logits [n, 1] and, without minibatch discrimination, their derivatives by x."""
-        self.inputs, self.a, self.u, self.v = [x], [], [], [np.ones_like(x)]
-        layers = 2 if self.minibatch else 3
-        for i in range(layers):
+        """Logits [n, 1] of x [n, pack]."""
+        self.inputs, self.a = [x], []
+        for i in range(2 if self.minibatch else 3):
             kernel, bias = self.w[2 * i : 2 * i + 2]
             self.a.append(self.inputs[-1] @ kernel + bias)
-            self.u.append(self.v[-1] @ kernel)  # derivative of a by x, sample by sample
             self.inputs.append(self.f(self.a[-1]))
-            self.v.append(self.df(self.a[-1]) * self.u[-1])
         h = self.inputs[-1]
         if self.minibatch:
             kernel, bias = self.w[4:6]
@@ -283,13 +283,11 @@ class GaussianDiscriminator:
             self.closeness = np.exp(-np.abs(self.differences).sum(3))  # [i, j, 5]
             h = np.concatenate([h, self.closeness.sum(1)], axis=1)
         self.last = h
-        return h @ self.w[-2] + self.w[-1], self.v[-1] @ self.w[-2] if not self.minibatch else None
+        return h @ self.w[-2] + self.w[-1]
 
-    def backward(self, d_logits, d_slope=None):
-        """Gradients of the weights, and of x, from those of logits and slopes."""
-        d_slope = np.zeros_like(d_logits) if d_slope is None else d_slope
-        kernel = self.w[-2]
-        d_h = d_logits @ kernel.T
+    def backward(self, d_logits):
+        """Gradients of the weights, and of x, from those of logits."""
+        d_h = d_logits @ self.w[-2].T
         gradients = [self.last.T @ d_logits, d_logits.sum(0)]
         if self.minibatch:
             d_features = d_h[:, -5:]
@@ -299,16 +297,10 @@ class GaussianDiscriminator:
             d_m = d_m.reshape(len(d_m), 15)
             gradients = [self.inputs[-1].T @ d_m, d_m.sum(0), *gradients]
             d_h = d_h + d_m @ self.w[4].T
-            d_v = np.zeros_like(d_h)
-        else:
-            gradients[0] = gradients[0] + self.v[-1].T @ d_slope
-            d_v = d_slope @ kernel.T
         for i in reversed(range(len(self.a))):
-            d_a = d_h * self.df(self.a[i]) + d_v * self.u[i] * self.ddf(self.a[i])
-            d_u = d_v * self.df(self.a[i])
-            kernel = self.w[2 * i]
-            gradients = [self.inputs[i].T @ d_a + self.v[i].T @ d_u, d_a.sum(0), *gradients]
-            d_h, d_v = d_a @ kernel.T, d_u @ kernel.T
+            d_a = d_h * self.df(self.a[i])
+            gradients = [self.inputs[i].T @ d_a, d_a.sum(0), *gradients]
+            d_h = d_a @ self.w[2 * i].T
         return gradients, d_h
 
 
@@ -318,6 +310,8 @@ class GaussianGAN:
     def __init__(self, model, config):
         d, g = model.discriminator, model.generator
         self.config = config
+        standardize = config.standardize
+        self.shift, self.scale = (config.data_mean, config.data_std) if standardize else (0, 1)
         self.d = Trained(
             parameters(d.hidden_1, d.hidden_2, d.hidden_3, d.logits),
             self.optimizer(config.d_learning_rate),
@@ -344,31 +338,60 @@ class GaussianGAN:
         config = self.config
         return GaussianDiscriminator(self.d.weights, config.activation, config.minibatch)
 
+    def packs(self, x):
+        """What D judges of x [n, 1]: [n / pack, pack]; and which points stand where."""
+        x = (x - self.shift) / self.scale
+        x = x.reshape(-1, self.config.pack)
+        order = np.argsort(x, axis=1)
+        return np.take_along_axis(x, order, axis=1), order
+
+    def unpacked(self, d, order):
+        """Gradient of x [n, 1] from that of its packs."""
+        d_x = np.zeros_like(d)
+        np.put_along_axis(d_x, order, d, axis=1)
+        return d_x.reshape(-1, 1) / self.scale
+
     def update(self, batch):
         """One iteration of the article's loop; returns the losses of D and G."""
         x, z_d, z_g = (np.asarray(batch[name], np.float64) for name in ("x", "z_d", "z_g"))
-        n, r1 = len(x), self.config.r1
         generator = Network(self.g.weights, "softplus")
 
         discriminator = self.discriminator()
-        logits, slope = discriminator.forward(x)
-        p = sigmoid(logits)
+        p = sigmoid(discriminator.forward(self.packs(x)[0]))
+        n = len(p)
         real, d_real = self.minus_log(p)
-        penalty = r1 / n * slope if r1 else None  # derivative of r1/2 mean(slope^2)
-        real_gradients, _ = discriminator.backward(d_real * p * (1 - p) / n, penalty)
-        logits, _ = discriminator.forward(generator.forward(z_d))
-        p = sigmoid(logits)
+        real_gradients, _ = discriminator.backward(d_real * p * (1 - p) / n)
+        p = sigmoid(discriminator.forward(self.packs(generator.forward(z_d))[0]))
         generated, d_generated = self.minus_log(1 - p)
         generated_gradients, _ = discriminator.backward(-d_generated * p * (1 - p) / n)
         self.d.apply([a + b for a, b in zip(real_gradients, generated_gradients, strict=True)])
 
         discriminator = self.discriminator()
-        logits, _ = discriminator.forward(generator.forward(z_g))
-        p = sigmoid(logits)
+        packs, order = self.packs(generator.forward(z_g))
+        p = sigmoid(discriminator.forward(packs))
         loss, d_loss = self.minus_log(p)
-        _, d_x = discriminator.backward(d_loss * p * (1 - p) / n)
-        self.g.apply(generator.backward(d_x)[0])
+        _, d_packs = discriminator.backward(d_loss * p * (1 - p) / n)
+        self.g.apply(generator.backward(self.unpacked(d_packs, order))[0])
         return np.mean(real + generated), np.mean(loss)
+
+
+def assert_bells(scores, config):
+    """What `stable` of the models on a line promises, over seeds, in units of data_std."""
+    sigma = config.data_std
+    ks, w1, skew, kurtosis = (
+        np.array([score[name] for score in scores]) for name in ("ks", "w1", "skew", "kurtosis")
+    )
+    print(
+        f"{len(scores)} seeds: KS {np.median(ks):.4f}, 90 % {np.quantile(ks, 0.9):.4f}, largest "
+        f"{ks.max():.4f}; W1 {np.median(w1) / sigma:.4f} std; skew {np.median(skew):.3f}; "
+        f"kurtosis {np.median(kurtosis):.3f}"
+    )
+    assert np.median(ks) <= 0.03
+    assert np.quantile(ks, 0.9) <= 0.05
+    assert np.median(w1) <= 0.04 * sigma
+    assert abs(np.median(skew)) <= 0.1
+    assert abs(np.median(kurtosis)) <= 0.35
+    assert not any(score["collapsed"] or score["diverged"] for score in scores)
 
 
 # ---- tiny_gan ------------------------------------------------------------------------------------
@@ -377,6 +400,8 @@ class GaussianGAN:
 def seen(x, inputs):
     """What D sees of a batch x [n]: a row."""
     deviations = x - x.mean()
+    if inputs == "sorted":
+        return np.sort(x)[None]
     if inputs == "moments":
         return np.array([[x.mean(), x.std(), stats.skew(x), stats.kurtosis(x)]])
     parts = {"raw": [x], "squares": [x, deviations**2], "differences": [x, deviations]}[inputs]
@@ -392,6 +417,8 @@ def seen_backward(x, inputs, d):
     n, d = len(x), d[0]
     if inputs == "raw":
         return d
+    if inputs == "sorted":
+        return d[np.argsort(np.argsort(x))]
     if inputs == "squares":
         return d[:n] + 2 * (x - x.mean()) * d[n:]
     if inputs == "differences":
@@ -417,8 +444,11 @@ class TinyGAN:
         self.g = Trained(parameters(g.hidden_1, g.hidden_2, g.x), self.optimizer())
 
     def optimizer(self):
-        rate = self.config.learning_rate
-        return Adam(rate) if self.config.optimizer == "adam" else SGD(rate, momentum=0.9)
+        config = self.config
+        rate = config.learning_rate
+        if config.decay == "linear":
+            rate = lambda t: config.learning_rate * (1 - t / config.steps)  # noqa: E731
+        return AdamPyTorch(rate) if config.optimizer == "adam" else SGD(rate, momentum=0.9)
 
     def generator(self):
         config = self.config
@@ -429,26 +459,28 @@ class TinyGAN:
 
     def update(self, batch):
         """One epoch; returns mean losses of real, generated and G: [3]."""
-        inputs = self.config.inputs
+        config, inputs = self.config, self.config.inputs
+        shift, scale = (config.data_mean, config.data_std) if config.standardize else (0, 1)
         x, z_d, z_g = (np.asarray(batch[name], np.float64) for name in ("x", "z_d", "z_g"))
         losses = np.zeros(3)
         for real, z in zip(x, z_d, strict=True):
             network = self.discriminator()
-            p = sigmoid(network.forward(seen(real, inputs)))
+            p = sigmoid(network.forward(seen((real - shift) / scale, inputs)))
             gradients, _ = network.backward(p - 1)  # of -log p by the logit
             losses[0] -= np.log(p[0, 0]) / len(x)
-            points = self.generator().forward(z[:, None])[:, 0]
+            points = (self.generator().forward(z[:, None])[:, 0] - shift) / scale
             p = sigmoid(network.forward(seen(points, inputs)))
             more, _ = network.backward(p)  # of -log(1 - p)
             losses[1] -= np.log(1 - p[0, 0]) / len(x)
             self.d.apply([a + b for a, b in zip(gradients, more, strict=True)])
         for z in z_g:
             generator, network = self.generator(), self.discriminator()
-            points = generator.forward(z[:, None])[:, 0]
+            points = (generator.forward(z[:, None])[:, 0] - shift) / scale
             p = sigmoid(network.forward(seen(points, inputs)))
             _, d_seen = network.backward(p - 1)
             losses[2] -= np.log(p[0, 0]) / len(z_g)
-            gradients, _ = generator.backward(seen_backward(points, inputs, d_seen)[:, None])
+            d_points = seen_backward(points, inputs, d_seen) / scale
+            gradients, _ = generator.backward(d_points[:, None])
             self.g.apply(gradients)
         return losses
 

@@ -32,7 +32,7 @@ ALL_TASKS = {load(name).TASK for name in NAMES}
 OLDER = {
     "vae": ("hidden_dim", "latent_dim", "seed"),
     "gaussian_gan": (
-        "hidden_size", "minibatch", "activation", "scale_weights", "log_floor", "r1", "seed",
+        "hidden_size", "minibatch", "activation", "scale_weights", "log_floor", "seed",
     ),
     "tiny_gan": (
         "inputs", "batch_size", "g_hidden_size", "g_activation_1", "g_activation_2",

@@ -215,6 +215,13 @@ def test_killed_and_resumed_is_the_same(three, command, tmp_path):
         assert (out / name).read_bytes() == (three[0] / name).read_bytes()
 
 
+def test_seeds_may_be_a_range(three, command, tmp_path):
+    status, printed, _ = command(evaluate.main, *SMALL, "--seeds", "1-2", "--out", tmp_path / "out")
+    assert status == 0
+    assert "--seed 1 " in printed
+    assert scores(tmp_path / "out") == scores(three[0])[1:]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -224,6 +231,8 @@ def test_killed_and_resumed_is_the_same(three, command, tmp_path):
         (["gaussian_gan", "--seeds", "-1"], ["--seeds", "at least 1"]),
         (["gaussian_gan", "--seeds", "1e3"], ["--seeds"]),
         (["gaussian_gan", "--seeds", "3000000000"], ["--seeds", "below 2**31"]),
+        (["gaussian_gan", "--seeds", "5-3"], ["--seeds", "ascending"]),
+        (["gaussian_gan", "--seeds", "5-"], ["--seeds", "1000-1019"]),
         (["gaussian_gan", "--seed", "1"], ["--seed"]),  # evaluate chooses it
         (["gaussian_gan", "--data-std", "-1"], ["--data-std", "positive"]),
         (["gaussian_gan", "--data", "bundled"], ["--data"]),

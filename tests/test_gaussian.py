@@ -1,6 +1,7 @@
 """Figures of points that should be a Gaussian, against SciPy, closed forms and definitions."""
 
 import types
+from functools import partial
 
 import numpy as np
 import pytest
@@ -223,7 +224,7 @@ def trained():
     config = Config()
     model, report = build(config), tasks.report(RECIPE, config)
     program = loop.program(model, report.observe)
-    schedule = loop.calls(RECIPE, report)
+    schedule = loop.calls(partial(RECIPE.batches, config), report)
     calls = list(loop.updates(model, program, schedule, 0, config.log_every))
     return model, report, [line for lines in calls for line in lines]
 

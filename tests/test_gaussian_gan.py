@@ -20,7 +20,6 @@ VARIANTS = {
     f"{preset}{'-minibatch' * minibatch}": dataclasses.replace(config, minibatch=minibatch)
     for preset, config in gaussian_gan.PRESETS.items()
     for minibatch in (False, True)
-    if not (minibatch and config.r1)
 }
 QUICKLY = ("article", "article-minibatch", "stable")
 
@@ -33,26 +32,27 @@ QUICKLY = ("article", "article-minibatch", "stable")
     oracles.cases(VARIANTS, quickly=("article", "article-minibatch", "stable")),
 )
 def test_ten_updates_are_the_originals(config, compiled):
-    config = dataclasses.replace(config, seed=32)  # a start at which nothing is saturated
+    config = dataclasses.replace(config, seed=5 if config.pack > 1 else 32)  # nothing saturated
     model = gaussian_gan.build(config)
     oracle = oracles.GaussianGAN(model, config)
     batches = gaussian_gan.batches(config)
     expected = [oracle.update(batch) for batch in batches.take(10)]
+    # Adam's steps depend on the ratio of small gradients, so tolerances go with the rates.
+    rtol = max(2e-5, 2e-3 * config.g_learning_rate)
     if compiled:
         losses = tf.function(model.train_step, jit_compile=True)(next(iter(batches.batch(10))))
         ours = [losses["loss_d"], losses["loss_g"]]
-        np.testing.assert_allclose(ours, np.mean(expected, axis=0), rtol=2e-5)
+        np.testing.assert_allclose(ours, np.mean(expected, axis=0), rtol=rtol)
     else:
         losses = [model.update(batch) for batch in batches.take(10)]
         ours = [[row["loss_d"], row["loss_g"]] for row in losses]
-        np.testing.assert_allclose(ours, expected, rtol=2e-5)
+        np.testing.assert_allclose(ours, expected, rtol=rtol)
         np.testing.assert_allclose([r["loss"] for r in losses], np.sum(ours, axis=1), rtol=1e-6)
     assert len(model.discriminator.non_trainable_variables) == config.minibatch  # a bias
     for trained in (oracle.d, oracle.g):
         for ours, theirs in zip(trained.variables, trained.weights, strict=True):
-            # Adam's steps depend on the ratio of small gradients, so the tolerance goes with the
-            # rate.
-            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=5e-3 * config.d_learning_rate)
+            rate = max(config.d_learning_rate, config.g_learning_rate)
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=5e-3 * rate)
     for ours, trained in ((model.d_optimizer, oracle.d), (model.g_optimizer, oracle.g)):
         theirs = trained.optimizer
         assert ours.iterations == theirs.t == 10
@@ -94,7 +94,7 @@ def test_staircase_and_linear_decay():
         staircase.iterations.assign(step)
         assert float(staircase.learning_rate) == pytest.approx(0.005 * 0.95 ** (step // 150))
         linear.iterations.assign(step)
-        assert float(linear.learning_rate) == pytest.approx(0.002 * (1 - step / 5000))
+        assert float(linear.learning_rate) == pytest.approx(0.1 * (1 - step / 8000))
 
 
 @quick
@@ -105,7 +105,7 @@ def test_pretraining_is_gradient_descent_on_the_squared_error():
     oracle = oracles.GaussianGAN(start, config)
     for x in np.float64(batches["x"]):
         discriminator = oracle.discriminator()
-        p = sigmoid(discriminator.forward(x)[0])
+        p = sigmoid(discriminator.forward(x))
         errors = p - stats.norm.pdf(x, 4, 0.5)
         gradients, _ = discriminator.backward(2 * errors * p * (1 - p) / len(x))
         oracle.d.apply(gradients)  # of gradient descent at the rate 0.005
@@ -256,6 +256,36 @@ def test_batches_are_the_articles():
 
 
 @quick
+def test_uniform_noise_and_its_points_are_independent():
+    config = gaussian_gan.Config(noise="uniform", batch_size=12)
+    batches = next(iter(gaussian_gan.batches(config).batch(1000)))
+    z = gaussian_gan.build(config).prior(5000, [1, 2])
+    for points in (batches["z_d"], batches["z_g"], z):
+        assert stats.kstest(np.ravel(points), stats.uniform(-8, 16).cdf).pvalue > 1e-3
+    for name in ("x", "z_d", "z_g"):
+        points = np.float64(batches[name])[..., 0]
+        assert abs(np.corrcoef(points[:, 0], points[:, 1])[0, 1]) < 0.1  # not in order
+    assert abs(np.corrcoef(np.ravel(batches["z_d"]), np.ravel(batches["z_g"]))[0, 1]) < 0.05
+
+
+@quick
+def test_the_discriminator_judges_packs_whatever_their_order():
+    config = gaussian_gan.Config(pack=4, batch_size=12, standardize=True, seed=1)
+    model = gaussian_gan.build(config)
+    x = rng.normal(4, 0.5, [12, 1]).astype(np.float32)
+    packs = model.discriminator.packs(tf.constant(x))
+    expected = np.sort((np.float64(x).reshape(3, 4) - 4) / 0.5, axis=1)
+    np.testing.assert_allclose(packs, expected, rtol=1e-5, atol=1e-6)
+    p = model.discriminate(x)
+    assert p.shape == (3, 1)
+    assert np.ptp(p) > 1e-3
+    shuffled = np.concatenate([x[[2, 0, 3, 1]], x[4:]])
+    np.testing.assert_array_equal(model.discriminate(shuffled), p)
+    swapped = np.concatenate([x[4:5], x[1:4], x[:1], x[5:]])  # between two packs
+    assert np.any(np.abs(model.discriminate(swapped) - p)[:2] > 1e-4)
+
+
+@quick
 @pytest.mark.parametrize("count", [0, 1, 2, 9])
 def test_prior_covers_the_range(count):
     z = gaussian_gan.build(gaussian_gan.Config()).prior(count, [1, 2])
@@ -290,6 +320,26 @@ def test_decision_boundary_is_taken_in_batches_of_the_training_size(batch_size, 
     if minibatch:  # another batch, another answer
         alone = model.discriminate(x[5000:5001, None])
         assert abs(float(alone[0, 0]) - p[5000]) > 1e-4
+
+
+@quick
+def test_decision_boundary_of_packs_is_that_of_a_point_among_typical_ones():
+    config = gaussian_gan.Config(pack=4, batch_size=12, seed=1)
+    model = gaussian_gan.build(config)
+    x, p = tasks.report(gaussian_gan, config).decision_boundary(model)
+    assert (x[0], x[-1], p.shape) == (-8, 8, (10_000,))
+    typical = stats.norm(4, 0.5).ppf([1 / 6, 3 / 6, 5 / 6])
+    for i in (0, 5000, 7500, 9999):
+        pack = np.float32([*typical, x[i]])[:, None]
+        np.testing.assert_allclose(p[i], model.discriminate(pack)[0, 0], atol=5e-3)
+    assert np.ptp(p) > 0.05
+
+
+@quick
+@pytest.mark.parametrize("settings", [{"batch_size": 12, "pack": 5}, {"pretrain_steps": 1}])
+def test_settings_that_packs_do_not_go_with(settings):
+    with pytest.raises(ValueError, match="pack"):
+        gaussian_gan.Config(**{"pack": 4, **settings})
 
 
 @quick
@@ -371,7 +421,7 @@ def scores_of(config, seeds, directory):
 @pytest.mark.parametrize("minibatch", [False, True])
 def test_seeds_of_the_listing_are_spread_as_the_originals(minibatch, tmp_path):
     config = dataclasses.replace(gaussian_gan.PRESETS["listing"], minibatch=minibatch)
-    scores = scores_of(config, 100, tmp_path / "seeds")
+    scores = scores_of(config, range(100), tmp_path / "seeds")
     for name, original in (("mean", ORIGINAL_MEAN), ("std", ORIGINAL_STD)):
         original = original[minibatch]
         ours = [score[name] for score in scores]
@@ -381,9 +431,7 @@ def test_seeds_of_the_listing_are_spread_as_the_originals(minibatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_stable_succeeds_in_95_of_100_seeds(tmp_path):
-    scores = scores_of(gaussian_gan.PRESETS["stable"], 100, tmp_path / "seeds")
-    w1 = [score["w1"] for score in scores]
-    print(f"stable: {np.mean(np.less_equal(w1, 0.1)):.0%}, largest {max(w1):.3f}")
-    assert np.mean(np.less_equal(w1, 0.1)) >= 0.95
-    assert not any(score["collapsed"] or score["diverged"] for score in scores)
+def test_stable_learns_the_bell_from_seeds_not_used_in_its_making(tmp_path):
+    config = gaussian_gan.PRESETS["stable"]
+    scores = scores_of(config, range(1000, 1020), tmp_path / "seeds")
+    oracles.assert_bells(scores, config)

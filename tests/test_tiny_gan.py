@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import oracles
 import pytest
@@ -9,16 +10,17 @@ import tensorflow as tf
 from oracles import none_same, same, seen, seen_backward, slots, values
 from scipy import stats
 
-from tf_gen import tasks
+from tf_gen import evaluate, tasks
 from tf_gen.models import tiny_gan
 
 quick = pytest.mark.quick
 rng = np.random.default_rng(0)
-INPUTS = ("raw", "squares", "differences", "moments")
+INPUTS = ("raw", "squares", "differences", "moments", "sorted")
 VARIANTS = {
     f"{preset}-{inputs}": dataclasses.replace(config, inputs=inputs)
     for preset, config in tiny_gan.PRESETS.items()
     for inputs in INPUTS
+    if (inputs == "sorted") == (preset == "stable")  # at the start of the others all points tie
 }
 
 
@@ -26,7 +28,8 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize(
-    ("config", "compiled"), oracles.cases(VARIANTS, quickly=("article-squares", "moments-moments"))
+    ("config", "compiled"),
+    oracles.cases(VARIANTS, quickly=("article-squares", "moments-moments", "stable-sorted")),
 )
 def test_ten_epochs_are_the_originals(config, compiled):
     config = dataclasses.replace(
@@ -40,11 +43,11 @@ def test_ten_epochs_are_the_originals(config, compiled):
     if compiled:
         losses = tf.function(model.train_step, jit_compile=True)(next(iter(batches.batch(10))))
         ours = [losses[name] for name in names]
-        np.testing.assert_allclose(ours, np.mean(expected, axis=0), rtol=5e-5)
+        np.testing.assert_allclose(ours, np.mean(expected, axis=0), rtol=2e-6)
     else:
         losses = [model.update(batch) for batch in batches.take(10)]
         ours = [[row[name] for name in names] for row in losses]
-        np.testing.assert_allclose(ours, expected, rtol=5e-5)
+        np.testing.assert_allclose(ours, expected, rtol=2e-6)
         np.testing.assert_allclose([r["loss"] for r in losses], np.sum(ours, axis=1), rtol=1e-6)
     for trained, ours in ((oracle.d, model.d_optimizer), (oracle.g, model.g_optimizer)):
         for a, b in zip(trained.variables, trained.weights, strict=True):
@@ -212,3 +215,39 @@ def test_a_sure_and_wrong_discriminator_gives_finite_losses():
     losses = model.update(next(iter(tiny_gan.batches(config))))
     assert 140 < losses["loss_d_generated"] < 160  # PyTorch's BCELoss stops at 100
     assert all(np.all(np.isfinite(v)) for v in model.weights)
+
+
+@quick
+def test_adam_is_pytorchs_also_where_gradients_are_as_small_as_epsilon():
+    weights = rng.standard_normal(50)
+    variable = keras.Variable(np.float32(weights))
+    ours = tiny_gan.AdamPyTorch(0.001, epsilon=1e-8)
+    ours.build([variable])
+    theirs = oracles.AdamPyTorch(0.001)
+    start = np.float64(variable.numpy())
+    expected = start
+    for _ in range(10):
+        gradient = np.float32(rng.standard_normal(50) * 10.0 ** rng.uniform(-10, 0, 50))
+        ours.apply([tf.constant(gradient)], [variable])
+        (expected,) = theirs.apply([expected], [np.float64(gradient)])
+    # Of the way from the start, as far as float32 has weights of this size.
+    np.testing.assert_allclose(variable.numpy() - start, expected - start, rtol=1e-5, atol=1e-6)
+
+
+@quick
+def test_linear_decay():
+    config = tiny_gan.PRESETS["stable"]
+    for optimizer in (tiny_gan.build(config).d_optimizer, tiny_gan.build(config).g_optimizer):
+        for step in (0, 5_000, 15_000):
+            optimizer.iterations.assign(step)
+            assert float(optimizer.learning_rate) == pytest.approx(0.001 * (1 - step / 20_000))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("steps", "seeds"), [(20_000, 20), (100_000, 5)])
+def test_stable_learns_the_bell_from_seeds_not_used_in_its_making(steps, seeds, tmp_path):
+    config = dataclasses.replace(tiny_gan.PRESETS["stable"], steps=steps)
+    report = tasks.report(tiny_gan, config)
+    numbers = range(1000, 1000 + seeds)
+    scores = evaluate.train_seeds(tiny_gan, report, tmp_path / "seeds", numbers)
+    oracles.assert_bells(scores, config)

@@ -25,7 +25,7 @@ def examples_at(steps, batch_size, count, seed):
     positions = tf.expand_dims(steps, -1) * batch_size + tf.range(batch_size, dtype=tf.int64)
     position = tf.reshape(positions, [-1])
     epoch = position // count
-    seeds = tf.stack([tf.fill(tf.shape(epoch), tf.constant(seed, tf.int64)), epoch, epoch], axis=1)
+    seeds = tf.stack([tf.fill(tf.shape(epoch), tf.cast(seed, tf.int64)), epoch, epoch], axis=1)
     # A cipher on 0 .. count-1: a permutation without a buffer, so any step costs the same. The raw
     # op rather than tf.random.experimental.index_shuffle, for two reasons: a batch can span two
     # epochs, so it needs a seed for each example; and with the 4 rounds of that function the orders
@@ -39,7 +39,7 @@ def examples_at(steps, batch_size, count, seed):
 def noise_seed(step, seed):
     """The seed, int64 [2], of all noise of update number `step`, int64 []; or of a block's."""
     # Folding in a constant keeps the noise apart from the draws of the initial weights.
-    root = tf.random.fold_in(tf.constant([seed, 0], tf.int64), 1, alg="philox")
+    root = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), 0]), 1, alg="philox")
     return tf.random.fold_in(root, step, alg="philox")
 
 
@@ -50,6 +50,7 @@ def in_blocks(block, start, size=BLOCK):
     int64 [size], the updates from a multiple of `size` on, to tensors [size, ...].
     """
 
+    @tf.autograph.experimental.do_not_convert  # which would take longer than all the rest
     def number(index):
         return block(index * size + tf.range(size, dtype=tf.int64))
 

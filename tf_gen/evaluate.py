@@ -1,24 +1,29 @@
 """Measure a model: `python -m tf_gen.evaluate gaussian_gan --seeds 100`.
 
 One run of a GAN says nothing; the distribution over seeds does. All runs go through one compiled
-program, whose variables are set anew for each seed, so that a hundred small runs take a minute.
+program and one pipeline, whose variables are set anew for each seed, so that a hundred small runs
+take half a minute.
 With `--run DIR` a run of `tf_gen.train` is measured instead, which unlike the runs made here can be
 stopped on its way.
 """
 
+import argparse
+import copy
 import csv
 import dataclasses
 import errno
+import functools
 import io
 import os
+import re
 import shlex
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tf_gen import cli, files, flags
 from tf_gen.errors import UserError
 from tf_gen.models import load
-from tf_gen.settings import Count
 
 COLUMNS = ("mean", "sd", "min", "10 %", "median", "90 %", "max")
 
@@ -88,18 +93,22 @@ def measure_seeds(arguments, settings, argv):
     out = arguments.out or Path("runs", f"evaluate-{arguments.model}-{arguments.preset}")
     with rundir.RunDirectory(out, manifest) as directory:
         cli.warn(*directory.warnings)
-        print(f"training {arguments.seeds} seeds of {arguments.model}; results go to {out}")
+        seeds = arguments.seeds
+        print(
+            f"training {len(seeds)} seeds of {arguments.model}, {seeds[0]} to {seeds[-1]}; results "
+            f"go to {out}"
+        )
         try:
-            scores = train_seeds(recipe, report, out / "seeds", arguments.seeds)
+            scores = train_seeds(recipe, report, out / "seeds", seeds)
         except KeyboardInterrupt:
             again = shlex.join(["python", "-m", "tf_gen.evaluate", *argv])
             print(f"stopped; to go on with the seeds that are left: {again}")
             raise
         summary = summarise(scores)
-        write(report, dict(enumerate(scores)), summary, table_of(summary), out)
-        run_dir = Path("runs", f"{out.name.removeprefix('evaluate-')}-0")
+        write(report, dict(zip(seeds, scores, strict=True)), summary, table_of(summary), out)
+        run_dir = Path("runs", f"{out.name.removeprefix('evaluate-')}-{seeds[0]}")
         train = train_command(arguments, settings)
-        print(f"next: {train} --seed 0 --run-dir {cli.typed(run_dir)}")
+        print(f"next: {train} --seed {seeds[0]} --run-dir {cli.typed(run_dir)}")
 
 
 def load_judge(source, arguments):
@@ -141,8 +150,9 @@ def parse(argv):
             "runs that take long, of which nothing is kept here before they are done"
         )
         command.option("--run", cli.path, words, metavar="DIR")
-        words = f"runs, seeds from 0 (default: {1 if outline.with_images else 10})"
-        command.option("--seeds", Count, words, metavar="INT")
+        default = 1 if outline.with_images else 10
+        words = f"how many runs, seeds from 0, or their seeds, as 1000-1019 (default: {default})"
+        command.add_argument("--seeds", type=seeds, help=words, metavar="INT[-INT]")
         flags.add(command, outline, without=("seed",))
         flags.add_data(command, outline)
         command.set_defaults(judge=None)
@@ -166,47 +176,83 @@ def parse(argv):
         if changed or arguments.seeds is not None or arguments.preset != "article":
             command.error("argument --run: has its settings already; give no others")
     elif arguments.seeds is None:
-        arguments.seeds = 1 if outline.with_images else 10
-    elif arguments.seeds >= 2**31:
-        command.error(f"argument --seeds: must be below 2**31, not {arguments.seeds}")
+        arguments.seeds = range(1 if outline.with_images else 10)
     if arguments.judge and arguments.judge.suffix != ".keras":
         command.error(f"argument --judge: must end in .keras, not {arguments.judge.name!r}")
     return arguments, settings
 
 
+def seeds(text):
+    """The range that `--seeds` names: 0 .. N - 1 by "N", FIRST .. LAST by "FIRST-LAST"."""
+    numbers = re.fullmatch(r"(?:(\d+)-)?(\d+)", text)
+    if not numbers:
+        words = f"must be a number of seeds, at least 1, or two as 1000-1019, not {text!r}"
+        raise argparse.ArgumentTypeError(words)
+    first, last = numbers.groups()
+    chosen = range(int(first), int(last) + 1) if first else range(int(last))
+    if not chosen:
+        words = "at least 1" if first is None else f"two seeds in ascending order, not {text}"
+        raise argparse.ArgumentTypeError(f"must be {words}")
+    if chosen[-1] >= 2**31:
+        raise argparse.ArgumentTypeError(f"must be below 2**31, not {chosen[-1]}")
+    return chosen
+
+
 def train_seeds(recipe, report, directory, seeds):
-    """Train and score the seeds 0 .. seeds - 1; those that `directory` holds are only read.
+    """Train and score `seeds`; those that `directory` holds are only read.
 
     Args:
         recipe, report: a module of `tf_gen.models`, and what reports on its models; the seed of
             its config is replaced.
         directory: path, where each seed's score is kept, in a file of its own.
-        seeds: Python int.
+        seeds: sequence of Python ints.
 
     Returns:
         list of dicts, the `score` of each seed.
     """
     import numpy as np
+    import tensorflow as tf
 
     from tf_gen import loop, tasks
 
     directory.mkdir(exist_ok=True)
     files.remove_leftovers(directory)
-    paths = [directory / f"{seed:05d}.npz" for seed in range(seeds)]
-    scores = [read_score(path) for path in paths]
-    missing = [seed for seed, score in enumerate(scores) if score is None]
-    if missing:
-        model = recipe.build(report.config)
-        program = loop.program(model, report.observe)
-    with loop.Progress(len(missing), unit="seed") as progress:
-        for done, seed in enumerate(missing, 1):
-            config = dataclasses.replace(report.config, seed=seed)
+    paths = {seed: directory / f"{seed:05d}.npz" for seed in seeds}
+    scores = {seed: read_score(path) for seed, path in paths.items()}
+    missing = [seed for seed, score in scores.items() if score is None]
+    if not missing:
+        return list(scores.values())
+    configs = [dataclasses.replace(report.config, seed=seed) for seed in missing]
+    model = recipe.build(report.config)
+    program = loop.program(model, report.observe)
+    seed_of_batches = tf.Variable(0, dtype=tf.int64)
+    batches = batches_of(recipe, report, seed_of_batches)
+    # The next model is built while the one before trains, for its weights only.
+    with ThreadPoolExecutor(1) as builder, loop.Progress(len(missing), unit="seed") as progress:
+        upcoming = builder.submit(recipe.build, configs[0])
+        for done, config in enumerate(configs, 1):
+            initial = upcoming.result().state
+            if done < len(configs):
+                upcoming = builder.submit(recipe.build, configs[done])
+            for variable, value in zip(model.state, initial, strict=True):
+                variable.assign(value)
+            seed_of_batches.assign(config.seed)
             seed_report = tasks.report(recipe, config, report.source, report.judge)
-            scores[seed] = train_seed(recipe, seed_report, model, program)
-            with files.beside(paths[seed]) as temporary, temporary.open("wb") as file:
-                np.savez(file, **scores[seed])
-            progress.update(done, f"seed {seed} done")
-    return scores
+            scores[config.seed] = score = train_seed(seed_report, model, program, batches)
+            with files.beside(paths[config.seed]) as temporary, temporary.open("wb") as file:
+                np.savez(file, **score)
+            progress.update(done, f"seed {config.seed} done")
+    return list(scores.values())
+
+
+def batches_of(recipe, report, seed):
+    """The batches of `seed`, a `tf.Variable` int64 [], as `loop.calls` takes them.
+
+    One pipeline serves all seeds, since to make one takes as long as to train a small model.
+    """
+    config = copy.copy(report.config)
+    object.__setattr__(config, "seed", seed)  # `Config` is frozen and takes numbers only
+    return functools.cache(functools.partial(recipe.batches, config, report.source))
 
 
 def read_score(path):
@@ -223,19 +269,20 @@ def read_score(path):
         return None
 
 
-def train_seed(recipe, report, model, program):
-    """Train `model` anew with `program`, its compiled `loop.program`; return its score."""
+def train_seed(report, model, program, batches):
+    """Train `model` from its first step with `program`, its compiled `loop.program`.
+
+    `batches` is what `loop.calls` takes. Returns the model's score.
+    """
     import numpy as np
 
     from tf_gen import loop
 
     config = report.config
-    for variable, initial in zip(model.state, recipe.build(config).state, strict=True):
-        variable.assign(initial)
     finite, steps = True, config.steps
     # Without limits nothing is measured on the way, and the calls are as large as they may be.
     log_every = config.log_every if report.limits else config.steps
-    schedule = loop.calls(recipe, report, log_every=log_every)
+    schedule = loop.calls(batches, report, log_every=log_every)
     with loop.Progress(steps, unit="update", leave=False, delay=10) as progress:
         for stretches in loop.updates(model, program, schedule, 0, log_every):
             (last,) = stretches

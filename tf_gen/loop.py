@@ -85,14 +85,15 @@ def updates(model, program, schedule, start, log_every):
             count, seconds = 0, 0.0
 
 
-def calls(recipe, report, start=0, anim_every=None, lines_per_call=None, log_every=None):
+def calls(batches, report, start=0, anim_every=None, lines_per_call=None, log_every=None):
     """What to do in each call from step `start` to the last.
 
     Where several lines of the log fit into a call, and nothing but `observe` looks at the model on
     the way, they share it.
 
     Args:
-        recipe, report: a module of `tf_gen.models`, and what reports on its model.
+        batches: function of `start=step` to the `batches` of a recipe from this step on.
+        report: what reports on its model.
         start: Python int.
         anim_every: updates between two frames of an animation, at which a call must end; or None.
         lines_per_call: at most so many lines of the log share a call; None for no other limit.
@@ -101,15 +102,14 @@ def calls(recipe, report, start=0, anim_every=None, lines_per_call=None, log_eve
     Yields:
         How many stretches, how many updates in each, and their batches, stacked.
     """
-    config, source = report.config, report.source
-    total, log_every = config.steps, log_every or config.log_every
+    total, log_every = report.config.steps, log_every or report.config.log_every
     intervals = [log_every, anim_every or log_every]
-    batches = recipe.batches(config, source, start=start)
+    elements = batches(start=start)
     bytes_each = sum(
         spec.shape.num_elements() * spec.dtype.size
-        for spec in tf.nest.flatten(batches.element_spec)
+        for spec in tf.nest.flatten(elements.element_spec)
     )
-    at_most = UPDATES_PER_CALL_WITH_IMAGES if source else UPDATES_PER_CALL
+    at_most = UPDATES_PER_CALL_WITH_IMAGES if report.source else UPDATES_PER_CALL
     at_most = max(1, min(at_most, BYTES_PER_CALL // bytes_each))
     several = min(at_most // log_every, lines_per_call or at_most)
     if not report.observe or anim_every or report.limits:
@@ -143,8 +143,8 @@ def calls(recipe, report, start=0, anim_every=None, lines_per_call=None, log_eve
     while some := list(itertools.islice(all_sizes, 10_000)):  # not all: a run may be very long
         counts = [lines * size for lines, size in some]
         if step > start:
-            batches = recipe.batches(config, source, start=step)
-        stacks = batches.batch(max(counts)).rebatch(counts).take(len(counts)).prefetch(1)
+            elements = batches(start=step)
+        stacks = elements.batch(max(counts)).rebatch(counts).take(len(counts)).prefetch(1)
         for (lines, size), stack in zip(some, stacks, strict=True):
             yield lines, size, stack
         step += sum(counts)

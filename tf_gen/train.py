@@ -5,6 +5,7 @@ settings -> data -> model -> updates, log, checkpoints -> pictures -> SavedModel
 
 import contextlib
 import dataclasses
+import functools
 import importlib.util
 import math
 import os
@@ -166,7 +167,8 @@ def train(model, recipe, report, directory, start, snapshots, arguments):
     if arguments.tensorboard:
         board = tensorboard.Writer(arguments.tensorboard)
         program = board.watch(program)
-    schedule = loop.calls(recipe, report, start, anim_every, max(1, longest // log_every))
+    batches = functools.partial(recipe.batches, report.config, report.source)
+    schedule = loop.calls(batches, report, start, anim_every, max(1, longest // log_every))
     between = anim_every and start < total and start % anim_every
     if between and snapshots and snapshots[-1]["step"] == start:
         snapshots.pop()  # the last frame of a shorter run, where this one has none

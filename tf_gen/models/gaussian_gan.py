@@ -236,6 +236,10 @@ class Generator(keras.layers.Layer):
         self.hidden = keras.layers.Dense(config.hidden_size, activation="softplus", **init)
         self.x = keras.layers.Dense(1, **init)
 
+    def build(self, z_shape):
+        self.hidden.build(z_shape)
+        self.x.build([None, self.hidden.units])
+
     def call(self, z):
         return self.x(self.hidden(z))
 
@@ -259,6 +263,13 @@ class Discriminator(keras.layers.Layer):
         minibatch = MinibatchDiscrimination(kernel_initializer=narrow)
         self.hidden_3 = minibatch if config.minibatch else dense()
         self.logits = keras.layers.Dense(1, kernel_initializer=initializer)
+
+    def build(self, x_shape):
+        shape = [None, 2 * self.config.hidden_size]
+        self.hidden_1.build([None, self.config.pack])
+        self.hidden_2.build(shape)
+        self.hidden_3.build(shape)
+        self.logits.build(self.hidden_3.compute_output_shape(shape))
 
     def call(self, x):
         # All examples in one list are faster than a stack of batches; hidden_3 needs the stack.
@@ -322,7 +333,7 @@ class GaussianGAN(Adversarial):
         return {"loss": loss_d + loss_g, "loss_d": loss_d, "loss_g": loss_g}
 
     def discriminate(self, x):
-        """D: float32 x [..., batch, 1] to the probability that it is real, [..., batch / pack, 1]."""
+        """D: x [..., batch, 1] to the probability that it is real, [..., batch / pack, 1]."""
         return tf.sigmoid(self.discriminator(x))
 
     @cached_property

@@ -142,12 +142,14 @@ INPUTS = {
 
 
 def dense(units, fan_in, draws, activation=None):
-    """A Dense layer that starts as PyTorch's Linear: weights and biases U(-1, 1) / sqrt(fan_in)."""
+    """A built Dense layer as in PyTorch: weights and biases start at U(-1, 1) / sqrt(fan_in)."""
     bound = 1 / math.sqrt(fan_in)
     uniform = keras.initializers.RandomUniform(-bound, bound, seed=draws)
-    return keras.layers.Dense(
+    layer = keras.layers.Dense(
         units, activation=activation, kernel_initializer=uniform, bias_initializer=uniform
     )
+    layer.build([None, fan_in])
+    return layer
 
 
 class Generator(keras.layers.Layer):
