@@ -261,8 +261,8 @@ print(np.round(tiny_gan.moments(both).numpy(), 2))
 # %% [markdown]
 # Which of these batches is real? From the dots on the left it takes a second look: the crosses
 # never leave a band, and a few dots lie far outside of it. From the last of the four `moments` it
-# is easy, provided that one knows how much it scatters. And the two curves of `sorted` differ at a
-# glance: the crosses lie on a straight line, the dots bend away at both ends. These are the
+# is easy, provided that one knows how much it scatters. In `sorted` the
+# order shows the shape: the crosses lie on a straight line, the dots bend away at both ends. These are the
 # generators' curves of above, drawn by the batch itself, since the $k$-th smallest of $n$ points is
 # about the quantile at $(k - \frac12)/n$.
 #
@@ -705,8 +705,8 @@ for name in list(draws)[1:]:
 # For the G of the preset `moments` above it means this. It was judged by four numbers, so four
 # numbers came out right. The peak and the cut ends of its histogram are not for more training to
 # mend, since D hardly sees them. A D in mode `sorted` does see them. And the packaged model's D has
-# a lesson, too. Compare its column with D(forged): it is milder on forgeries than a D that was
-# taught for the purpose. At the end of the game D knows what its own G needed to hear last, and is
+# a lesson, too. Look at the last row: uniform batches, which the D that was taught for the
+# purpose finds out every time, leave it undecided. At the end of the game D knows what its own G needed to hear last, and is
 # no detector of forgeries in general.
 
 # %% [markdown]
@@ -747,8 +747,8 @@ plt.show()
 # median of so few may lie far from the card's median of twenty, with the same settings. Nor do so
 # few seeds rank the modes in $W_1$.
 #
-# Then the last two ways. With `sorted` nothing else is changed, and G's curve is told by place
-# where it lies wrong. The preset `stable` adds the standardised points and the decay, so that the
+# Then the last two ways. With `sorted`, where nothing else is changed, there is a hump instead of a
+# spike, still rugged, as D can tell G where its curve lies wrong. The preset `stable` adds the standardised points and the decay, so that the
 # last steps are small: all its lines lie on the bell.
 #
 # More seeds are in the [card](../saved_models/tiny_gan/README.md): with the article's settings at
