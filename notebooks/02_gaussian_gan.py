@@ -35,7 +35,7 @@
 # `pip install '.[notebooks]'`. On Colab first run, in a cell of its own,
 # `%pip install "tf_gen[notebooks] @ git+https://github.com/OWNER/REPOSITORY"`.
 #
-# **Time** on two cores: under 3 minutes.
+# **Time** on two cores: about 3 minutes.
 
 # %%
 from tf_gen import cli
@@ -583,9 +583,10 @@ for name, false in (("narrow", norm(4, 0.4)), ("beside", norm(4.1, 0.5)), ("flat
 finish(xscale="log", xlabel="points that D sees at once", ylabel="right answers of the best D")
 
 # %% [markdown]
-# With one point even the best $D$ does little better than a coin. With 64 the small hints add up: it
-# is right in about eight cases of ten or more, and never misses the flat one. Its gradient is worth more, too: it tells $G$ what is wrong with the whole crowd, as
-# minibatch discrimination was meant to do. These are the differences to `article`:
+# With one point even the best $D$ does little better than a coin. With 64 the small hints add up:
+# it is right in about eight cases of ten or more, and never misses the flat one. Its gradient is
+# worth more, too: it tells $G$ what is wrong with the whole crowd, as minibatch discrimination was
+# meant to do. These are the differences to `article`:
 #
 # 1. **Packs of 64**, sorted. The order of the points means nothing; in ascending order the $k$-th
 #    number is always a $k$-th smallest, a quantile, and $D$ need not learn all orders (Zaheer et
@@ -691,9 +692,9 @@ finish(xscale="log", ylim=(-2.5, -0.5), xlabel="bandwidth h", ylabel="log-likeli
 
 # %% [markdown]
 # The order of the three depends on $h$, and at its own best $h$ the worst generator of all gets the
-# score of the true density, no less than the trained model or the data themselves. Of course: one kernel of width 0.5 at the
-# place 4 *is* the data's density. The kernel has put in the width that $G$ lacks. The measure
-# cannot see the very failure that this notebook is about.
+# score of the true density, no less than the trained model or the data themselves. Of course: one
+# kernel of width 0.5 at the place 4 *is* the data's density. The kernel has put in the width that
+# $G$ lacks. The measure cannot see the very failure that this notebook is about.
 #
 # On a line the three are at least close to the truth. Now the same with $\mathcal{N}(0, I)$ in $d$
 # dimensions, whose true mean log-likelihood is $-\tfrac{d}{2} \log(2 \pi e)$. We give the KDE $n$

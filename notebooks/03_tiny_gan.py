@@ -33,7 +33,7 @@
 # tf_gen: `pip install '.[notebooks]'`. On Colab first run, in a cell of its own,
 # `%pip install "tf_gen[notebooks] @ git+https://github.com/OWNER/REPOSITORY"`.
 #
-# **Time** on two cores: 2 minutes.
+# **Time** on two cores: about 3 minutes.
 
 # %%
 from tf_gen import cli
@@ -216,7 +216,7 @@ for name, x in (("real", real), ("generated", model.generate(batch["z_d"][0]).nu
 # point by itself, and points that are all alike get the same verdict and the same gradient. D may
 # turn against the place where they lie, but then they move on together; nothing tells them to
 # scatter. A D that sees the batch notices at once that the points do not scatter. (Minibatch
-# discrimination there is a way to give some of this sight back.)
+# discrimination and packs of points are two ways there to give some of this sight back.)
 #
 # The price: a batch is one example, not 100, and a vector of 100 numbers has an order, which means
 # nothing here. What D is shown of a batch is therefore worth a section.
@@ -261,10 +261,10 @@ print(np.round(tiny_gan.moments(both).numpy(), 2))
 # %% [markdown]
 # Which of these batches is real? From the dots on the left it takes a second look: the crosses
 # never leave a band, and a few dots lie far outside of it. From the last of the four `moments` it
-# is easy, provided that one knows how much it scatters. In `sorted` the
-# order shows the shape: the crosses lie on a straight line, the dots bend away at both ends. These are the
-# generators' curves of above, drawn by the batch itself, since the $k$-th smallest of $n$ points is
-# about the quantile at $(k - \frac12)/n$.
+# is easy, provided that one knows how much it scatters. In `sorted` the order shows the shape: the
+# crosses lie on a straight line, the dots bend away at both ends. These are the generators' curves
+# of above, drawn by the batch itself, since the $k$-th smallest of $n$ points is about the quantile
+# at $(k - \frac12)/n$.
 #
 # **What a linear layer can read off.** A unit of D's first layer computes
 # $\sum_k w_k v_k + b$ of the vector $v$ that it is shown. With equal weights on one half:
@@ -705,9 +705,9 @@ for name in list(draws)[1:]:
 # For the G of the preset `moments` above it means this. It was judged by four numbers, so four
 # numbers came out right. The peak and the cut ends of its histogram are not for more training to
 # mend, since D hardly sees them. A D in mode `sorted` does see them. And the packaged model's D has
-# a lesson, too. Look at the last row: uniform batches, which the D that was taught for the
-# purpose finds out every time, leave it undecided. At the end of the game D knows what its own G needed to hear last, and is
-# no detector of forgeries in general.
+# a lesson, too. Look at the last row: uniform batches, which the D that was taught for the purpose
+# finds out every time, leave it undecided. At the end of the game D knows what its own G needed to
+# hear last, and is no detector of forgeries in general.
 
 # %% [markdown]
 # ## One run of a GAN says nothing
@@ -748,8 +748,9 @@ plt.show()
 # few seeds rank the modes in $W_1$.
 #
 # Then the last two ways. With `sorted`, where nothing else is changed, there is a hump instead of a
-# spike, still rugged, as D can tell G where its curve lies wrong. The preset `stable` adds the standardised points and the decay, so that the
-# last steps are small: all its lines lie on the bell.
+# spike, still rugged, as D can tell G where its curve lies wrong. The preset `stable` adds the
+# standardised points and the decay, so that the last steps are small: all its lines lie on the
+# bell.
 #
 # More seeds are in the [card](../saved_models/tiny_gan/README.md): with the article's settings at
 # 20,000 epochs none comes close ($W_1 \le \sigma/5$), with the preset `moments` about half. The

@@ -22,7 +22,7 @@
 #
 # **需要** Python、一点 Keras，以及导数、密度和对数的知识。不需要 GPU，也不用下载：数据随用随抽。在 tf_gen 的仓库目录里执行 `pip install '.[notebooks]'`。在 Colab 上，先在一个单独的单元格里执行 `%pip install "tf_gen[notebooks] @ git+https://github.com/OWNER/REPOSITORY"`。
 #
-# **时间**：在双核 CPU 上不到 3 分钟。
+# **时间**：在双核 CPU 上大约 3 分钟。
 
 # %%
 from tf_gen import cli

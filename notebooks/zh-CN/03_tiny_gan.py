@@ -22,7 +22,7 @@
 #
 # **需要** Python、一点 Keras，以及概率论的基础课知识（密度、均值、标准差、分位数）。不需要 GPU，也不用下载：数据随用随抽。在 tf_gen 的仓库目录里执行 `pip install '.[notebooks]'`。在 Colab 上，先在一个单独的单元格里执行 `%pip install "tf_gen[notebooks] @ git+https://github.com/OWNER/REPOSITORY"`。
 #
-# **时间**：在双核 CPU 上 2 分钟。
+# **时间**：在双核 CPU 上大约 3 分钟。
 
 # %%
 from tf_gen import cli
@@ -175,7 +175,7 @@ for name, x in (("real", real), ("generated", model.generate(batch["z_d"][0]).nu
     print(f"{name:9} {len(x)} points -> D: {model.discriminate(x[:, None]).numpy().round(3)}")
 
 # %% [markdown]
-# 一百个点，一个判断。在笔记本 [2](02_gaussian_gan.ipynb) 的 GAN 里，D 单独评判每个点，完全相同的点得到的是同样的判断、同样的梯度。D 可能转而反对它们所在的地方，但它们随后会一起挪走；没有什么叫它们散开。看得到整个批次的 D 却立刻会发现，这些点没有散开。（那里的小批量判别，就是把这种眼力还给 D 一部分的一种办法。）
+# 一百个点，一个判断。在笔记本 [2](02_gaussian_gan.ipynb) 的 GAN 里，D 单独评判每个点，完全相同的点得到的是同样的判断、同样的梯度。D 可能转而反对它们所在的地方，但它们随后会一起挪走；没有什么叫它们散开。看得到整个批次的 D 却立刻会发现，这些点没有散开。（那里的小批量判别和打包，就是把这种眼力还给 D 一部分的两种办法。）
 #
 # 代价是：一个批次只是一个样本，而不是 100 个；而且由 100 个数组成的向量是有顺序的，顺序在这里却没有任何意义。因此，让 D 看到批次的什么，值得专门用一节来讲。
 
