@@ -386,7 +386,9 @@ for name, others in (("spread", np.linspace(3.2, 4.8, 11)), ("at 4, too", np.ful
 # %%
 def over_seeds(config, seeds):  # without the lines that tell the time left
     with tempfile.TemporaryDirectory() as path, contextlib.redirect_stdout(None):
-        return evaluate.train_seeds(gaussian_gan, gaussian_gan.Report(config), Path(path), seeds)
+        return evaluate.train_seeds(
+            gaussian_gan, gaussian_gan.Report(config), Path(path), range(seeds)
+        )
 
 
 scores = {}
@@ -567,7 +569,7 @@ plots.histogram(drawn[:, 0], 4.0, 0.5)
 # 在命令行里：
 #
 # ```sh
-# python -m tf_gen.train gaussian_gan --preset stable
+# python -m tf_gen.train gaussian_gan --preset stable --seed 1
 # python -m tf_gen.train gaussian_gan --preset listing --minibatch --anim-path minibatch.gif \
 #     --anim-every 10 --run-dir runs/minibatch
 # python -m tf_gen.evaluate gaussian_gan --preset listing --seeds 100

@@ -569,7 +569,7 @@ for name in list(draws)[1:]:
 
 
 # %%
-seeds, epochs = notebook.budget(3, 1), notebook.budget(20_000, 10)
+seeds, epochs = range(notebook.budget(3, 1)), notebook.budget(20_000, 10)
 configs = {mode: replace(article, inputs=mode, steps=epochs) for mode in tiny_gan.INPUTS}
 configs |= {"preset moments": later, "preset stable": tiny_gan.PRESETS["stable"]}
 figure, axes = plt.subplots(1, 7, figsize=(15, 2.6), layout="constrained")
@@ -612,7 +612,7 @@ print("10,000 samples:", {k: round(v, 2) for k, v in gaussian.moments(drawn.nump
 #
 # ```sh
 # python -m tf_gen.sample tiny_gan --count 10000 --out samples.png
-# python -m tf_gen.train tiny_gan --preset stable
+# python -m tf_gen.train tiny_gan --preset stable --seed 86
 # python -m tf_gen.train tiny_gan --inputs differences --run-dir runs/differences
 # python -m tf_gen.evaluate tiny_gan --preset stable --seeds 20
 # ```
