@@ -50,7 +50,7 @@ def in_blocks(block, start, size=BLOCK):
     int64 [size], the updates from a multiple of `size` on, to tensors [size, ...].
     """
 
-    @tf.autograph.experimental.do_not_convert  # which would take longer than all the rest
+    @tf.autograph.experimental.do_not_convert  # nothing here needs AutoGraph, which takes long
     def number(index):
         return block(index * size + tf.range(size, dtype=tf.int64))
 

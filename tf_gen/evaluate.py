@@ -2,7 +2,7 @@
 
 One run of a GAN says nothing; the distribution over seeds does. All runs go through one compiled
 program and one pipeline, whose variables are set anew for each seed, so that a hundred small runs
-take half a minute.
+take less than a minute.
 With `--run DIR` a run of `tf_gen.train` is measured instead, which unlike the runs made here can be
 stopped on its way.
 """
@@ -152,7 +152,7 @@ def parse(argv):
         command.option("--run", cli.path, words, metavar="DIR")
         default = 1 if outline.with_images else 10
         words = f"how many runs, seeds from 0, or their seeds, as 1000-1019 (default: {default})"
-        command.add_argument("--seeds", type=seeds, help=words, metavar="INT[-INT]")
+        command.add_argument("--seeds", type=seed_range, help=words, metavar="INT[-INT]")
         flags.add(command, outline, without=("seed",))
         flags.add_data(command, outline)
         command.set_defaults(judge=None)
@@ -182,7 +182,7 @@ def parse(argv):
     return arguments, settings
 
 
-def seeds(text):
+def seed_range(text):
     """The range that `--seeds` names: 0 .. N - 1 by "N", FIRST .. LAST by "FIRST-LAST"."""
     numbers = re.fullmatch(r"(?:(\d+)-)?(\d+)", text)
     if not numbers:

@@ -27,15 +27,16 @@ networks, and remedies that were found since, each one or two fields of `Config`
   draw from the data, which a D that sees many of them would tell at once.
 - `standardize`: D sees x with mean 0 and standard deviation 1 (LeCun et al., Efficient BackProp,
   1998).
-- `batch_size` 256, so that there are four packs in a batch, and `hidden_size` 8: a generator of 4
-  softplus units fails to bend z into a Gaussian with some seeds.
+- `batch_size` 256, so that there are four packs in a batch, and `hidden_size` 8, twice the
+  article's, for a margin: saved_models/gaussian_gan/README.md has what each remedy is worth.
 - `scale_weights`: weights N(0, 1 / fan_in) keep the logits of wider layers as small as at first
   (LeCun et al., too).
 - `activation` softplus: the gradient that G follows, D's slope, has no kinks and dies nowhere.
 - `g_learning_rate` 0.1, `d_learning_rate` 0.003: Adam's steps are as long as the rate, and G's few
   weights have far to go. `beta_1` 0.5 spares Adam the memory of where the other network was
   (Radford et al., arXiv:1511.06434).
-- `decay` linear: steps that shrink to zero let the circling of D and G die out.
+- `decay` linear: steps that shrink to zero let D and G settle, where steps of one length go on to
+  jump around.
 
 Changes from the original:
 - The losses are computed from logits. The article's log(1 - D) is log(0) in float32 once a logit
@@ -420,16 +421,16 @@ def batches(config, source=None, start=0):
     """
     shape = [BLOCK, config.batch_size]
 
+    def z(seed):
+        return noise(config, tf.random.stateless_uniform(shape, seed, alg="philox"))
+
     def draw(seed):
-        x_seed, *z_seeds = tf.unstack(tf.random.split(seed, 3, alg="philox"))
-        x = gaussian.draw_points(config, shape, x_seed)
-        z_d, z_g = (
-            noise(config, tf.random.stateless_uniform(shape, z_seed, alg="philox"))
-            for z_seed in z_seeds
-        )
+        seeds = tf.random.split(seed, 3, alg="philox")
+        x = gaussian.draw_points(config, shape, seeds[0])
         if config.noise == "stratified":
             x = tf.sort(x)
-        return {name: points[..., None] for name, points in (("x", x), ("z_d", z_d), ("z_g", z_g))}
+        batch = {"x": x, "z_d": z(seeds[1]), "z_g": z(seeds[2])}
+        return {name: points[..., None] for name, points in batch.items()}
 
     return drawn(draw, config.seed, start)
 

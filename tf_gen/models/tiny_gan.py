@@ -33,8 +33,8 @@ In `squares` and `differences` no gradient flows through the mean, in `moments` 
   arXiv:1703.06114). In ascending order point k is a quantile, so that D sees the whole shape.
 - `standardize`: D sees x with mean 0 and standard deviation 1 (LeCun et al., Efficient BackProp,
   1998).
-- `decay` linear, from a `learning_rate` of 0.001: steps that shrink to zero let the circling of D
-  and G die out.
+- `decay` linear, from a `learning_rate` of 0.001: steps that shrink to zero let D and G
+  settle, where steps of one length go on to jump around.
 
 Changes from the original:
 - The losses are computed from logits; PyTorch's BCELoss stops the logarithm at -100.
@@ -173,10 +173,10 @@ class Discriminator(keras.layers.Layer):
         super().__init__()
         size, batch_size = config.d_hidden_size, config.batch_size
         self.config = config
-        width = {"moments": 4, "raw": batch_size, "sorted": batch_size}
-        self.hidden_1 = dense(
-            size, width.get(config.inputs, 2 * batch_size), draws, config.d_activation
+        width = {"raw": batch_size, "sorted": batch_size, "moments": 4}.get(
+            config.inputs, 2 * batch_size
         )
+        self.hidden_1 = dense(size, width, draws, config.d_activation)
         self.hidden_2 = dense(size, size, draws, config.d_activation)
         self.logits = dense(1, size, draws)
 
@@ -190,6 +190,7 @@ class Discriminator(keras.layers.Layer):
 # ---- The model ----------------------------------------------------------------------------------
 
 
+@keras.saving.register_keras_serializable("tf_gen")
 class AdamPyTorch(keras.optimizers.Adam):
     """Adam as in PyTorch, which adds epsilon to the corrected root; Keras adds it before.
 
