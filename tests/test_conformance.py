@@ -32,7 +32,7 @@ ALL_TASKS = {load(name).TASK for name in NAMES}
 OLDER = {
     "vae": ("hidden_dim", "latent_dim", "seed"),
     "gaussian_gan": (
-        "hidden_size", "minibatch", "activation", "scale_weights", "log_floor", "seed",
+        "hidden_size", "minibatch", "activation", "scale_weights", "log_floor", "r1", "seed",
     ),
     "tiny_gan": (
         "inputs", "batch_size", "g_hidden_size", "g_activation_1", "g_activation_2",
@@ -368,14 +368,17 @@ def test_an_older_keras_file_makes_the_same_model(made, tmp_path):
     names = OLDER.get(recipe.__name__.rpartition(".")[2])
     if not names:
         pytest.skip("a model without older files")
-    settings = {name: getattr(config, name) for name in names}
+    if getattr(config, "pack", 1) > 1:
+        pytest.skip("files of then had no packs")
+    settings = {name: getattr(config, name) for name in names if hasattr(config, name)}
+    no_more = dict.fromkeys(set(names) - settings.keys(), 0.0)
     path, older_path = tmp_path / "model.keras", tmp_path / "older.keras"
     model.save(path)
     with zipfile.ZipFile(path) as file, zipfile.ZipFile(older_path, "w") as older_file:
         parts = {name: file.read(name) for name in file.namelist()}
         description = json.loads(parts["config.json"])
-        assert description["config"].keys() >= set(names)
-        description["config"] = settings
+        assert description["config"].keys() >= settings.keys()
+        description["config"] = {**settings, **no_more}
         if "optimizer" in description["compile_config"]:
             description["compile_config"] |= COMPILED_BY_KERAS
         parts["config.json"] = json.dumps(description).encode()

@@ -11,6 +11,7 @@ from oracles import same, sigmoid, slots, value_and_gradient, values
 from scipy import stats
 
 from tf_gen import evaluate, tasks
+from tf_gen.errors import UserError
 from tf_gen.models import gaussian_gan
 
 quick = pytest.mark.quick
@@ -340,6 +341,14 @@ def test_decision_boundary_of_packs_is_that_of_a_point_among_typical_ones():
 def test_settings_that_packs_do_not_go_with(settings):
     with pytest.raises(ValueError, match="pack"):
         gaussian_gan.Config(**{"pack": 4, **settings})
+
+
+@quick
+def test_a_file_of_a_model_with_the_former_penalty_is_refused():
+    settings = gaussian_gan.GaussianGAN(gaussian_gan.Config()).get_config()
+    assert gaussian_gan.GaussianGAN.from_config({**settings, "r1": 0.0}).config.pack == 1
+    with pytest.raises(UserError, match="r1"):
+        gaussian_gan.GaussianGAN.from_config({**settings, "r1": 0.2})
 
 
 @quick

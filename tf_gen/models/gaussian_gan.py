@@ -63,6 +63,7 @@ import tensorflow as tf
 from tf_gen import plots
 from tf_gen.base import Adversarial, compiled, repeat
 from tf_gen.batches import BLOCK, drawn
+from tf_gen.errors import UserError
 from tf_gen.settings import Count, Location, Natural, Rate, Scale, Seed, Settings, Share, Weight
 from tf_gen.tasks import gaussian
 
@@ -310,6 +311,14 @@ class GaussianGAN(Adversarial):
         z = tf.zeros([2 * config.pack, 1])
         self.discriminator(self.generator(z))  # creates the variables
         self(z)
+
+    @classmethod
+    def from_config(cls, settings):
+        """Raises UserError for a file of a model that learned with `r1`, which is no more."""
+        settings = dict(settings)
+        if settings.pop("r1", 0.0):
+            raise UserError("r1, a penalty that this model learned with, is no more; train it anew")
+        return super().from_config(settings)
 
     def update(self, batch):
         """One iteration of the article's loop on a batch (see `batches`): D, then G on a new z.
