@@ -753,9 +753,9 @@ plt.show()
 # bell.
 #
 # More seeds are in the [card](../saved_models/tiny_gan/README.md): with the article's settings at
-# 20,000 epochs one seed in ten comes close ($W_1 \le \sigma/5$), with the preset `moments` about half. The
-# packaged model, from `stable`, is the best of a hundred by its Kolmogorov-Smirnov distance, chosen
-# and not typical, though there the typical one is a bell, too.
+# 20,000 epochs one seed in ten comes close ($W_1 \le \sigma/5$), with the preset `moments` about
+# half. The packaged model, from `stable`, is the best of a hundred by its Kolmogorov-Smirnov
+# distance, chosen and not typical, though there the typical one is a bell, too.
 
 # %% [markdown]
 # ## Take it away
