@@ -182,13 +182,15 @@ def warn(*messages):
         print(_one_line(f"warning: {message}"), file=sys.stderr)
 
 
-def import_tensorflow():
-    """Import TensorFlow, without the lines on stderr that every process would begin with.
+def import_tensorflow(one_thread=False):
+    """Import TensorFlow and Keras, without the lines on stderr that every process begins with.
 
     They tell which processor instructions the build could have used and that there is no GPU, and
     no setting silences them all. Whoever sets TF_CPP_MIN_LOG_LEVEL, to any level, sees them.
 
     Keras starts with its own settings, whatever a keras.json says, and GPUs with little memory.
+    With `one_thread` an operation runs on one core, unless TF_NUM_INTRAOP_THREADS says otherwise:
+    in models of points a second core would take as long to wake up as to compute.
     """
     if os.environ["KERAS_BACKEND"] != "tensorflow":
         raise UserError(
@@ -196,12 +198,17 @@ def import_tensorflow():
         )
     # So that Keras finds no keras.json, in which another precision may be chosen for all programs.
     os.environ["KERAS_HOME"] = os.devnull
+    if one_thread:
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         device.grow_memory()
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     with stderr_discarded():
-        import tensorflow as tf
+        # Keras and TensorFlow would import these for what no command does, for a second and more.
+        with hidden("matplotlib", "pandas", "scipy", "sklearn"):
+            import keras  # noqa: F401
+            import tensorflow as tf
 
         device.grow_memory()
         tf.config.list_logical_devices()  # looks for GPUs now
@@ -209,6 +216,18 @@ def import_tensorflow():
 
     logging.set_verbosity(logging.ERROR)
     tf.get_logger().setLevel("ERROR")  # or it warns where calls of many sizes are compiled
+
+
+@contextlib.contextmanager
+def hidden(*names):
+    """In `with`, no package of these names is found, unless it is imported already."""
+    names = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(names))  # None makes `import` raise ImportError
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]
 
 
 @contextlib.contextmanager
