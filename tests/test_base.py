@@ -33,7 +33,7 @@ for name in NAMES:
     source = mnist.load("bundled") if name in ("vae", "ali") else None
     model = recipe.build(config)
     program = tf.function(model.train_step, jit_compile=True, autograph=False)
-    program(next(iter(recipe.batches(config, source).batch(10))))
+    program(next(recipe.blocks(config, source).stacks(0, [10])))
     digest = hashlib.sha256()
     for variable in model.state:
         digest.update(variable.numpy().tobytes())
@@ -67,8 +67,8 @@ def ten_updates(name, bundled):
     source = bundled if recipe.TASK in tasks.WITH_IMAGES else None
     report = tasks.report(recipe, config, source)
     model = recipe.build(config)
-    batches = next(iter(recipe.batches(config, source).batch(10)))
-    losses, *observed = loop.program(model, report.observe)(batches, 2)
+    batches = next(recipe.blocks(config, source).stacks(0, [10]))
+    losses, *observed = loop.program(model, report.observe)(batches, 2, tf.constant(5))
     return model, losses, observed
 
 

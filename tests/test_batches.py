@@ -44,15 +44,54 @@ def test_many_updates_at_once_use_the_same_examples():
     np.testing.assert_array_equal(np.ravel(block), stream(7, 50, 3, range(40, 60)))
 
 
-def test_blocks_begin_anywhere():
+@pytest.fixture(scope="module")
+def squares():
+    """Blocks whose batches tell their update."""
+
     def block(steps):
         assert steps.shape == (batches.BLOCK,)
-        return {"step": steps, "square": steps**2}
+        assert steps.dtype == tf.int64
+        return {"step": steps, "squares": tf.stack([steps**2, -(steps**2)], axis=1)}
 
-    for start in (0, 1, 99, 100, 250):
-        rows = list(batches.in_blocks(block, start).take(120).as_numpy_iterator())
-        assert [row["step"] for row in rows] == list(range(start, start + 120))
-        assert all(row["square"] == row["step"] ** 2 for row in rows)
+    return batches.Blocks(block)
+
+
+@pytest.mark.parametrize("start", [0, 1, 99, 100, 250])
+def test_datasets_begin_anywhere(squares, start):
+    rows = list(squares.dataset(start).take(120).as_numpy_iterator())
+    assert [row["step"] for row in rows] == list(range(start, start + 120))
+    assert all(list(row["squares"]) == [row["step"] ** 2, -(row["step"] ** 2)] for row in rows)
+
+
+@pytest.mark.parametrize("start", [0, 1, 99, 100, 250])
+@pytest.mark.parametrize("counts", [[1], [100], [7, 93, 1, 250, 99], [350, 20], [3] * 70])
+def test_stacks_begin_anywhere_and_have_any_size(squares, start, counts):
+    stacks = list(squares.stacks(start, counts))
+    assert [len(stack["step"]) for stack in stacks] == counts
+    steps = np.concatenate([stack["step"] for stack in stacks])
+    assert list(steps) == list(range(start, start + sum(counts)))
+    rows = np.concatenate([stack["squares"] for stack in stacks])
+    np.testing.assert_array_equal(rows, np.stack([steps**2, -(steps**2)], axis=1))
+
+
+def test_stacks_are_made_from_counts_as_they_come(squares):
+    """A long run has more of them than should be listed; no more than one is made ahead."""
+    asked = []
+
+    def counts():
+        for count in [5] * 1000:
+            asked.append(count)
+            yield count
+
+    stacks = squares.stacks(0, counts())
+    for _ in range(3):
+        next(stacks)
+    stacks.close()  # as where a run ends early; it waits for what is being made
+    assert len(asked) == 4
+
+
+def test_size_of_a_batch(squares):
+    assert squares.bytes_each == 3 * 8
 
 
 def test_noise_seeds_differ():

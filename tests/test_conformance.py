@@ -23,7 +23,7 @@ from tf_gen.settings import Settings
 
 quick = pytest.mark.quick
 
-CONTRACT = {"Config", "PRESETS", "TASK", "build", "batches", "Report"}
+CONTRACT = {"Config", "PRESETS", "TASK", "build", "blocks", "Report"}
 PRESETS = [(name, preset) for name in NAMES for preset in load(name).PRESETS]
 ARTICLES = [(name, "article") for name in NAMES]
 ALL_TASKS = {load(name).TASK for name in NAMES}
@@ -86,12 +86,13 @@ def report(made, source):
 
 def elements(made, source, count, start=0):
     recipe, config = made
-    return list(recipe.batches(config, source, start).take(count).as_numpy_iterator())
+    dataset = recipe.blocks(config, source).dataset(start)
+    return list(dataset.take(count).as_numpy_iterator())
 
 
 def stacked(made, source, count):
     recipe, config = made
-    return next(iter(recipe.batches(config, source).batch(count)))
+    return next(recipe.blocks(config, source).stacks(0, [count]))
 
 
 def built(made):
@@ -114,11 +115,13 @@ def one_by_one(known, made, source, report):
     """Six updates, each in a call: their losses, what was observed after each, and the state."""
     if made not in known:
         model, stack = built(made), stacked(made, source, 6)
-        program = tf.function(model.train_step, jit_compile=True)
+        program = loop.program(model, report.observe)
         losses, observed = [], []
         for k in range(6):
-            losses.append(program({key: value[k : k + 1] for key, value in stack.items()}))
-            observed.append(report.observe(model) if report.observe else None)
+            batch = {key: value[k : k + 1] for key, value in stack.items()}
+            means, *seen = program(batch, 1, tf.constant(1))
+            losses.append({name: value[0] for name, value in means.items()})
+            observed.append(seen[0][0] if seen else None)
         known[made] = losses, observed, state(model)
     return known[made]
 
@@ -164,8 +167,8 @@ def test_a_recipe_has_what_the_contract_says(name):
     assert recipe.PRESETS["article"] == recipe.Config()
     assert all(type(config) is recipe.Config for config in recipe.PRESETS.values())
     assert list(inspect.signature(recipe.build).parameters) == ["config"]
-    _, source, start, *_ = inspect.signature(recipe.batches).parameters.values()
-    assert (source.name, start.name, start.default) == ("source", "start", 0)
+    _, source, *_ = inspect.signature(recipe.blocks).parameters.values()
+    assert source.name == "source"
     assert (source.default is None) == (recipe.TASK not in tasks.WITH_IMAGES)
     home = tasks.report(recipe, recipe.Config())
     task = type(tasks.report(type("recipe", (), {"TASK": recipe.TASK}), recipe.Config()))
@@ -181,7 +184,7 @@ def test_the_frame_asks_a_recipe_for_nothing_else():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("recipe", "module"):
                 asked.add(node.attr)
-    assert {"Config", "build", "batches", "Report"} <= asked <= CONTRACT
+    assert {"Config", "build", "blocks", "Report"} <= asked <= CONTRACT
 
 
 @quick
@@ -247,6 +250,17 @@ def test_batches_start_anywhere(made, source, start):
     assert_same_batches(elements(made, source, start + 2)[start:], elements(made, source, 2, start))
 
 
+def test_stacks_for_the_commands_are_those_for_fit(made, source):
+    recipe, config = made
+    rows = elements(made, source, 5, start=98)
+    for stack in recipe.blocks(config, source).stacks(98, [1, 4]):
+        count = len(tf.nest.flatten(stack)[0])
+        assert_same_batches(
+            rows[:count], [{k: v[i] for k, v in stack.items()} for i in range(count)]
+        )
+        rows = rows[count:]
+
+
 @pytest.mark.parametrize("made", marked(PRESETS, slower=ALL_TASKS), indirect=True)
 def test_batches_start_far_from_the_beginning(made, source):
     assert_same_batches(elements(made, source, 1002)[1000:], elements(made, source, 2, 1000))
@@ -296,7 +310,7 @@ def test_many_updates_in_one_program_are_single_ones_to_the_bit(made, source, on
 def test_lines_of_the_log_in_one_program_change_no_bit(made, source, report, one_by_one):
     losses, observed, expected = one_by_one
     model = built(made)
-    means, *seen = loop.program(model, report.observe)(stacked(made, source, 6), 3)
+    means, *seen = loop.program(model, report.observe)(stacked(made, source, 6), 3, tf.constant(2))
     assert all(values.shape == (3,) for values in means.values())
     assert len(seen) == bool(report.observe)
     for line in range(3):
@@ -312,7 +326,7 @@ def test_fit_makes_the_same_updates(made, source, one_by_one):
     recipe, config = made
     losses, _, expected = one_by_one
     model = built(made)
-    batches = recipe.batches(config, source).batch(2)
+    batches = recipe.blocks(config, source).dataset().batch(2)
     history = model.fit(batches, steps_per_epoch=3, verbose=0, shuffle=False).history
     assert_means({name: history[name][0] for name in model.losses_reported}, losses)
     assert same(state(model), expected)

@@ -85,15 +85,15 @@ def build(config):
     return model
 
 
-def batches(config, source, start=0):
+def blocks(config, source):
     def noise(seed):
         return tf.random.stateless_normal([config.batch_size, 28, 28], seed, alg="philox")
 
-    return digits.batches(config, source, start, noise=noise)
+    return digits.blocks(config, source, noise=noise)
 
 
 RECIPE = types.SimpleNamespace(
-    Config=Config, PRESETS={"article": Config()}, TASK="digits", build=build, batches=batches
+    Config=Config, PRESETS={"article": Config()}, TASK="digits", build=build, blocks=blocks
 )
 
 
@@ -103,7 +103,7 @@ def trained(bundled):
     config = Config()
     model = build(config)
     program = tf.function(model.train_step, jit_compile=True)
-    program(next(iter(batches(config, bundled).batch(config.steps))))
+    program(next(iter(blocks(config, bundled).dataset().batch(config.steps))))
     return model, tasks.report(RECIPE, config, bundled)
 
 
@@ -284,7 +284,8 @@ def test_batches_of_images_have_any_noise(bundled):
     config = Config(batch_size=4)
 
     def first(start, **noise):
-        return next(digits.batches(config, bundled, start, **noise).as_numpy_iterator())
+        dataset = digits.blocks(config, bundled, **noise).dataset(start)
+        return next(dataset.as_numpy_iterator())
 
     alone, both = first(7), first(7, a=normal, b=normal)
     assert list(alone) == ["images"]
@@ -294,9 +295,8 @@ def test_batches_of_images_have_any_noise(bundled):
     assert not np.array_equal(both["a"], both["b"])
     later = first(8, a=normal, b=normal)
     assert not np.array_equal(both["a"], later["a"])
-    np.testing.assert_array_equal(
-        list(digits.batches(config, bundled, 0, a=normal, b=normal).take(8))[7]["b"], both["b"]
-    )
+    dataset = digits.blocks(config, bundled, a=normal, b=normal).dataset()
+    np.testing.assert_array_equal(list(dataset.take(8))[7]["b"], both["b"])
 
 
 # ---- Labels that are no digits -------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Figures of points that should be a Gaussian, against SciPy, closed forms and definitions."""
 
 import types
-from functools import partial
 
 import numpy as np
 import pytest
@@ -147,14 +146,14 @@ def test_score_of_a_single_point_ten_thousand_times(report):
 
 def test_points_are_of_the_gaussian_and_noise_is_uniform():
     config = Config(batch_size=100, data_mean=-1.0, data_std=2.0)
-    stack = next(iter(gaussian.batches(config).batch(100)))
+    stack = next(iter(gaussian.blocks(config).dataset().batch(100)))
     assert {name: tuple(value.shape) for name, value in stack.items()} == {
         "x": (100, 100, 1),
         "z": (100, 100, 1),
     }
     assert stats.kstest(np.ravel(stack["x"]), stats.norm(-1, 2).cdf).pvalue > 1e-3
     assert stats.kstest(np.ravel(stack["z"]), "uniform").pvalue > 1e-3
-    stack = next(iter(gaussian.batches(config, x=[3, 7], a=[5], b=[5]).batch(100)))
+    stack = next(iter(gaussian.blocks(config, x=[3, 7], a=[5], b=[5]).dataset().batch(100)))
     assert stack["x"].shape == (100, 3, 7)
     assert stack.keys() == {"x", "a", "b"}
     assert stack["a"].shape == stack["b"].shape == (100, 5)
@@ -214,7 +213,7 @@ RECIPE = types.SimpleNamespace(
     PRESETS={"article": Config()},
     TASK="gaussian",
     build=build,
-    batches=gaussian.batches,
+    blocks=gaussian.blocks,
 )
 
 
@@ -224,7 +223,7 @@ def trained():
     config = Config()
     model, report = build(config), tasks.report(RECIPE, config)
     program = loop.program(model, report.observe)
-    schedule = loop.calls(partial(RECIPE.batches, config), report)
+    schedule = loop.calls(RECIPE.blocks(config), report)
     calls = list(loop.updates(model, program, schedule, 0, config.log_every))
     return model, report, [line for lines in calls for line in lines]
 

@@ -1,7 +1,6 @@
 """Calls of many updates, what is told of them, and the clocks of what happens in between."""
 
 import time
-from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -36,9 +35,7 @@ def report(steps, log_every, images=False, observed=True):
 def planned(steps, log_every, anim_every=None, start=0, lines_per_call=None, **kind):
     """What `calls` yields, with the batches as a list of numbers."""
     reported = report(steps, log_every, **kind)
-    found = loop.calls(
-        partial(Counting.batches, None, None), reported, start, anim_every, lines_per_call
-    )
+    found = loop.calls(Counting.blocks(), reported, start, anim_every, lines_per_call)
     return [(lines, size, stack.numpy().astype(int).tolist()) for lines, size, stack in found]
 
 
@@ -100,17 +97,13 @@ def test_lines_share_no_call_where_one_may_end_the_run_or_looks_at_the_model():
     limited = report(1000, 10)
     limited.limits = [("w1", 0.1)]
     for reported in (limited, report(1000, 10, observed=False)):
-        assert {
-            lines for lines, *_ in loop.calls(partial(Counting.batches, None, None), reported)
-        } == {1}
+        assert {lines for lines, *_ in loop.calls(Counting.blocks(), reported)} == {1}
 
 
 def test_large_batches_make_short_calls():
     recipe = models.load("tiny_gan")
     config = recipe.PRESETS["moments"]
-    _, size, stack = next(
-        iter(loop.calls(partial(recipe.batches, config), tasks.report(recipe, config)))
-    )
+    _, size, stack = next(iter(loop.calls(recipe.blocks(config), tasks.report(recipe, config))))
     assert sum(array.numpy().nbytes for array in stack.values()) <= loop.BYTES_PER_CALL
     assert size == config.log_every
 
@@ -144,7 +137,7 @@ def test_even_parts(count, at_most, size):
 def run(model, reported, start=0):
     """What `updates` yields: for each call a list of `Stretch`."""
     program = loop.program(model, reported.observe)
-    schedule = loop.calls(partial(Counting.batches, None, None), reported, start)
+    schedule = loop.calls(Counting.blocks(), reported, start)
     return loop.updates(model, program, schedule, start, reported.config.log_every)
 
 

@@ -3,9 +3,13 @@
 So training can start at any step at no cost, and a run that stops goes on with the same bits.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+
 import tensorflow as tf
 
-BLOCK = 100  # elements made at once
+BLOCK = 100  # batches made at once, if they are not large
+_map = tf.nest.map_structure
 
 
 def examples_at(steps, batch_size, count, seed):
@@ -43,21 +47,94 @@ def noise_seed(step, seed):
     return tf.random.fold_in(root, step, alg="philox")
 
 
-def in_blocks(block, start, size=BLOCK):
-    """Endless dataset whose element k belongs to update start + k; made `size` at a time.
+class Blocks:
+    """The batches of all updates, made a block at a time: one by one the calls would take longest.
 
-    One by one they would take three to ten times as long, for the calls. `block` is a function of
-    int64 [size], the updates from a multiple of `size` on, to tensors [size, ...].
+    Args:
+        make: function of the updates of a block, int64 [size], of which the first is a multiple of
+            `size`, to their batches, a structure of tensors [size, ...].
+        size: Python int.
     """
 
-    @tf.autograph.experimental.do_not_convert  # nothing here needs AutoGraph, which takes long
-    def number(index):
-        return block(index * size + tf.range(size, dtype=tf.int64))
+    def __init__(self, make, size=BLOCK):
+        self.make = make
+        self.size = size
+        signature = [tf.TensorSpec([], tf.int64)] * 2
+        self._some = tf.function(self._make_some, signature, autograph=False)
 
-    dataset = tf.data.Dataset.counter(start // size).map(number).unbatch()
-    return dataset.skip(start % size).prefetch(size)
+    @cached_property
+    def spec(self):
+        """Of a block, a structure of `tf.TensorSpec`."""
+        program = tf.function(self.make, autograph=False).get_concrete_function(self._updates(0))
+        outputs = program.structured_outputs
+        return _map(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), outputs)
+
+    @property
+    def bytes_each(self):
+        """The size of one batch."""
+        each = (spec.shape.num_elements() * spec.dtype.size for spec in tf.nest.flatten(self.spec))
+        return sum(each) // self.size
+
+    def _updates(self, number):
+        return number * self.size + tf.range(self.size, dtype=tf.int64)
+
+    def dataset(self, start=0):
+        """Endless `tf.data.Dataset` whose element k is the batch of update start + k."""
+
+        @tf.autograph.experimental.do_not_convert  # nothing here needs AutoGraph, which takes long
+        def block(number):
+            return self.make(self._updates(number))
+
+        dataset = tf.data.Dataset.counter(start // self.size).map(block).unbatch()
+        return dataset.skip(start % self.size).prefetch(self.size)
+
+    def stacks(self, start, counts):
+        """The same batches stacked, so many as each of `counts` says: a generator.
+
+        Where a batch is small, this takes a tenth of the time of a `tf.data.Dataset`, which spends
+        ten microseconds on each operation. The next stack is made while one is in use.
+        """
+        with ThreadPoolExecutor(1) as maker:
+            stacks = self._stacks(start, counts)
+            upcoming = maker.submit(next, stacks, None)
+            while (stack := upcoming.result()) is not None:
+                upcoming = maker.submit(next, stacks, None)
+                yield stack
+
+    def _stacks(self, start, counts):
+        begin = end = start - start % self.size  # the updates whose batches `made` holds
+        made = None
+        for count in counts:
+            stop = start + count
+            with tf.device("CPU"):  # as in a `tf.data.Dataset`: a GPU would round otherwise
+                if missing := -(-(stop - end) // self.size):
+                    more = self._some(end // self.size, missing)
+                    made = more if made is None else _joined(made, more)
+                    end += missing * self.size
+                stack = _part(made, start - begin, stop - begin)
+                made = _part(made, stop - begin, end - begin)
+            begin = start = stop
+            yield stack
+
+    def _make_some(self, number, count):
+        """`count` blocks from `number` on, in one list."""
+        made = tf.map_fn(
+            lambda number: self.make(self._updates(number)),
+            tf.range(number, number + count),
+            parallel_iterations=1,
+            fn_output_signature=self.spec,
+        )
+        return _map(lambda tensor: tf.reshape(tensor, [-1, *tensor.shape[2:]]), made)
 
 
-def drawn(draw, seed, start):
-    """Endless dataset of what is drawn; `draw` takes a seed, int64 [2], to tensors [BLOCK, ...]."""
-    return in_blocks(lambda steps: draw(noise_seed(steps[0] // BLOCK, seed)), start)
+def _joined(first, second):
+    return _map(lambda a, b: tf.concat([a, b], axis=0), first, second)
+
+
+def _part(stack, begin, end):
+    return _map(lambda tensor: tensor[begin:end], stack)
+
+
+def drawn(draw, seed):
+    """`Blocks` of what is drawn; `draw` takes a seed, int64 [2], to tensors [BLOCK, ...]."""
+    return Blocks(lambda steps: draw(noise_seed(steps[0] // BLOCK, seed)))

@@ -18,6 +18,7 @@ import os
 import re
 import shlex
 import sys
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from tf_gen import cli, files, flags
 from tf_gen.errors import UserError
 from tf_gen.models import load
 
+BUILT_AHEAD = 10  # models for seeds that come next, while the program is compiled
 COLUMNS = ("mean", "sd", "min", "10 %", "median", "90 %", "max")
 
 
@@ -33,7 +35,7 @@ def main(argv=None):
     files.check_directory(arguments.out or Path("runs"))
     if arguments.judge:
         check_judge(arguments.judge)
-    cli.import_tensorflow()
+    cli.import_tensorflow(one_thread=arguments.data is None)
     from tf_gen import base
 
     base.use_xla = arguments.jit
@@ -226,33 +228,43 @@ def train_seeds(recipe, report, directory, seeds):
     model = recipe.build(report.config)
     program = loop.program(model, report.observe)
     seed_of_batches = tf.Variable(0, dtype=tf.int64)
-    batches = batches_of(recipe, report, seed_of_batches)
-    # The next model is built while the one before trains, for its weights only.
+    blocks = blocks_of(recipe, report, seed_of_batches)
+    # The next models are built while one trains, for their weights only.
+    build = functools.partial(initial_state, recipe)
     with ThreadPoolExecutor(1) as builder, loop.Progress(len(missing), unit="seed") as progress:
-        upcoming = builder.submit(recipe.build, configs[0])
+        upcoming = deque(builder.submit(build, config) for config in configs[:BUILT_AHEAD])
         for done, config in enumerate(configs, 1):
-            initial = upcoming.result().state
-            if done < len(configs):
-                upcoming = builder.submit(recipe.build, configs[done])
-            for variable, value in zip(model.state, initial, strict=True):
+            for variable, value in zip(model.state, upcoming.popleft().result(), strict=True):
                 variable.assign(value)
+            upcoming.extend(
+                builder.submit(build, config)
+                for config in configs[done + BUILT_AHEAD - 1 : done + BUILT_AHEAD]
+            )
             seed_of_batches.assign(config.seed)
             seed_report = tasks.report(recipe, config, report.source, report.judge)
-            scores[config.seed] = score = train_seed(seed_report, model, program, batches)
+            scores[config.seed] = score = train_seed(seed_report, model, program, blocks)
             with files.beside(paths[config.seed]) as temporary, temporary.open("wb") as file:
                 np.savez(file, **score)
             progress.update(done, f"seed {config.seed} done")
     return list(scores.values())
 
 
-def batches_of(recipe, report, seed):
-    """The batches of `seed`, a `tf.Variable` int64 [], as `loop.calls` takes them.
+def initial_state(recipe, config):
+    """The `state` of a model that `config` builds: list of NumPy arrays.
 
-    One pipeline serves all seeds, since to make one takes as long as to train a small model.
+    Keras numbers the names that it gives, and counts them in each thread from 0. In a thread of its
+    own a model has the names of the one before, for which TensorFlow has everything ready.
     """
+    with ThreadPoolExecutor(1) as thread:
+        model = thread.submit(recipe.build, config).result()
+    return [variable.numpy() for variable in model.state]
+
+
+def blocks_of(recipe, report, seed):
+    """The `blocks` of `seed`, a `tf.Variable` int64 []: one program makes those of all seeds."""
     config = copy.copy(report.config)
     object.__setattr__(config, "seed", seed)  # `Config` is frozen and takes numbers only
-    return functools.cache(functools.partial(recipe.batches, config, report.source))
+    return recipe.blocks(config, report.source)
 
 
 def read_score(path):
@@ -269,10 +281,10 @@ def read_score(path):
         return None
 
 
-def train_seed(report, model, program, batches):
+def train_seed(report, model, program, blocks):
     """Train `model` from its first step with `program`, its compiled `loop.program`.
 
-    `batches` is what `loop.calls` takes. Returns the model's score.
+    `blocks` are a recipe's, of this seed. Returns the model's score.
     """
     import numpy as np
 
@@ -282,7 +294,7 @@ def train_seed(report, model, program, batches):
     finite, steps = True, config.steps
     # Without limits nothing is measured on the way, and the calls are as large as they may be.
     log_every = config.log_every if report.limits else config.steps
-    schedule = loop.calls(batches, report, log_every=log_every)
+    schedule = loop.calls(blocks, report, log_every=log_every)
     with loop.Progress(steps, unit="update", leave=False, delay=10) as progress:
         for stretches in loop.updates(model, program, schedule, 0, log_every):
             (last,) = stretches

@@ -1,6 +1,5 @@
 """Many updates a compiled call, and the clocks of what happens between two calls."""
 
-import itertools
 import math
 import time
 from typing import Any, NamedTuple
@@ -38,17 +37,17 @@ def program(model, observe):
             stretch, or None.
 
     Returns:
-        A function of `batches`, a structure of tensors [stretches * K, ...], and `stretches`, a
-        Python int. It returns a tuple: dict of float32 [stretches], the means of the losses; and,
-        with `observe`, float32 [stretches, ...].
+        A function of `batches`, a structure of tensors [stretches * K, ...]; `stretches`, a Python
+        int; and K, int32 [] (see `repeat`). It returns a tuple: dict of float32 [stretches], the
+        means of the losses; and, with `observe`, float32 [stretches, ...].
     """
     specs = (dict.fromkeys(model.losses_reported, tf.float32), *([tf.float32] if observe else []))
 
-    def stretch(part):
-        losses, _ = repeat(model.update, part, model.losses_reported)
-        return (losses, observe(model)) if observe else (losses,)
+    def all_stretches(batches, stretches, size):
+        def stretch(part):
+            losses, _ = repeat(model.update, part, model.losses_reported, size)
+            return (losses, observe(model)) if observe else (losses,)
 
-    def all_stretches(batches, stretches):
         parts = tf.nest.map_structure(
             lambda stack: tf.reshape(stack, [stretches, -1, *stack.shape[1:]]), batches
         )
@@ -66,7 +65,8 @@ def updates(model, program, schedule, start, log_every):
     step, count, seconds = start, 0, 0.0
     for stretches, size, stack in schedule:
         begin = time.monotonic()
-        results = tf.nest.map_structure(lambda tensor: tensor.numpy(), program(stack, stretches))
+        results = program(stack, stretches, tf.constant(size))
+        results = tf.nest.map_structure(lambda tensor: tensor.numpy(), results)
         seconds += time.monotonic() - begin
         count += stretches * size
         # Without `observe` a call has one stretch, see `calls`.
@@ -85,14 +85,14 @@ def updates(model, program, schedule, start, log_every):
             count, seconds = 0, 0.0
 
 
-def calls(batches, report, start=0, anim_every=None, lines_per_call=None, log_every=None):
+def calls(blocks, report, start=0, anim_every=None, lines_per_call=None, log_every=None):
     """What to do in each call from step `start` to the last.
 
     Where several lines of the log fit into a call, and nothing but `observe` looks at the model on
     the way, they share it.
 
     Args:
-        batches: function of `start=step` to the `batches` of a recipe from this step on.
+        blocks: the `batches.Blocks` of a recipe.
         report: what reports on its model.
         start: Python int.
         anim_every: updates between two frames of an animation, at which a call must end; or None.
@@ -104,13 +104,8 @@ def calls(batches, report, start=0, anim_every=None, lines_per_call=None, log_ev
     """
     total, log_every = report.config.steps, log_every or report.config.log_every
     intervals = [log_every, anim_every or log_every]
-    elements = batches(start=start)
-    bytes_each = sum(
-        spec.shape.num_elements() * spec.dtype.size
-        for spec in tf.nest.flatten(elements.element_spec)
-    )
     at_most = UPDATES_PER_CALL_WITH_IMAGES if report.source else UPDATES_PER_CALL
-    at_most = max(1, min(at_most, BYTES_PER_CALL // bytes_each))
+    at_most = max(1, min(at_most, BYTES_PER_CALL // blocks.bytes_each))
     several = min(at_most // log_every, lines_per_call or at_most)
     if not report.observe or anim_every or report.limits:
         several = 1
@@ -139,15 +134,9 @@ def calls(batches, report, start=0, anim_every=None, lines_per_call=None, log_ev
             yield 1, size
             step += size
 
-    all_sizes, step = sizes(), start
-    while some := list(itertools.islice(all_sizes, 10_000)):  # not all: a run may be very long
-        counts = [lines * size for lines, size in some]
-        if step > start:
-            elements = batches(start=step)
-        stacks = elements.batch(max(counts)).rebatch(counts).take(len(counts)).prefetch(1)
-        for (lines, size), stack in zip(some, stacks, strict=True):
-            yield lines, size, stack
-        step += sum(counts)
+    stacks = blocks.stacks(start, (lines * size for lines, size in sizes()))
+    for (lines, size), stack in zip(sizes(), stacks, strict=True):
+        yield lines, size, stack
 
 
 def even(count, at_most):

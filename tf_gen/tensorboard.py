@@ -19,13 +19,13 @@ class Writer:
         """Return `program`, a `loop.program`, which now writes its graph at its first call."""
         written = False
 
-        def watched(batches, stretches):
+        def watched(*arguments):
             nonlocal written
             if not written:
                 with self.writer.as_default():
-                    tf.summary.graph(program.get_concrete_function(batches, stretches).graph)
+                    tf.summary.graph(program.get_concrete_function(*arguments).graph)
                 written = True
-            return program(batches, stretches)
+            return program(*arguments)
 
         return watched
 

@@ -5,7 +5,6 @@ settings -> data -> model -> updates, log, checkpoints -> pictures -> SavedModel
 
 import contextlib
 import dataclasses
-import functools
 import importlib.util
 import math
 import os
@@ -32,7 +31,7 @@ def main(argv=None):
     run_dir = arguments.run_dir or Path("runs", arguments.model)
     for directory in filter(None, (run_dir, arguments.tensorboard)):
         files.check_directory(directory)
-    cli.import_tensorflow()
+    cli.import_tensorflow(one_thread=arguments.data is None)
     import tensorflow as tf
 
     from tf_gen import base, plots, rundir, tasks
@@ -167,8 +166,8 @@ def train(model, recipe, report, directory, start, snapshots, arguments):
     if arguments.tensorboard:
         board = tensorboard.Writer(arguments.tensorboard)
         program = board.watch(program)
-    batches = functools.partial(recipe.batches, report.config, report.source)
-    schedule = loop.calls(batches, report, start, anim_every, max(1, longest // log_every))
+    blocks = recipe.blocks(report.config, report.source)
+    schedule = loop.calls(blocks, report, start, anim_every, max(1, longest // log_every))
     between = anim_every and start < total and start % anim_every
     if between and snapshots and snapshots[-1]["step"] == start:
         snapshots.pop()  # the last frame of a shorter run, where this one has none

@@ -7,10 +7,10 @@ A recipe is one article. It defines
     TASK              the name of its task, what the models of one kind of data share:
                       `tf_gen.tasks` lists them
     build(config)     a built and compiled model, its weights drawn from config.seed
-    batches(config, source, start=0)
-                      endless tf.data.Dataset; element k holds all, data and noise, that update
-                      start + k consumes, as a function of (config.seed, start + k); `source` is a
-                      `mnist.Source`, or None where the task draws its data
+    blocks(config, source)
+                      all that each update consumes, data and noise, as a function of (config.seed,
+                      update): a `tf_gen.batches.Blocks`; `source` is a `mnist.Source`, or None
+                      where the task draws its data
     the model         a subclass of `tf_gen.base.Generative` or `Adversarial` with `update(batch)`,
                       one iteration of the article's loop; `decode`, `prior(count, seed)`, and
                       `encode` or `discriminate` where it has such a network

@@ -396,18 +396,23 @@ def build(config):
     return model
 
 
-def batches(config, source, start=0):
-    """Endless `tf.data.Dataset` whose element k is the batch of update number start + k.
+def blocks(config, source):
+    """What each update consumes, as `batches.Blocks`: a function of (config.seed, update) only.
 
     A batch is a dict of `images` uint8 [batch, 28, 28], 255 for white, and `z` float32
-    [batch, latent] from U(-1, 1). It is a function of (config.seed, start + k) only.
+    [batch, latent] from U(-1, 1).
     """
 
     def z(seed):
         shape = [config.batch_size, config.latent_dim]
         return tf.random.stateless_uniform(shape, seed, -1, 1, alg="philox")
 
-    return digits.batches(config, source, start, z=z)
+    return digits.blocks(config, source, z=z)
+
+
+def batches(config, source, start=0):
+    """`blocks` as an endless `tf.data.Dataset` whose element k belongs to update start + k."""
+    return blocks(config, source).dataset(start)
 
 
 # ---- What is measured and shown -----------------------------------------------------------------

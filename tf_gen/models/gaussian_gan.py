@@ -421,12 +421,11 @@ def noise(config, uniform):
     return -NOISE_RANGE + spacing * tf.range(count, dtype=tf.float32) + 0.01 * uniform
 
 
-def batches(config, source=None, start=0):
-    """Endless `tf.data.Dataset` whose element k is the batch of update number start + k.
+def blocks(config, source=None):
+    """What each update consumes, as `batches.Blocks`: a function of (config.seed, update) only.
 
     A batch is a dict of `x`, points of the Gaussian, and `z_d` and `z_g`, noise for D's step and
-    for G's, each float32 [batch, 1], in ascending order if the noise is stratified. It is a
-    function of (config.seed, start + k) only.
+    for G's, each float32 [batch, 1], in ascending order if the noise is stratified.
     """
     shape = [BLOCK, config.batch_size]
 
@@ -441,7 +440,12 @@ def batches(config, source=None, start=0):
         batch = {"x": x, "z_d": z(seeds[1]), "z_g": z(seeds[2])}
         return {name: points[..., None] for name, points in batch.items()}
 
-    return drawn(draw, config.seed, start)
+    return drawn(draw, config.seed)
+
+
+def batches(config, source=None, start=0):
+    """`blocks` as an endless `tf.data.Dataset` whose element k belongs to update start + k."""
+    return blocks(config, source).dataset(start)
 
 
 def density_batches(config):

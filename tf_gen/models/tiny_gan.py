@@ -304,14 +304,19 @@ def build(config):
 # ---- Data: R and I ------------------------------------------------------------------------------
 
 
-def batches(config, source=None, start=0):
-    """Endless `tf.data.Dataset` whose element k is what epoch number start + k consumes.
+def blocks(config, source=None):
+    """What each epoch consumes, as `batches.Blocks`: a function of (config.seed, epoch) only.
 
-    A dict of `x`, real points, and `z_d`, noise, float32 [d_steps, batch] both, for D's updates,
-    and `z_g` float32 [g_steps, batch] for G's. It is a function of (config.seed, start + k) only.
+    A batch is a dict of `x`, real points, and `z_d`, noise, float32 [d_steps, batch] both, for D's
+    updates, and `z_g` float32 [g_steps, batch] for G's.
     """
     d_shape, g_shape = [config.d_steps, config.batch_size], [config.g_steps, config.batch_size]
-    return gaussian.batches(config, source, start, x=d_shape, z_d=d_shape, z_g=g_shape)
+    return gaussian.blocks(config, x=d_shape, z_d=d_shape, z_g=g_shape)
+
+
+def batches(config, source=None, start=0):
+    """`blocks` as an endless `tf.data.Dataset` whose element k belongs to epoch start + k."""
+    return blocks(config, source).dataset(start)
 
 
 # ---- What is measured and shown -----------------------------------------------------------------

@@ -7,22 +7,20 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gen import plots
-from tf_gen.batches import BLOCK, examples_at, in_blocks, noise_seed
+from tf_gen.batches import BLOCK, Blocks, examples_at, noise_seed
 from tf_gen.mnist import evenly
 from tf_gen.tasks import task
 
 
-def batches(config, source, start=0, **noise):
-    """Endless `tf.data.Dataset` of images and noise; element k belongs to update start + k.
-
-    It is a function of (config.seed, start + k) only.
+def blocks(config, source, **noise):
+    """All batches, of images and noise; each is a function of (config.seed, its update) only.
 
     Args:
-        config, source, start: a model's `Config`; a `mnist.Source`; a Python int.
+        config, source: a model's `Config`; a `mnist.Source`.
         noise: by its name, a function of a seed, int64 [2], to a float32 tensor.
 
     Returns:
-        `tf.data.Dataset` of dicts of `images`, uint8 [batch, 28, 28], 255 for white, and the noise.
+        `batches.Blocks` of dicts of `images`, uint8 [batch, 28, 28], 255 for white, and the noise.
     """
     with tf.device("CPU"):  # where the input pipeline runs
         images = tf.constant(source.images)
@@ -41,7 +39,7 @@ def batches(config, source, start=0, **noise):
         return batch
 
     # Up to 100 batches at once, fewer where they are large.
-    return in_blocks(block, start, max(1, min(BLOCK, 10_000 // config.batch_size)))
+    return Blocks(block, max(1, min(BLOCK, 10_000 // config.batch_size)))
 
 
 class Report(task.Report):

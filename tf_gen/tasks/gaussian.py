@@ -17,18 +17,16 @@ def draw_points(config, shape, seed):
     return tf.random.stateless_normal(shape, seed, config.data_mean, config.data_std, alg="philox")
 
 
-def batches(config, source=None, start=0, x=None, **noise):
-    """Endless `tf.data.Dataset` of points and noise; element k belongs to update start + k.
-
-    It is a function of (config.seed, start + k) only.
+def blocks(config, source=None, x=None, **noise):
+    """All batches, of points and noise; each is a function of (config.seed, its update) only.
 
     Args:
-        config, source, start: a model's `Config`; None, since the data is drawn; a Python int.
+        config, source: a model's `Config`; None, since the data is drawn.
         x: the shape of the points of the data that an update consumes, [batch_size, 1] if left out.
         noise: shapes of noise from U(0, 1) by its name; `z`, shaped as x, if left out.
 
     Returns:
-        `tf.data.Dataset` of dicts of `x` and the names of the noise, all float32.
+        `batches.Blocks` of dicts of `x` and the names of the noise, all float32.
     """
     x = x or [config.batch_size, 1]
     noise = noise or {"z": x}
@@ -40,7 +38,7 @@ def batches(config, source=None, start=0, x=None, **noise):
             batch[name] = tf.random.stateless_uniform([BLOCK, *shape], z_seed, alg="philox")
         return batch
 
-    return drawn(draw, config.seed, start)
+    return drawn(draw, config.seed)
 
 
 def moments(x):
