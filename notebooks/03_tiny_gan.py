@@ -95,7 +95,7 @@ rng = np.random.default_rng(0)  # of all that this notebook draws by itself
 # and its task, `gaussian`, draws it:
 
 # %%
-notebook.source(tiny_gan.batches, gaussian.batches, gaussian.draw_points)
+notebook.source(tiny_gan.blocks, gaussian.blocks, gaussian.draw_points)
 
 # %%
 batch = next(iter(tiny_gan.batches(article)))

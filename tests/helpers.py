@@ -61,6 +61,7 @@ class Adder:
     """The least that `loop` asks of a model: here it adds up the numbers of its batches."""
 
     losses_reported = ("loss", "square")
+    generates = "x"
 
     def __init__(self):
         self.total = tf.Variable(0.0)

@@ -182,7 +182,7 @@ def test_speed_is_that_since_the_last_line_of_the_log_without_the_making_of_batc
             clock.now += 100  # to make batches
             yield 1, size, tf.zeros([size])
 
-    def compiled(stack, lines):
+    def compiled(stack, lines, size):
         clock.now += next(seconds)
         return ({"loss": tf.zeros([lines])},)
 

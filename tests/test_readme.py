@@ -167,7 +167,7 @@ def test_the_fifth_model_needs_nothing_but_its_file_and_its_name(tmp_path):
     assert len(example.splitlines()) < 45
     assert 'TASK = "gaussian"' in example.splitlines()
     ours = {name for name in imported(example) if name.startswith("tf_gen")}
-    allowed = r"tf_gen\.(base|settings|tasks|tasks\.gaussian)(\.[A-Z]\w*|\.batches|\.gaussian)?"
+    allowed = r"tf_gen\.(base|settings|tasks|tasks\.gaussian)(\.[A-Z]\w*|\.blocks|\.gaussian)?"
     assert all(re.fullmatch(allowed, name) for name in ours), ours
     shutil.copytree(ROOT / "tf_gen", tmp_path / "tf_gen")
     shutil.copytree(ROOT / "tests", tmp_path / "tests")

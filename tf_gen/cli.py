@@ -183,7 +183,7 @@ def warn(*messages):
 
 
 def import_tensorflow(one_thread=False):
-    """Import TensorFlow and Keras, without the lines on stderr that every process begins with.
+    """Import TensorFlow, without the lines on stderr that every process begins with.
 
     They tell which processor instructions the build could have used and that there is no GPU, and
     no setting silences them all. Whoever sets TF_CPP_MIN_LOG_LEVEL, to any level, sees them.
@@ -205,9 +205,9 @@ def import_tensorflow(one_thread=False):
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     with stderr_discarded():
-        # Keras and TensorFlow would import these for what no command does, for a second and more.
+        # TensorFlow imports Keras, and they import these for what no command does, which takes
+        # a second and more.
         with hidden("matplotlib", "pandas", "scipy", "sklearn"):
-            import keras  # noqa: F401
             import tensorflow as tf
 
         device.grow_memory()

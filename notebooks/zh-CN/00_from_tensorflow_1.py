@@ -256,7 +256,7 @@ config = vae.Config(seed=3)
 run = list(vae.batches(config, source, start=25_000).take(8))[7]
 alone = next(iter(vae.batches(config, source, start=25_007)))
 print("the same:", {name: np.array_equal(run[name], alone[name]) for name in run})
-notebook.source(vae.batches, vae.digits.batches)
+notebook.source(vae.blocks, vae.digits.blocks)
 
 # %% [markdown]
 # ## 变量作用域：共享权重的两份 D

@@ -76,7 +76,7 @@ rng = np.random.default_rng(0)  # of all that this notebook draws by itself
 # R 是一条钟形曲线。每一轮训练用到的真实数据点和噪声，都在同一个地方抽取，是种子与轮次的函数。各要多少由模型的文件规定，抽取则由它的任务 `gaussian` 来做：
 
 # %%
-notebook.source(tiny_gan.batches, gaussian.batches, gaussian.draw_points)
+notebook.source(tiny_gan.blocks, gaussian.blocks, gaussian.draw_points)
 
 # %%
 batch = next(iter(tiny_gan.batches(article)))

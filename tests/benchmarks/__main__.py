@@ -10,10 +10,15 @@ checkpoints and pictures of the course, from the end of the first fifth of its s
 line of its log; start, compilation, the final pictures and the export lie outside.
 The others get their batches, noise and all, as float32 in memory, log nothing and keep nothing;
 their first ten losses must agree with tf_gen's before time is taken.
+
+`--seeds 100` compares only this: `python -m tf_gen.evaluate gaussian_gan --preset listing
+--minibatch` over so many seeds with JAX, which trains all of them at once, by `vmap`. Both are
+timed as whole processes.
 """
 
 import argparse
 import importlib.util
+import json
 import os
 import platform
 import re
@@ -51,12 +56,17 @@ def main():
     parser.add_argument("--data", default="auto", help="as for tf_gen.train (default: auto)")
     parser.add_argument("--turns", type=int, default=5, help="of each process (default: 5)")
     parser.add_argument("--seconds", type=float, default=2.0, help="of a turn (default: 2)")
+    words = "compare tf_gen.evaluate over so many seeds of gaussian_gan with JAX, and nothing else"
+    parser.add_argument("--seeds", type=int, help=words)
     arguments = parser.parse_args()
     if arguments.turns < 1:
         parser.error("argument --turns: must be at least 1")
     chosen = [case for case in cases.CASES if not arguments.model or case.name in arguments.model]
     print(f"{machine()}, {time.strftime('%Y-%m-%d')}, {versions()}")
     with tempfile.TemporaryDirectory() as directory:
+        if arguments.seeds:
+            compare_seeds(arguments.seeds, arguments.turns, Path(directory))
+            return
         for case in chosen:
             compare(case, arguments, Path(directory))
 
@@ -116,6 +126,43 @@ def compare(case, arguments, directory):
     for note in notes:
         print(note)
     sys.stdout.flush()
+
+
+def compare_seeds(count, turns, directory):
+    """Time `evaluate` and JAX over `count` seeds, and print a table."""
+    out = directory / "seeds"
+    ours = ["tf_gen.evaluate", "gaussian_gan", "--preset", "listing", "--minibatch"]
+    ways = {
+        "tf_gen.evaluate": [*ours, "--seeds", str(count), "--out", str(out)],
+        "JAX: vmap over seeds of lax.scan": ["tests.benchmarks.many_seeds", str(count)],
+    }
+    seconds, medians = {title: [] for title in ways}, {}
+    for turn in range(turns):
+        for title, arguments in ways.items():
+            say(f"{count} seeds: turn {turn + 1} of {turns}, {title}")
+            shutil.rmtree(out, ignore_errors=True)
+            command = [sys.executable, "-m", *arguments]
+            begin = time.perf_counter()
+            done = subprocess.run(command, capture_output=True, text=True)
+            seconds[title].append(time.perf_counter() - begin)
+            if done.returncode:
+                sys.exit(f"{' '.join(command)}: {done.stderr}")
+            if found := re.search("@medians (.*) (.*)", done.stdout):
+                medians[title] = [float(number) for number in found.groups()]
+            else:
+                summary = json.loads((out / "summary.json").read_text())
+                medians[title] = [summary[name]["median"] for name in ("w1", "ks")]
+    say("")
+    first = statistics.median(seconds["tf_gen.evaluate"])
+    print(f"\n{count} seeds of gaussian_gan, listing with minibatch discrimination\n")
+    print("| | median, s | fastest to slowest turn | times tf_gen's | median W1 | median KS |")
+    print("|---|---|---|---|---|---|")
+    for title, values in seconds.items():
+        median, (w1, ks) = statistics.median(values), medians[title]
+        print(
+            f"| {title} | {median:.1f} | {spread(values)} | {median / first:.2f} | {w1:.2f} | "
+            f"{ks:.2f} |"
+        )
 
 
 def spread(values):

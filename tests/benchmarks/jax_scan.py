@@ -58,7 +58,8 @@ def adversarial(update, d, g, batches):
     return runner(update, state, batches)
 
 
-def gaussian_gan(weights, batches):
+def gaussian_gan_functions():
+    """`generate(g, z)` and `update(state, batch)` of `gaussian_gan`, which `many_seeds` needs."""
     floor = np.log(1e-5)
 
     def log_p(logits):
@@ -90,6 +91,11 @@ def gaussian_gan(weights, batches):
         g, g_slots = adam(g, gradients, g_slots, step, 0.001)
         return (d, d_slots, g, g_slots, step), jnp.stack([d_loss, g_loss])
 
+    return generate, update
+
+
+def gaussian_gan(weights, batches):
+    _, update = gaussian_gan_functions()
     return adversarial(update, weights["d"], weights["g"], batches)
 
 
