@@ -540,13 +540,13 @@ for label in list(scores)[-2:]:
 # standard error, $\sqrt{0.25 \cdot 0.75 / 20}$), so do not read much into small differences here
 # either. The [card](../saved_models/gaussian_gan/README.md) has a hundred seeds of each:
 #
-# - Collapsed, listing: 27 % without minibatch discrimination, 10 % with it. The article is right,
+# - Collapsed, listing: 27 % without minibatch discrimination, 12 % with it. The article is right,
 #   in part: three times as many runs diverge instead (10 % and 30 %).
-# - Collapsed, with the settings of the article's text: 8 % without, 24 % with it. The claim does
+# - Collapsed, with the settings of the article's text: 8 % without, 21 % with it. The claim does
 #   not hold there.
 # - Close, in all four: at most 2 %.
 # - "The batch must stay below 16 or so": with the listing and minibatch discrimination the median
-#   W1 does grow with the batch, and is smallest with batches of 4, at the price of width (35 %
+#   W1 does grow with the batch, and is smallest with batches of 4, at the price of width (32 %
 #   collapse).
 #
 # Minibatch discrimination lets $D$ see a collapse. It does not make the game converge.
