@@ -795,7 +795,7 @@ def code_lines(*objects):
 
 
 counts = {
-    "R and I": code_lines(gaussian.draw_points, gaussian.batches, tiny_gan.batches, gan.prior),
+    "R and I": code_lines(gaussian.draw_points, gaussian.blocks, tiny_gan.blocks, gan.prior),
     "G": code_lines(tiny_gan.dense, tiny_gan.Generator, gan.generate),
     "D": code_lines(tiny_gan.Discriminator, gan.discriminate),
     "what D sees": code_lines(tiny_gan.deviations, tiny_gan.moments) + 7,  # and the dict INPUTS

@@ -82,6 +82,23 @@ def expected(bundled):
     return {name: ten_updates(name, bundled) for name in NAMES}
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "{ours}"),
+        ("--xla_cpu_use_xnnpack=false", "{ours} --xla_cpu_use_xnnpack=false"),  # the last one wins
+        ("flags.txt", "flags.txt"),  # a file, which a flag before it would hide
+    ],
+)
+def test_flags_for_xla_are_added_to_those_of_the_user_once(process, before, after):
+    code = "import os, subprocess, sys\nimport tf_gen.base\nprint(os.environ['XLA_FLAGS'])\n"
+    ours = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=100000"
+    expected = after.format(ours=ours)
+    for flags in (before, expected):
+        result = process("-c", code, XLA_FLAGS=flags)
+        assert (result.returncode, result.stdout) == (0, f"{expected}\n"), result.stderr
+
+
 # ---- Settings of Keras and NumPy -----------------------------------------------------------------
 
 

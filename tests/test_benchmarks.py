@@ -9,6 +9,22 @@ from helpers import ROOT, environment
 
 
 @pytest.mark.slow
+def test_many_seeds_are_compared_with_jax():
+    pytest.importorskip("jax")
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", "--seeds", "8", "--turns", "1"],
+        cwd=ROOT,
+        env=environment(PYTHONPATH=str(ROOT)),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    rows = [line.split("|")[1:-1] for line in result.stdout.splitlines() if line.startswith("| ")]
+    assert [row[0].split(":")[0].strip() for row in rows[1:]] == ["tf_gen.evaluate", "JAX"]
+    assert all(0.1 < float(row[5]) <= 1 for row in rows[1:])  # KS: none is a Gaussian yet
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["gaussian_gan", "tiny_gan", "ali", "vae"])
 def test_benchmark_compares_like_with_like(model):
     """Each opponent that is installed agrees on the losses, and is timed."""

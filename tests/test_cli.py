@@ -367,6 +367,33 @@ def test_tensorflow_is_imported_without_a_word_unless_one_asks_for_it(process, l
     assert (result.stderr == "") == silent
 
 
+@pytest.mark.parametrize("level", [{}, {"TF_CPP_MIN_LOG_LEVEL": "2"}])
+def test_commands_import_tensorflow_without_libraries_that_they_do_not_need(process, level):
+    code = (
+        "import sys\n"
+        "from tf_gen import cli\n"
+        "cli.import_tensorflow(lean=True)\n"
+        "print({'matplotlib', 'pandas', 'scipy', 'sklearn'} & set(sys.modules))\n"
+        "import scipy, sklearn\n"
+    )
+    result = process("-c", code, **level)
+    assert (result.returncode, result.stdout) == (0, "set()\n")
+
+
+@pytest.mark.parametrize(
+    ("one_thread", "chosen", "threads"), [(True, None, 1), (True, "3", 3), (False, None, 0)]
+)
+def test_operations_of_small_models_run_on_one_core(process, one_thread, chosen, threads):
+    code = (
+        "from tf_gen import cli\n"
+        f"cli.import_tensorflow(one_thread={one_thread})\n"
+        "import os, tensorflow as tf\n"
+        "print(os.environ.get('TF_NUM_INTRAOP_THREADS', 0))\n"
+    )
+    result = process("-c", code, **({"TF_NUM_INTRAOP_THREADS": chosen} if chosen else {}))
+    assert result.stdout == f"{threads}\n"
+
+
 def test_other_keras_backend_is_refused(process):
     result = process("-m", "tf_gen.train", "vae", "--data", "bundled", KERAS_BACKEND="jax")
     assert result.returncode == 1

@@ -259,6 +259,7 @@ def test_stacks_for_the_commands_are_those_for_fit(made, source):
             rows[:count], [{k: v[i] for k, v in stack.items()} for i in range(count)]
         )
         rows = rows[count:]
+    assert not rows
 
 
 @pytest.mark.parametrize("made", marked(PRESETS, slower=ALL_TASKS), indirect=True)

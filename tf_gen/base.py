@@ -15,12 +15,15 @@ if keras.backend.backend() != "tensorflow":
         "set KERAS_BACKEND=tensorflow before Python starts"
     )
 
-# On a CPU XLA starts each operation of a program by itself, which takes longer than what a very
-# small model does in it. It makes one function of a whole loop where an iteration touches fewer
-# bytes than this: `gaussian_gan` with the preset `listing` then trains eight times as fast. Larger
-# models would be slower so. XLA reads this before it compiles for the first time.
+# On a CPU XLA starts each operation of a program by itself, and that takes longer than the
+# arithmetic of a very small model. It makes one function of a whole loop where an iteration touches
+# fewer bytes than this: `gaussian_gan` with the preset `listing` then trains eight times as fast. A
+# much larger number would slow other models down. XLA reads this when it first compiles: a program
+# that compiled something before it imports tf_gen trains slower and rounds otherwise.
 _SMALL_LOOP = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=100000"
-os.environ["XLA_FLAGS"] = f"{_SMALL_LOOP} {os.environ.get('XLA_FLAGS', '')}".strip()
+_flags = os.environ.get("XLA_FLAGS", "")
+if _SMALL_LOOP not in _flags and _flags.lstrip()[:1] in ("", "-"):  # else it names a file of flags
+    os.environ["XLA_FLAGS"] = f"{_SMALL_LOOP} {_flags}".strip()
 
 use_xla = True  # `--no-jit` of a command clears it, before anything is compiled
 
@@ -196,9 +199,9 @@ def repeat(update, batches, names, count=None):
         update: function of a batch to a dict of float32 scalars.
         batches: structure of tensors [K, ...]: K batches stacked, K > 0.
         names: the keys of that dict.
-        count: K, int32 [], which XLA must not know where one batch is to be rounded as many are:
-            it would compile a loop of one iteration as if there were no loop. None for the length
-            of `batches`.
+        count: K as a tensor, int32 [], for a loop whose length XLA does not know: it compiles a
+            loop of one iteration as if there were no loop, and may round it otherwise. None for
+            the length of `batches`.
 
     Returns:
         dict of float32 scalars, the means over the K batches, and K, int32 [].

@@ -64,7 +64,7 @@ class Blocks:
 
     @cached_property
     def spec(self):
-        """Of a block, a structure of `tf.TensorSpec`."""
+        """A block's structure of `tf.TensorSpec`."""
         program = tf.function(self.make, autograph=False).get_concrete_function(self._updates(0))
         outputs = program.structured_outputs
         return _map(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), outputs)
@@ -89,10 +89,14 @@ class Blocks:
         return dataset.skip(start % self.size).prefetch(self.size)
 
     def stacks(self, start, counts):
-        """The same batches stacked, so many as each of `counts` says: a generator.
+        """The same batches in stacks: a generator.
 
         Where a batch is small, this takes a tenth of the time of a `tf.data.Dataset`, which spends
         ten microseconds on each operation. The next stack is made while one is in use.
+
+        Args:
+            start: Python int, the update that the first batch belongs to.
+            counts: iterable of Python ints, at least 1: how many batches each stack has.
         """
         with ThreadPoolExecutor(1) as maker:
             stacks = self._stacks(start, counts)
@@ -107,7 +111,8 @@ class Blocks:
         for count in counts:
             stop = start + count
             with tf.device("CPU"):  # as in a `tf.data.Dataset`: a GPU would round otherwise
-                if missing := -(-(stop - end) // self.size):
+                if stop > end:
+                    missing = -(-(stop - end) // self.size)
                     more = self._some(end // self.size, missing)
                     made = more if made is None else _joined(made, more)
                     end += missing * self.size

@@ -182,15 +182,19 @@ def warn(*messages):
         print(_one_line(f"warning: {message}"), file=sys.stderr)
 
 
-def import_tensorflow(one_thread=False):
+def import_tensorflow(lean=False, one_thread=False):
     """Import TensorFlow, without the lines on stderr that every process begins with.
 
     They tell which processor instructions the build could have used and that there is no GPU, and
     no setting silences them all. Whoever sets TF_CPP_MIN_LOG_LEVEL, to any level, sees them.
 
     Keras starts with its own settings, whatever a keras.json says, and GPUs with little memory.
-    With `one_thread` an operation runs on one core, unless TF_NUM_INTRAOP_THREADS says otherwise:
-    in models of points a second core would take as long to wake up as to compute.
+
+    Args:
+        lean: let Keras find no matplotlib, pandas, SciPy and scikit-learn while it is imported,
+            which costs a second or more, for parts of Keras that no command uses.
+        one_thread: run an operation on one core, unless TF_NUM_INTRAOP_THREADS says otherwise. For
+            small arrays of points a second core takes as long to wake up as the first to compute.
     """
     if os.environ["KERAS_BACKEND"] != "tensorflow":
         raise UserError(
@@ -200,14 +204,14 @@ def import_tensorflow(one_thread=False):
     os.environ["KERAS_HOME"] = os.devnull
     if one_thread:
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    libraries = ("matplotlib", "pandas", "scipy", "sklearn") if lean else ()
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        device.grow_memory()
+        with hidden(*libraries):
+            device.grow_memory()
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     with stderr_discarded():
-        # TensorFlow imports Keras, and they import these for what no command does, which takes
-        # a second and more.
-        with hidden("matplotlib", "pandas", "scipy", "sklearn"):
+        with hidden(*libraries):
             import tensorflow as tf
 
         device.grow_memory()
@@ -227,7 +231,7 @@ def hidden(*names):
         yield
     finally:
         for name in names:
-            del sys.modules[name]
+            sys.modules.pop(name, None)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ import dataclasses
 import errno
 import functools
 import io
+import itertools
 import os
 import re
 import shlex
@@ -26,7 +27,7 @@ from tf_gen import cli, files, flags
 from tf_gen.errors import UserError
 from tf_gen.models import load
 
-BUILT_AHEAD = 10  # models for seeds that come next, while the program is compiled
+BUILT_AHEAD = 10  # models for the next seeds: as many as are built while the program is compiled
 COLUMNS = ("mean", "sd", "min", "10 %", "median", "90 %", "max")
 
 
@@ -35,7 +36,7 @@ def main(argv=None):
     files.check_directory(arguments.out or Path("runs"))
     if arguments.judge:
         check_judge(arguments.judge)
-    cli.import_tensorflow(one_thread=arguments.data is None)
+    cli.import_tensorflow(lean=True, one_thread=flags.is_small(settings, arguments.data))
     from tf_gen import base
 
     base.use_xla = arguments.jit
@@ -230,16 +231,11 @@ def train_seeds(recipe, report, directory, seeds):
     seed_of_batches = tf.Variable(0, dtype=tf.int64)
     blocks = blocks_of(recipe, report, seed_of_batches)
     # The next models are built while one trains, for their weights only.
-    build = functools.partial(initial_state, recipe)
-    with ThreadPoolExecutor(1) as builder, loop.Progress(len(missing), unit="seed") as progress:
-        upcoming = deque(builder.submit(build, config) for config in configs[:BUILT_AHEAD])
-        for done, config in enumerate(configs, 1):
-            for variable, value in zip(model.state, upcoming.popleft().result(), strict=True):
+    with loop.Progress(len(missing), unit="seed") as progress:
+        states = initial_states(recipe, configs)
+        for done, (config, initial) in enumerate(zip(configs, states, strict=True), 1):
+            for variable, value in zip(model.state, initial, strict=True):
                 variable.assign(value)
-            upcoming.extend(
-                builder.submit(build, config)
-                for config in configs[done + BUILT_AHEAD - 1 : done + BUILT_AHEAD]
-            )
             seed_of_batches.assign(config.seed)
             seed_report = tasks.report(recipe, config, report.source, report.judge)
             scores[config.seed] = score = train_seed(seed_report, model, program, blocks)
@@ -249,11 +245,27 @@ def train_seeds(recipe, report, directory, seeds):
     return list(scores.values())
 
 
+def initial_states(recipe, configs):
+    """The `initial_state` of each of `configs`, of which some are made ahead: a generator."""
+    build = functools.partial(initial_state, recipe)
+    later = iter(configs)
+    builder = ThreadPoolExecutor(1)
+    try:
+        upcoming = deque(builder.submit(build, c) for c in itertools.islice(later, BUILT_AHEAD))
+        while upcoming:
+            initial = upcoming.popleft().result()
+            upcoming.extend(builder.submit(build, c) for c in itertools.islice(later, 1))
+            yield initial
+    finally:
+        builder.shutdown(cancel_futures=True)  # after Ctrl-C nobody waits for all of them
+
+
 def initial_state(recipe, config):
     """The `state` of a model that `config` builds: list of NumPy arrays.
 
-    Keras numbers the names that it gives, and counts them in each thread from 0. In a thread of its
-    own a model has the names of the one before, for which TensorFlow has everything ready.
+    In a thread of its own, since Keras numbers the names of layers and starts anew in each thread.
+    TensorFlow keeps the operation that makes a variable of a name, and half of the time of a build
+    goes into new ones.
     """
     with ThreadPoolExecutor(1) as thread:
         model = thread.submit(recipe.build, config).result()

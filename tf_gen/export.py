@@ -17,7 +17,7 @@ def main(argv=None):
     if arguments.out.exists():
         raise UserError(f"{arguments.out}: exists already; remove it or name another one")
     files.check_directory(arguments.out)
-    cli.import_tensorflow()
+    cli.import_tensorflow(lean=True)
     from tf_gen import base, rundir, tasks
 
     base.use_xla = arguments.jit

@@ -136,6 +136,11 @@ def chosen(parser, outline, arguments):
     return settings
 
 
+def is_small(settings, data):
+    """Whether one core is enough for `settings`, a dict: points, and not many of them an update."""
+    return data is None and settings.get("batch_size", 1) <= 500
+
+
 def command_line(outline, preset, settings):
     """The arguments that mean `settings`, a dict, as a string: the inverse of `chosen`."""
     words = [outline.name, "--preset", preset]

@@ -41,11 +41,13 @@ def program(model, observe):
         int; and K, int32 [] (see `repeat`). It returns a tuple: dict of float32 [stretches], the
         means of the losses; and, with `observe`, float32 [stretches, ...].
     """
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
     specs = (dict.fromkeys(model.losses_reported, tf.float32), *([tf.float32] if observe else []))
 
     def all_stretches(batches, stretches, size):
-        # Models of points are small enough to be compiled as whole loops, see `base`.
-        count = size if model.generates == "x" else None
+        # Or a call of one update would be rounded otherwise, see `repeat`; not with images, and not
+        # on a GPU, which has no small loops (see `base`) and would ask the CPU in each iteration.
+        count = size if model.generates == "x" and not on_gpu else None
 
         def stretch(part):
             losses, _ = repeat(model.update, part, model.losses_reported, count)

@@ -31,7 +31,7 @@ def main(argv=None):
     run_dir = arguments.run_dir or Path("runs", arguments.model)
     for directory in filter(None, (run_dir, arguments.tensorboard)):
         files.check_directory(directory)
-    cli.import_tensorflow(one_thread=arguments.data is None)
+    cli.import_tensorflow(lean=True, one_thread=flags.is_small(settings, arguments.data))
     import tensorflow as tf
 
     from tf_gen import base, plots, rundir, tasks

@@ -5,7 +5,7 @@ one run, each in a process of its own, taking turns, so that what slows the mach
 slows down all of them. Prints the median time of an update and how many times as long as tf_gen's
 each other takes. Needs `pip install -e '.[benchmarks]'`; what is missing is left out.
 
-tf_gen is timed as the whole command `python -m tf_gen.train`, with its input pipeline, log,
+tf_gen is timed as the whole command `python -m tf_gen.train`, with the making of its batches, log,
 checkpoints and pictures of the course, from the end of the first fifth of its steps to the last
 line of its log; start, compilation, the final pictures and the export lie outside.
 The others get their batches, noise and all, as float32 in memory, log nothing and keep nothing;
@@ -56,11 +56,16 @@ def main():
     parser.add_argument("--data", default="auto", help="as for tf_gen.train (default: auto)")
     parser.add_argument("--turns", type=int, default=5, help="of each process (default: 5)")
     parser.add_argument("--seconds", type=float, default=2.0, help="of a turn (default: 2)")
-    words = "compare tf_gen.evaluate over so many seeds of gaussian_gan with JAX, and nothing else"
+    words = (
+        "compare tf_gen.evaluate over so many seeds of gaussian_gan with JAX, and nothing else; "
+        "--model, --data and --seconds mean nothing then"
+    )
     parser.add_argument("--seeds", type=int, help=words)
     arguments = parser.parse_args()
     if arguments.turns < 1:
         parser.error("argument --turns: must be at least 1")
+    if arguments.seeds is not None and arguments.seeds < 1:
+        parser.error("argument --seeds: must be at least 1")
     chosen = [case for case in cases.CASES if not arguments.model or case.name in arguments.model]
     print(f"{machine()}, {time.strftime('%Y-%m-%d')}, {versions()}")
     with tempfile.TemporaryDirectory() as directory:

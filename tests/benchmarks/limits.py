@@ -106,20 +106,22 @@ def with_tensorflow(name):
 
 
 def loop(case):
-    """tf_gen's own program, without pipeline, log and checkpoints."""
+    """tf_gen's own program, without the making of batches, log and checkpoints."""
     from tf_gen import cli, train
     from tf_gen.models import load
 
-    cli.import_tensorflow()
+    cli.import_tensorflow(one_thread=True)
     import tensorflow as tf
+
+    from tf_gen.loop import program
 
     module = load(case.name)
     _, settings = train.parse(list(case.arguments))
     model_config = module.Config(**settings)
     model = module.build(model_config)
-    program = tf.function(model.train_step, jit_compile=True, autograph=False)
-    stack = next(iter(module.batches(model_config).batch(case.batches)))
-    return lambda first, count: program(stack)["loss"].numpy()
+    run = program(model, None)
+    stack = next(module.blocks(model_config).stacks(0, [case.batches]))
+    return lambda first, count: run(stack, 1, tf.constant(case.batches))[0]["loss"].numpy()
 
 
 def ali(weights, batches, variant):

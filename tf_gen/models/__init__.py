@@ -10,7 +10,8 @@ A recipe is one article. It defines
     blocks(config, source)
                       all that each update consumes, data and noise, as a function of (config.seed,
                       update): a `tf_gen.batches.Blocks`; `source` is a `mnist.Source`, or None
-                      where the task draws its data
+                      where the task draws its data. The models here have `batches(config, source,
+                      start=0)`, too: the same as a `tf.data.Dataset`, for `fit`
     the model         a subclass of `tf_gen.base.Generative` or `Adversarial` with `update(batch)`,
                       one iteration of the article's loop; `decode`, `prior(count, seed)`, and
                       `encode` or `discriminate` where it has such a network

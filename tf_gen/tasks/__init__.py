@@ -1,7 +1,7 @@
 """The tasks: what models of one kind of data share.
 
 A task called `name` is the module `tf_gen.tasks.<name>`. It defines the class `Report`, what its
-models have in common (`tf_gen.tasks.task` has the contract), and `batches` for them.
+models have in common (`tf_gen.tasks.task` has the contract), and `blocks` for them.
 """
 
 import importlib
