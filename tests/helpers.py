@@ -38,7 +38,8 @@ def state(directory):
 
 def environment(**more):
     """The environment as a user has it, for a process; importing TensorFlow changed ours."""
-    return {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"} | more
+    ours = {"TF_CPP_MIN_LOG_LEVEL", "TF_NUM_INTRAOP_THREADS", "XLA_FLAGS"}
+    return {name: value for name, value in os.environ.items() if name not in ours} | more
 
 
 def rows(path):
