@@ -91,7 +91,7 @@ def expected(bundled):
     ],
 )
 def test_flags_for_xla_are_added_to_those_of_the_user_once(process, before, after):
-    code = "import os, subprocess, sys\nimport tf_gen.base\nprint(os.environ['XLA_FLAGS'])\n"
+    code = "import os\nimport tf_gen.base\nprint(os.environ['XLA_FLAGS'])\n"
     ours = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=100000"
     expected = after.format(ours=ours)
     for flags in (before, expected):
