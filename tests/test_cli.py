@@ -373,11 +373,24 @@ def test_commands_import_tensorflow_without_libraries_that_they_do_not_need(proc
         "import sys\n"
         "from tf_gen import cli\n"
         "cli.import_tensorflow(lean=True)\n"
-        "print({'matplotlib', 'pandas', 'scipy', 'sklearn'} & set(sys.modules))\n"
+        "print({'jax', 'matplotlib', 'pandas', 'scipy', 'sklearn'} & set(sys.modules))\n"
         "import scipy, sklearn\n"
     )
     result = process("-c", code, **level)
     assert (result.returncode, result.stdout) == (0, "set()\n")
+
+
+def test_tensorflow_comes_without_keras_where_none_is_needed_and_keras_can_follow(process):
+    code = (
+        "import sys\n"
+        "from tf_gen import cli\n"
+        "cli.import_tensorflow(keras=False)\n"
+        "print('keras' in sys.modules)\n"
+        "import keras, tensorflow\n"
+        "print(tensorflow.keras.Model is keras.Model)\n"
+    )
+    result = process("-c", code)
+    assert (result.returncode, result.stdout) == (0, "False\nTrue\n"), result.stderr
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def warn(*messages):
         print(_one_line(f"warning: {message}"), file=sys.stderr)
 
 
-def import_tensorflow(lean=False, one_thread=False):
+def import_tensorflow(lean=False, keras=True, one_thread=False):
     """Import TensorFlow, without the lines on stderr that every process begins with.
 
     They tell which processor instructions the build could have used and that there is no GPU, and
@@ -191,8 +191,9 @@ def import_tensorflow(lean=False, one_thread=False):
     Keras starts with its own settings, whatever a keras.json says, and GPUs with little memory.
 
     Args:
-        lean: let Keras find no matplotlib, pandas, SciPy and scikit-learn while it is imported,
-            which costs a second or more, for parts of Keras that no command uses.
+        lean: let TensorFlow and Keras find no JAX, matplotlib, pandas, SciPy and scikit-learn
+            while they are imported, which costs a second or more, for parts that no command uses.
+        keras: false for a command that does without Keras, so that TensorFlow does not import it.
         one_thread: run an operation on one core, unless TF_NUM_INTRAOP_THREADS says otherwise. For
             small arrays of points a second core takes as long to wake up as the first to compute.
     """
@@ -204,7 +205,8 @@ def import_tensorflow(lean=False, one_thread=False):
     os.environ["KERAS_HOME"] = os.devnull
     if one_thread:
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-    libraries = ("matplotlib", "pandas", "scipy", "sklearn") if lean else ()
+    libraries = ("jax", "matplotlib", "pandas", "scipy", "sklearn") if lean else ()
+    libraries += () if keras else ("keras",)
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         with hidden(*libraries):
             device.grow_memory()

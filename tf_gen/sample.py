@@ -27,7 +27,7 @@ def main(argv=None):
     files.check_file(arguments.out)
     if (boxed := savedmodel.shipped(arguments.model)) not in (None, directory):
         print(f"using ./{directory}; the trained model that comes with this package is {boxed}")
-    cli.import_tensorflow(lean=True)
+    cli.import_tensorflow(lean=True, keras=False)
     import numpy as np
 
     from tf_gen import plots

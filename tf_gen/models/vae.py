@@ -255,7 +255,7 @@ class Report(digits.Report):
 
     def measure(self, model):
         """The losses on all held-out images: dict of floats."""
-        terms = [model.compiled_loss_terms(batch) for batch in self.held_out_batches()]
+        terms = [model.compiled_loss_terms(batch) for batch in self.held_out_batches]
         reconstruction, kl = np.concatenate(terms, axis=1).mean(axis=1, dtype=np.float64).tolist()
         return {
             "held_out_loss": reconstruction + kl,
@@ -263,12 +263,19 @@ class Report(digits.Report):
             "held_out_kl": kl,
         }
 
+    @cached_property
     def held_out_batches(self):
-        """All held-out images once, in batches like those of training, epsilon always the same."""
-        shape = [len(self.source.held_out_images), self.config.latent_dim]
+        """All held-out images once, in batches like those of training, but larger: a list.
+
+        epsilon is always the same.
+        """
+        images = self.source.held_out_images
+        shape = [len(images), self.config.latent_dim]
         epsilon = tf.random.stateless_normal(shape, [self.config.seed, -1], alg="philox")
-        batch = {"images": self.source.held_out_images, "epsilon": epsilon}
-        return tf.data.Dataset.from_tensor_slices(batch).batch(1000)
+        return [
+            {"images": tf.constant(images[i : i + 2000]), "epsilon": epsilon[i : i + 2000]}
+            for i in range(0, len(images), 2000)
+        ]
 
     def score(self, model):
         """The losses on all held-out images, a tighter bound, and the figures of all digits: dict.
