@@ -9,7 +9,7 @@ from helpers import ROOT, environment
 
 
 def compared(*flags):
-    """The rows of the table that the benchmarks print, lists of strings, without its head."""
+    """The rows of the tables that the benchmarks print, lists of strings, without their heads."""
     result = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks", *flags],
         cwd=ROOT,
@@ -19,7 +19,7 @@ def compared(*flags):
     )
     assert result.returncode == 0, result.stderr
     rows = [line.split("|")[1:-1] for line in result.stdout.splitlines() if line.startswith("| ")]
-    return rows[1:]
+    return [row for row in rows if row[0].strip()]
 
 
 @pytest.mark.slow
@@ -28,6 +28,16 @@ def test_many_seeds_are_compared_with_jax():
     rows = compared("--seeds", "8", "--turns", "1")
     assert [row[0].split(":")[0].strip() for row in rows] == ["tf_gen.evaluate", "JAX"]
     assert all(0.1 < float(row[5]) <= 1 for row in rows)  # KS: none is a Gaussian yet
+
+
+@pytest.mark.slow
+def test_quick_benchmark_compares_all_models_with_jax():
+    pytest.importorskip("jax")
+    rows = compared("--quick", "--data", "bundled", "--turns", "1", "--seconds", "0.1")
+    titles = [row[0].strip() for row in rows]
+    assert titles.count("**tf_gen.train**") == titles.count("JAX: lax.scan") == 4
+    assert len(titles) == 12  # and a limit each
+    assert all(0.3 < float(row[3]) < 3 for row in rows)  # in units of tf_gen's
 
 
 @pytest.mark.slow

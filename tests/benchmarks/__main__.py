@@ -6,10 +6,12 @@ slows down all of them. Prints the median time of an update and how many times a
 each other takes. Needs `pip install -e '.[benchmarks]'`; what is missing is left out.
 
 tf_gen is timed as the whole command `python -m tf_gen.train`, with the making of its batches, log,
-checkpoints and pictures of the course, from the end of the first fifth of its steps to the last
-line of its log; start, compilation, the final pictures and the export lie outside.
+checkpoints and pictures of the course, from the end of the first fifth of its steps, or the
+first line of its log, to the last line; start, compilation, the final pictures and the export lie outside.
 The others get their batches, noise and all, as float32 in memory, log nothing and keep nothing;
 their first ten losses must agree with tf_gen's before time is taken.
+
+`--quick` takes a few minutes: three short turns, with fewer updates, and only JAX and the limit.
 
 `--seeds 100` compares only this: `python -m tf_gen.evaluate gaussian_gan --preset listing
 --minibatch` over so many seeds with JAX, which trains all of them at once, by `vmap`. Both are
@@ -45,6 +47,7 @@ OTHERS = (  # title, module, variant, what it needs
     ("limit: matrix products, PyTorch", "limits", "pytorch", "torch"),
     ("limit: matrix products, JAX", "limits", "jax", "jax"),
 )
+QUICK = ("JAX: lax.scan", "limit: the loop alone", "limit: matrix products, JAX")
 
 
 def main():
@@ -54,14 +57,22 @@ def main():
         "--model", action="append", choices=names, help="only this one; may be given again"
     )
     parser.add_argument("--data", default="auto", help="as for tf_gen.train (default: auto)")
-    parser.add_argument("--turns", type=int, default=5, help="of each process (default: 5)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of a turn (default: 2)")
+    words = "a few minutes for all models: few updates and short turns, only JAX and the limit"
+    parser.add_argument("--quick", action="store_true", help=words)
+    words = "of each process (default: 5; with --quick: 3)"
+    parser.add_argument("--turns", type=int, help=words)
+    words = "of a turn (default: 2; with --quick: 0.5)"
+    parser.add_argument("--seconds", type=float, help=words)
     words = (
         "compare tf_gen.evaluate over so many seeds of gaussian_gan with JAX, and nothing else; "
         "--model, --data and --seconds mean nothing then"
     )
     parser.add_argument("--seeds", type=int, help=words)
     arguments = parser.parse_args()
+    if arguments.turns is None:
+        arguments.turns = 3 if arguments.quick else 5
+    if arguments.seconds is None:
+        arguments.seconds = 0.5 if arguments.quick else 2.0
     if arguments.turns < 1:
         parser.error("argument --turns: must be at least 1")
     if arguments.seeds is not None and arguments.seeds < 1:
@@ -86,6 +97,8 @@ def compare(case, arguments, directory):
     for title, module, variant, needed in OTHERS:
         if module == "limits" and (variant == "loop") == case.images:
             continue
+        if arguments.quick and title not in QUICK:
+            continue
         if not importlib.util.find_spec(needed):
             notes.append(f"{title}: left out, {needed} is not installed")
             continue
@@ -100,7 +113,7 @@ def compare(case, arguments, directory):
     times, runs = {title: [] for title in workers}, []
     for turn in range(arguments.turns):
         say(f"{case.title}: turn {turn + 1} of {arguments.turns}")
-        runs.append(train(case, arguments.data, directory))
+        runs.append(train(case, arguments.data, directory, arguments.quick))
         for title, worker in workers.items():
             times[title].append(worker.turn(arguments.seconds))
     for worker in workers.values():
@@ -122,12 +135,14 @@ def compare(case, arguments, directory):
     print(
         f"\nThe fastest limit is {min(limits):.1f} µs: tf_gen.train is at {min(limits) / ours:.0%}."
     )
-    command = " ".join(["python -m tf_gen.train", *case.arguments, "--steps", str(case.steps)])
+    steps = case.quick_steps if arguments.quick else case.steps
+    command = " ".join(["python -m tf_gen.train", *case.arguments, "--steps", str(steps)])
     first = statistics.median(run["first_line"] for run in runs)
-    print(f"`{command}`: first line of the log after {first:.1f} s,")
-    whole = statistics.median(run["whole"] for run in runs)
-    memory = statistics.median(run["memory"] for run in runs)
-    print(f"all of it {whole:.1f} s, at most {memory:.2f} GB of memory.")
+    print(f"`{command}`: first line of the log after {first:.1f} s.")
+    if not arguments.quick:
+        whole = statistics.median(run["whole"] for run in runs)
+        memory = statistics.median(run["memory"] for run in runs)
+        print(f"All of it takes {whole:.1f} s, and at most {memory:.2f} GB of memory.")
     for note in notes:
         print(note)
     sys.stdout.flush()
@@ -223,12 +238,13 @@ class Worker:
         self.process.wait()
 
 
-def train(case, data, directory):
-    """Run the command and take its times from the lines of its log."""
+def train(case, data, directory, quick):
+    """Run the command and take its times from the lines of its log; if `quick`, only up to them."""
+    steps = case.quick_steps if quick else case.steps
     run_dir = directory / "run"
     shutil.rmtree(run_dir, ignore_errors=True)
     command = [sys.executable, "-m", "tf_gen.train", *case.arguments, "--run-dir", run_dir]
-    command += ["--steps", str(case.steps)] + (["--data", data] if case.images else [])
+    command += ["--steps", str(steps)] + (["--data", data] if case.images else [])
     begin = time.perf_counter()
     lines = []  # time and step
     with tempfile.TemporaryFile("w+") as log:
@@ -236,13 +252,15 @@ def train(case, data, directory):
         for line in process.stdout:
             if match := re.match(r"(?:step |Epoch |Iter: )?(\d+)(?: ,|:|;)", line):
                 lines.append((time.perf_counter() - begin, int(match[1])))
+                if quick and lines[-1][1] == steps:
+                    process.kill()
         process.stdout.close()
         _, process.returncode, usage = os.wait4(process.pid, 0)
         whole = time.perf_counter() - begin
-        if process.returncode or lines[-1][1] != case.steps:
+        if (process.returncode and not quick) or not lines or lines[-1][1] != steps:
             log.seek(0)
             sys.exit(f"{' '.join(map(str, command))}: {log.read()}")
-    early = [line for line in lines if line[1] <= case.steps // 5][-1]
+    early = [line for line in lines if line[1] <= max(lines[0][1], steps // 5)][-1]
     update = (lines[-1][0] - early[0]) / (lines[-1][1] - early[1]) * 1e6
     memory = usage.ru_maxrss * 1024 / 1e9  # in KiB on Linux
     return {"update": update, "first_line": lines[0][0], "whole": whole, "memory": memory}

@@ -21,6 +21,7 @@ class Case:
         losses: those that all implementations return, in this order.
         batches: how many lie in memory for the others; a run of theirs uses each once.
         steps: updates of the `train` command that is timed; the first fifth is not.
+        quick_steps: the same with `--quick`, several lines of the log all the same.
     """
 
     title: str
@@ -28,6 +29,7 @@ class Case:
     losses: tuple
     batches: int
     steps: int
+    quick_steps: int
 
     @property
     def name(self):
@@ -45,10 +47,18 @@ CASES = [
         ("loss_d", "loss_g"),
         batches=5_000,
         steps=300_000,
+        quick_steps=100_000,
     ),
-    Case("tiny_gan", ("tiny_gan",), ("loss_d", "loss_g"), batches=5_000, steps=150_000),
-    Case("ali", ("ali",), ("loss_d", "loss_g"), batches=500, steps=15_000),
-    Case("vae", ("vae",), ("loss",), batches=250, steps=6_000),
+    Case(
+        "tiny_gan",
+        ("tiny_gan",),
+        ("loss_d", "loss_g"),
+        batches=5_000,
+        steps=150_000,
+        quick_steps=50_000,
+    ),
+    Case("ali", ("ali",), ("loss_d", "loss_g"), batches=500, steps=15_000, quick_steps=5_000),
+    Case("vae", ("vae",), ("loss",), batches=250, steps=6_000, quick_steps=4_000),
 ]
 
 
