@@ -11,7 +11,7 @@ first line of its log, to the last line; start, compilation, the final pictures 
 The others get their batches, noise and all, as float32 in memory, log nothing and keep nothing;
 their first ten losses must agree with tf_gen's before time is taken.
 
-`--quick` takes a few minutes: three short turns, with fewer updates, and only JAX and the limit.
+`--quick` takes a few minutes: two short turns, with fewer updates, and only JAX and the limit.
 
 `--seeds 100` compares only this: `python -m tf_gen.evaluate gaussian_gan --preset listing
 --minibatch` over so many seeds with JAX, which trains all of them at once, by `vmap`. Both are
@@ -59,7 +59,7 @@ def main():
     parser.add_argument("--data", default="auto", help="as for tf_gen.train (default: auto)")
     words = "a few minutes for all models: few updates and short turns, only JAX and the limit"
     parser.add_argument("--quick", action="store_true", help=words)
-    words = "of each process (default: 5; with --quick: 3)"
+    words = "of each process (default: 5; with --quick: 2)"
     parser.add_argument("--turns", type=int, help=words)
     words = "of a turn (default: 2; with --quick: 0.5)"
     parser.add_argument("--seconds", type=float, help=words)
@@ -70,7 +70,7 @@ def main():
     parser.add_argument("--seeds", type=int, help=words)
     arguments = parser.parse_args()
     if arguments.turns is None:
-        arguments.turns = 3 if arguments.quick else 5
+        arguments.turns = 2 if arguments.quick else 5
     if arguments.seconds is None:
         arguments.seconds = 0.5 if arguments.quick else 2.0
     if arguments.turns < 1:
