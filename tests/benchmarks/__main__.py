@@ -6,8 +6,8 @@ slows down all of them. Prints the median time of an update and how many times a
 each other takes. Needs `pip install -e '.[benchmarks]'`; what is missing is left out.
 
 tf_gen is timed as the whole command `python -m tf_gen.train`, with the making of its batches, log,
-checkpoints and pictures of the course, from the end of the first fifth of its steps, or the
-first line of its log, to the last line; start, compilation, the final pictures and the export lie outside.
+checkpoints and pictures of the course, from the end of the first fifth of its steps, or the first
+line of its log, to the last line; start, compilation, final pictures and export lie outside.
 The others get their batches, noise and all, as float32 in memory, log nothing and keep nothing;
 their first ten losses must agree with tf_gen's before time is taken.
 
