@@ -639,7 +639,7 @@ class ALI:
         d_logits = d_generated * generated * (1 - generated)
         p_gradients, d_p_in, _ = ali_backward(p, p_caches, d_logits)
         if config.cycle:
-            d_z_enc = d_z_enc + config.q_cycle * d_p_in[n:]
+            d_z_enc = d_z_enc + d_p_in[n:]
         if config.bounded:
             d_z_enc = d_z_enc * (1 - z_enc**2)
         q_gradients, _, _ = ali_backward(q, q_caches, d_z_enc)

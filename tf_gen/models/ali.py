@@ -82,7 +82,6 @@ class Config(Settings):
     z_layer: Count = 1  # the hidden layer of D that z enters
     bounded: bool = False  # let Q end in tanh, so that its z are as bounded as the prior's
     cycle: Weight = 0.0  # weight of the squared error of P(Q(x)), summed over the pixels
-    q_cycle: Weight = 1.0  # how many times as strongly as P Q learns from that error
     l2: Weight = 0.0  # weight of half the squared kernels in all losses
     beta_1: Share = 0.9  # of Adam's mean of gradients
     final_rate: Ratio = 1.0  # last learning rate over the first; it decays over the second half
@@ -149,11 +148,6 @@ def discriminator_loss(enc_logits, gen_logits):
 def generator_loss(enc_logits, gen_logits):
     """-mean(log D_gen + log(1 - D_enc)), what Q and P minimise: the same with the roles swapped."""
     return discriminator_loss(gen_logits, enc_logits)
-
-
-def scale_gradient(x, factor):
-    """`x`, whose gradient is multiplied by `factor` on the way back."""
-    return x + (factor - 1) * (x - tf.stop_gradient(x))
 
 
 # ---- Networks -----------------------------------------------------------------------------------
@@ -312,8 +306,7 @@ class ALI(Adversarial):
         if not self.config.cycle:
             return z_enc, tf.sigmoid(self.decoder(z, training=True)), 0.0
         # As one batch, so that batch normalisation does not tell the one half from the other.
-        z_both = tf.concat([z, scale_gradient(z_enc, self.config.q_cycle)], axis=0)
-        both = tf.sigmoid(self.decoder(z_both, training=True))
+        both = tf.sigmoid(self.decoder(tf.concat([z, z_enc], axis=0), training=True))
         x_gen, x_cycle = tf.split(both, 2)
         error = tf.reduce_sum((x - x_cycle) ** 2, axis=[1, 2])
         return z_enc, x_gen, self.config.cycle * tf.reduce_mean(error)
