@@ -8,10 +8,10 @@ import pytest
 from helpers import ROOT, environment
 
 
-def compared(*flags):
+def compared(*flags, module="tests.benchmarks"):
     """The rows of the tables that the benchmarks print, lists of strings, without their heads."""
     result = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks", *flags],
+        [sys.executable, "-m", module, *flags],
         cwd=ROOT,
         env=environment(PYTHONPATH=str(ROOT)),
         capture_output=True,
@@ -38,6 +38,20 @@ def test_quick_benchmark_compares_all_models_with_jax():
     assert titles.count("**tf_gen.train**") == titles.count("JAX: lax.scan") == 4
     assert len(titles) == 12  # and a limit each
     assert all(0.3 < float(row[3]) < 3 for row in rows)  # in units of tf_gen's
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["gaussian_gan"], ["compiled loop", "figures", "batches", "both", "log"]),
+        (["vae", "--data", "bundled"], ["compiled loop", "batches", "both", "log", "pictures"]),
+    ],
+)
+def test_parts_of_an_update_are_timed(arguments, names):
+    rows = compared(*arguments, module="tests.benchmarks.parts")
+    assert all(name in row[0] for name, row in zip(names, rows, strict=True))
+    assert all(float(row[1]) > 0 for row in rows)
 
 
 @pytest.mark.slow

@@ -111,9 +111,10 @@ def compare(case, arguments, directory):
         else:
             workers[title] = worker
     times, runs = {title: [] for title in workers}, []
+    steps = case.quick_steps if arguments.quick else case.steps
     for turn in range(arguments.turns):
         say(f"{case.title}: turn {turn + 1} of {arguments.turns}")
-        runs.append(train(case, arguments.data, directory, arguments.quick))
+        runs.append(train(case, steps, arguments, directory))
         for title, worker in workers.items():
             times[title].append(worker.turn(arguments.seconds))
     for worker in workers.values():
@@ -135,7 +136,6 @@ def compare(case, arguments, directory):
     print(
         f"\nThe fastest limit is {min(limits):.1f} µs: tf_gen.train is at {min(limits) / ours:.0%}."
     )
-    steps = case.quick_steps if arguments.quick else case.steps
     command = " ".join(["python -m tf_gen.train", *case.arguments, "--steps", str(steps)])
     first = statistics.median(run["first_line"] for run in runs)
     print(f"`{command}`: first line of the log after {first:.1f} s.")
@@ -238,13 +238,13 @@ class Worker:
         self.process.wait()
 
 
-def train(case, data, directory, quick):
-    """Run the command and take its times from the lines of its log; if `quick`, only up to them."""
-    steps = case.quick_steps if quick else case.steps
+def train(case, steps, arguments, directory):
+    """Run the command and take its times from its log; with `--quick`, only up to the last line."""
+    quick = arguments.quick
     run_dir = directory / "run"
     shutil.rmtree(run_dir, ignore_errors=True)
     command = [sys.executable, "-m", "tf_gen.train", *case.arguments, "--run-dir", run_dir]
-    command += ["--steps", str(steps)] + (["--data", data] if case.images else [])
+    command += ["--steps", str(steps)] + (["--data", arguments.data] if case.images else [])
     begin = time.perf_counter()
     lines = []  # time and step
     with tempfile.TemporaryFile("w+") as log:

@@ -24,11 +24,13 @@ def main():
     cli.import_tensorflow(lean=True, one_thread=flags.is_small(settings, arguments.data))
     import tensorflow as tf
 
-    from tf_gen import loop, plots, rundir, tasks
+    from tf_gen import base, loop, plots, rundir, tasks
 
+    base.use_xla = arguments.jit
     recipe = load(arguments.model)
     config = recipe.Config(**settings)
-    source = tasks.source_for(recipe, arguments.data or "auto")
+    data = arguments.data or "auto"
+    source = tasks.source_for(recipe, data, arguments.resize, arguments.invert)
     report, model = tasks.report(recipe, config, source), recipe.build(config)
     blocks = recipe.blocks(config, source)
     lines, size, stack = next(loop.calls(blocks, report))
@@ -66,18 +68,20 @@ def main():
                 train.write_log(stretches[:count], log, report, directory, lambda text: None)
 
             def pictures():
-                if report.progress:
-                    plots.save(report.progress(model), Path(temporary, "picture.png"))
+                plots.save(report.progress(model), Path(temporary, "picture.png"))
 
             # Name, function, and how many updates it belongs to.
             parts = [
                 ("the compiled loop, on the same batches", the_loop, repeats * updates),
-                ("the same with the figures in the program", with_figures, repeats * updates),
                 ("making batches", batches, repeats * updates),
                 ("both at once, as `train` does", train_on_batches, repeats * updates),
                 ("lines of the log and their figures", lines_of_the_log, count * log_every),
-                ("pictures of the course", pictures, log_every),
             ]
+            if report.observe:
+                name = "the same with the figures in the program"
+                parts.insert(1, (name, with_figures, repeats * updates))
+            if report.progress:
+                parts.append(("pictures of the course", pictures, log_every))
             for _, part, _ in parts:
                 part()  # compiles
             times = {name: [] for name, _, _ in parts}
