@@ -209,6 +209,19 @@ def read_config(directory):
     return config
 
 
+def read_data(directory):
+    """What the model in `directory` learned from: its `source` and `sha256`, strings, in a dict.
+
+    Empty if nothing tells, and for models that draw their data. UserError: the file is damaged.
+    """
+    path = directory / "config.json"
+    data = _read(path).get("data") or {}
+    names = ("source", "sha256")
+    if not isinstance(data, dict) or not all(isinstance(data.get(name, ""), str) for name in names):
+        raise UserError(f"{path}: damaged (data must be an object); export the model again")
+    return {name: data[name] for name in names if name in data}
+
+
 def read_density(directory):
     """Mean and standard deviation of the data of the model in `directory`; None if nothing tells.
 

@@ -1,0 +1,81 @@
+"""The page as one file: the template, with its style, scripts and content filled in.
+
+Nothing in it may come from outside, and no script may run but its own: the content security policy
+allows what has the hashes of the style and script below. The content is JSON in which no `<` can
+end its element, and the scripts put text from it into the page as text only.
+"""
+
+import base64
+import hashlib
+import html
+import json
+from pathlib import Path
+
+import numpy as np
+
+import os; HERE = Path(os.environ.get("TF_GEN_EXPLORER", Path(__file__).parent))
+SCRIPTS = ("words.js", "network.js", "draw.js", "digits.js", "line.js", "app.js")
+
+
+def fill(content):
+    """The page with `content`, a dict for JSON with NumPy arrays in it: a string of HTML."""
+    style = (HERE / "style.css").read_text(encoding="utf-8")
+    script = "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    policy = (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    model = json.dumps(_plain(content), separators=(",", ":")).replace("<", "\\u003c")
+    parts = {
+        "<!--CSP-->": f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        "<!--TITLE-->": html.escape(content["name"]),
+        "/*STYLE*/": style,
+        "/*SCRIPT*/": script,
+        "/*MODEL*/": model,
+    }
+    page = (HERE / "page.html").read_text(encoding="utf-8")
+    for place, text in parts.items():
+        before, after = page.split(place)
+        page = f"{before}{text}{after}"
+    return page
+
+
+def _hash(text):
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _plain(value):
+    """`value` for JSON; an array becomes {"shape", "type", "data"}, its bytes in base64."""
+    if isinstance(value, np.ndarray):
+        name, kind = ("u8", "<u1") if value.dtype == np.uint8 else ("f32", "<f4")
+        return {"shape": list(value.shape), "type": name, "data": _base64(value.astype(kind))}
+    if isinstance(value, dict):
+        if "integers" in value:
+            return _rounded_layer(value)
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _rounded_layer(step):
+    """A dense step whose kernel is told by integers of few bits and a scale for each row."""
+    rest = {k: v for k, v in step.items() if k not in ("kernel", "integers", "scale", "bits")}
+    kernel = {
+        "shape": list(step["kernel"].shape),
+        "type": "integers",
+        "bits": step["bits"],
+        "scale": _plain(step["scale"]),
+        "data": _base64(_without_gaps(step["integers"], step["bits"])),
+    }
+    return {**_plain(rest), "kernel": kernel}
+
+
+def _without_gaps(integers, bits):
+    """The lowest `bits` of each of the integers, one after the other, as bytes: uint8 [n]."""
+    each = (integers.reshape(-1, 1) >> np.arange(bits) & 1).astype(np.uint8)
+    return np.packbits(each, bitorder="little")
+
+
+def _base64(array):
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
