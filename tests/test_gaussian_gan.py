@@ -393,6 +393,21 @@ def test_snapshot_has_the_density_and_the_boundary():
 
 
 @quick
+def test_course_has_the_snapshots_one_after_the_other():
+    report = tasks.report(gaussian_gan, gaussian_gan.Config())
+    parts = [{"generated": rng.random(99), "probability": rng.random(500)} for _ in range(3)]
+    course = report.course([{"step": np.int64(k), **part} for k, part in enumerate(parts)])
+    assert course["steps"] == [0, 1, 2]
+    assert np.shape(course["edges"]) == (100,)
+    assert course["boundary_x"][0] == course["edges"][0]
+    assert course["boundary_x"][-1] == course["edges"][-1]
+    for k, part in enumerate(parts):
+        np.testing.assert_array_equal(course["generated"][k], part["generated"])
+        np.testing.assert_array_equal(course["boundary"][k], part["probability"])
+    assert "boundary" not in report.course([{"step": 1, "generated": rng.random(99)}])
+
+
+@quick
 def test_log_line_is_the_listings():
     row = {"step": 10, "loss_d": 1.38629, "loss_g": 0.69311}
     line = tasks.report(gaussian_gan, gaussian_gan.Config()).log_line.format(**row)

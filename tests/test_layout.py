@@ -12,7 +12,7 @@ from tf_gen.models import NAMES
 pytestmark = pytest.mark.quick
 
 PACKAGE = Path(tf_gen.__file__).parent
-COMMANDS = {f"tf_gen.{name}" for name in ("train", "evaluate", "export", "sample")}
+COMMANDS = {f"tf_gen.{name}" for name in ("train", "evaluate", "export", "sample", "explore")}
 # What few may import: a library, or its parts, and the only modules that do.
 ALONE = {
     "matplotlib": {"plots"},
@@ -76,7 +76,7 @@ def test_recipes_and_tasks_are_imported_without_what_draws_and_scores(name):
     assert not found & {"matplotlib", "PIL", "scipy", "sklearn", "mlxtend", "tasks.judge"}
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "export", "sample"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "export", "sample", "explore"])
 def test_commands_begin_without_tensorflow(name):
     assert {"cli", "errors"} <= loaded_with(name)
     assert not loaded_with(name) & {"tensorflow", "keras", "numpy", "matplotlib"}
@@ -115,6 +115,9 @@ def test_few_import_a_library(library):
         ("train", ["tiny_gan", "--tensorboard", "/dev/null/a"], 1),
         ("evaluate", ["tiny_gan", "--out", "/dev/null/a"], 1),
         ("evaluate", ["vae", "--judge", "/dev/null/a.keras"], 1),
+        ("explore", ["--help"], 0),
+        ("explore", ["no-such-model"], 1),
+        ("explore", ["vae", "--out", "no/such/directory/a.html"], 1),
         ("export", ["--help"], 0),
         ("export", ["/nonexistent", "out"], 1),
     ],

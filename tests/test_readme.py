@@ -208,5 +208,7 @@ def test_the_fifth_model_needs_nothing_but_its_file_and_its_name(tmp_path):
     assert abs(x.mean() - 4) < 0.3
     assert 1 < x.std() < 1.5
     assert (tmp_path / "exported" / "saved_model.pb").exists()
+    page = (tmp_path / "runs" / "sorting" / "explorer.html").read_text(encoding="utf-8")
+    assert '"activation":"tanh"' in page
     conformance = ["-m", "pytest", "-q", "-n0", "tests/test_conformance.py", "-k", "sorting"]
     assert "passed" in run(*conformance)

@@ -718,6 +718,15 @@ def test_damaged_snapshots_are_a_damaged_checkpoint(animated, tmp_path, damage):
     assert [int(snapshot["step"]) for snapshot in snapshots] == [10, 20]
 
 
+def test_snapshots_are_read_without_a_model(animated, tmp_path):
+    run_dir = shutil.copytree(animated, tmp_path / "run")
+    assert [int(snapshot["step"]) for snapshot in rundir.snapshots(run_dir)] == [10, 20, 30]
+    newest_snapshots(run_dir).write_bytes(b"")
+    assert [int(snapshot["step"]) for snapshot in rundir.snapshots(run_dir)] == [10, 20]
+    shutil.rmtree(run_dir / "checkpoints")
+    assert rundir.snapshots(run_dir) == []
+
+
 def test_run_with_damaged_snapshots_makes_up_for_them(animated, tmp_path, command):
     run_dir = shutil.copytree(animated, tmp_path / "run")
     newest_snapshots(run_dir).write_bytes(b"")

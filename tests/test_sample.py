@@ -143,7 +143,8 @@ def test_sample_says_which_of_two_models_of_a_name_it_uses(
     for name in ("./vae", "vae/", tmp_path / "vae"):  # this says which
         status, printed, err = command(sample.main, name, "--out", "a.png")
         assert (status, err) == (0, "")
-        assert one_line(printed, "16 point(s)")
+        assert printed.splitlines()[0].startswith("16 point(s)")
+        assert len(printed.splitlines()) == 2
 
 
 def test_a_directory_that_is_not_there_is_no_name(command, saved_model, tmp_path, monkeypatch):
@@ -261,9 +262,10 @@ def test_sample_decodes_points_and_prints_them(command, saved_gan, tmp_path):
     x = np.load(out)
     model = gaussian_gan.build(gaussian_gan.Config())
     np.testing.assert_allclose(x, model.decode(np.float32([[-3], [0.5], [-3]])), atol=1e-5)
-    assert printed.splitlines()[1:] == [
+    assert printed.splitlines()[1:-1] == [
         f"z {z}: x {value:g}" for z, value in zip(("-3", "0.5", "-3"), x[:, 0], strict=True)
     ]
+    assert printed.splitlines()[-1] == f"next: python -m tf_gen.explore {saved_gan} --open"
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,12 @@ def path(text):
     return Path(expanded(text))
 
 
+def model(text):
+    """The Path of a model; ./vae and vae/ are a directory here, only vae is also a name."""
+    place = path(text)
+    return place if len(place.parts) != 1 or text == place.name else place.absolute()
+
+
 def typed(path):
     """`path`, or another value, as it can be pasted into a command line of ours."""
     text = str(path)

@@ -110,8 +110,12 @@ def add_no_jit(parser):
 def add_data(parser, outline):
     """Add to `parser` the flags that choose images, if the model learns from some."""
     parser.set_defaults(data=None, resize=False, invert=False)
-    if not outline.with_images:
-        return
+    if outline.with_images:
+        add_images(parser)
+
+
+def add_images(parser):
+    """Add to `parser` the flags that choose images."""
     words = (
         "bundled; mnist, fashion_mnist, kmnist, emnist/digits and its other kinds; a directory of "
         "IDX files or of LABEL/*.png; a .npz; or a list of image files: README.md has a table "

@@ -3,13 +3,14 @@
 Needs IPython, which every notebook has; nothing else in this package imports it.
 """
 
+import html
 import inspect
 import os
 import tempfile
 import textwrap
 from pathlib import Path
 
-from IPython.display import Image, Markdown
+from IPython.display import HTML, Image, Markdown
 
 from tf_gen import plots
 from tf_gen.mosaic import png
@@ -37,6 +38,16 @@ def _source(object_):
 def picture(pixels):
     """Pixels, uint8 [height, width] as `mosaic.mosaic` returns them, to be displayed."""
     return Image(png(pixels))
+
+
+def page(path, height=900):
+    """The HTML file `path` in a frame of its own, `height` pixels high, to be displayed.
+
+    The file becomes part of the notebook.
+    """
+    text = html.escape(path.read_text(encoding="utf-8"))
+    # In a div, since IPython warns of an iframe by itself.
+    return HTML(f'<div><iframe srcdoc="{text}" width="100%" height="{height}"></iframe></div>')
 
 
 def animation(frames, fps=10):

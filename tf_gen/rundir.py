@@ -398,6 +398,14 @@ def restore(model, path, directories=None):
     raise UserError(f"{path}: no usable checkpoint; to start anew, move this directory away")
 
 
+def snapshots(path):
+    """The snapshots kept with the newest whole checkpoint of the run directory `path`: a list."""
+    for directory in reversed(list_checkpoints(path)):
+        with contextlib.suppress(ValueError):
+            return _read_snapshots(directory / "snapshots.npz")
+    return []
+
+
 def differences(old, new, prefix=""):
     """Lines `field: old -> new` for each entry on which two nested dicts differ."""
     lines = []

@@ -64,6 +64,7 @@ def main(argv=None):
     if arguments.z and not images:
         for point, x in zip(z, generator.decode(z), strict=True):
             print(f"z {point[0]:g}: x {x[0]:g}")
+    print(f"next: python -m tf_gen.explore {cli.typed(arguments.model)} --open")
     return 0
 
 
@@ -215,7 +216,7 @@ def parse(argv):
         "a trained model that comes with this package (vae, gaussian_gan, tiny_gan, ali), a "
         "SavedModel's directory, or a run that has one, such as runs/vae"
     )
-    parser.option("model", _model, words)
+    parser.option("model", cli.model, words)
     words = "how many to draw (default: 16), or to decode on the way of --interpolate (default: 10)"
     parser.option("--count", int, words)
     parser.option("--seed", Seed, "of the draws of z (default: 0)", default=0)
@@ -249,12 +250,6 @@ def parse(argv):
     if arguments.out.suffix.lower() not in (".png", ".npy"):
         parser.error(f"argument --out: must end in .png or .npy, not {arguments.out.name!r}")
     return arguments
-
-
-def _model(text):
-    """The Path of a model; ./vae and vae/ are a directory here, only vae is also a name."""
-    path = cli.path(text)
-    return path if len(path.parts) != 1 or text == path.name else path.absolute()
 
 
 def _numbers(text):

@@ -276,6 +276,7 @@ def draw(model, report, directory, snapshots, anim_path):
                 step = int(directory.read_history()[-1]["step"])
                 snapshots.append({**report.snapshot(model), "step": step})
             animate(report, snapshots, anim_path)
+        write_explorer(report, directory, snapshots)
     except Exception as error:  # of matplotlib, Pillow, ffmpeg or the disk
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
@@ -301,6 +302,21 @@ def draw_pictures(model, report, directory):
         plots.animation(frames, directory.pictures / report.progress_animation, fps=5)
         names.append(report.progress_animation)
     return names
+
+
+def write_explorer(report, directory, snapshots):
+    """Write the page in which the model can be touched, and say where it is."""
+    from tf_gen import explorer
+
+    page = directory.path / "explorer.html"
+    course = report.course(snapshots) if report.course and snapshots else None
+    name = cli.typed(directory.path)
+    try:
+        explorer.write(directory.saved_model, page, name, report.source, course)
+    except UserError as error:  # a network that the page does not know
+        cli.warn(f"no page to explore the model: {error}")
+    else:
+        print(f"open:        {page.absolute().as_uri()}")
 
 
 def animate(report, snapshots, path):

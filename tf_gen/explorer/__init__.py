@@ -15,7 +15,7 @@ from tf_gen.mnist import evenly
 
 POINTS = 2_000  # held-out images whose codes are shown
 EXAMPLES = 3  # images of each label to choose from
-POINTS_DECODED = 1_000  # draws that fall through G at once
+DRAWS = {"images": 200, "x": 1_000}  # of the prior; points fall through G all at once
 TRIALS = 50  # draws and images at which the page's networks are compared with the SavedModel
 # How far the page's networks may be off: a grey level, and what nobody sees in z.
 TOLERANCES = {"images": 1 / 255, "z": 0.015, "z_mean": 0.015, "z_log_var": 0.015}
@@ -39,14 +39,14 @@ def write(directory, out, name, source=None, course=None):
     generator = savedmodel.Generator(directory)
     latent_map = savedmodel.read_latent_map(directory, generator.latent_dim)
     config, density = savedmodel.read_config(directory), savedmodel.read_density(directory)
-    prior = generator.prior(POINTS_DECODED, 0)
+    prior = generator.prior(DRAWS[generator.generates], 0)
     content = {
         "name": name,
         "settings": config,
         "generates": generator.generates,
         "latent_dim": generator.latent_dim,
         "prior": prior,
-        "bounds": bounds(prior),
+        "bounds": bounds(generator.prior(10_000, 0)),
         "labels": latent_map.get("labels", {}),
         "class_names": [],
     }
@@ -113,7 +113,7 @@ def read_networks(directory, generator, config, images):
         if generator.generates == "images":
             batch = 1
         else:  # D may see a batch as a whole
-            batch = POINTS_DECODED if name == "decode" else config.get("batch_size", 1)
+            batch = DRAWS["x"] if name == "decode" else config.get("batch_size", 1)
         try:
             network = networks.read(signature, batch)
             found[name] = compressed(network, signature, generator, images)

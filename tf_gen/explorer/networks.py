@@ -218,13 +218,13 @@ class _Reader:
         if layer is None or not fits or (first and name == "div"):
             return None
         constant = np.float64(constant).reshape(-1)
+        ones = np.ones(shape[-1])
         scale, shift = {
-            "add": (1, constant),
-            "sub": (-1, constant) if first else (1, -constant),
-            "mul": (constant, 0),
-            "div": (1 / constant, 0),
-        }[name]
-        scale = np.broadcast_to(scale, shape[-1:])
+            "add": lambda: (ones, constant),
+            "sub": lambda: (-ones, constant) if first else (ones, -constant),
+            "mul": lambda: (ones * constant, 0),
+            "div": lambda: (ones / constant, 0),
+        }[name]()
         layer["kernel"] = np.float32(layer["kernel"] * scale[:, None])
         layer["bias"] = np.float32(layer["bias"] * scale + shift)
         return self.value(tensor)
@@ -262,11 +262,16 @@ def run(network, inputs):
 
     For a check of what is written; `network.js` does the same in the browser.
     """
+    values = _values(network, inputs)
+    return {name: values[place] for name, place in network["outputs"].items()}
+
+
+def _values(network, inputs):
     values = [np.reshape(inputs[i["name"]], i["shape"]).astype(float) for i in network["inputs"]]
     for step in network["steps"]:
         arrays = [values[place] for place in step["of"]]
         values.append(np.reshape(_take(step, arrays), step["shape"]))
-    return {name: values[place] for name, place in network["outputs"].items()}
+    return values
 
 
 def _take(step, arrays):
@@ -325,6 +330,9 @@ def compress(network, compute, trials, tolerances):
         UserError: even without rounding the outputs differ by more.
     """
     expected = [compute(trial) for trial in trials]
+    # What each value is in the mean, of a layer's inputs.
+    each = zip(*(_values(network, trial) for trial in trials), strict=True)
+    means = [np.mean(values, axis=(0, 1)) if np.ndim(values[0]) == 2 else None for values in each]
 
     def close(candidate):
         for trial, outputs in zip(trials, expected, strict=True):
@@ -335,7 +343,7 @@ def compress(network, compute, trials, tolerances):
         return True
 
     for bits in BITS:
-        candidate = {**network, "steps": [_rounded(step, bits) for step in network["steps"]]}
+        candidate = {**network, "steps": [_rounded(step, bits, means) for step in network["steps"]]}
         if close(candidate):
             return candidate
     if not close(network):
@@ -343,7 +351,8 @@ def compress(network, compute, trials, tolerances):
     return network
 
 
-def _rounded(step, bits):
+def _rounded(step, bits, means):
+    """`step` with its kernel rounded to `bits`, if it is a large layer."""
     if step["op"] != "dense" or step["kernel"].size < 4096:
         return step
     most = 2 ** (bits - 1) - 1
@@ -351,4 +360,7 @@ def _rounded(step, bits):
     scale = np.float32(np.where(largest > 0, largest, 1) / most)
     integers = np.rint(step["kernel"] / scale[:, None]).astype(np.int16)
     kernel = np.float32(integers * scale[:, None])
-    return {**step, "kernel": kernel, "integers": integers, "scale": scale, "bits": bits}
+    # The bias takes on what rounding costs in the mean, which is most of it.
+    bias = np.float32(step["bias"] + (step["kernel"] - kernel) @ means[step["of"][0]])
+    more = {"kernel": kernel, "bias": bias, "integers": integers, "scale": scale, "bits": bits}
+    return {**step, **more}

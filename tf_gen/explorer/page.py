@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-import os; HERE = Path(os.environ.get("TF_GEN_EXPLORER", Path(__file__).parent))
+HERE = Path(__file__).parent
 SCRIPTS = ("words.js", "network.js", "draw.js", "digits.js", "line.js", "app.js")
 
 

@@ -174,6 +174,19 @@ class Report(task.Report):
         """The generated density over the real one: an iterator over uint8 [height, width, 3]."""
         return plots.density_frames(snapshots, self.edges, self.density(self.real))
 
+    def course(self, snapshots):
+        """The generated densities, float32 [snapshots, 99], and D's answers, if they are there."""
+        shown = {
+            "steps": [int(snapshot["step"]) for snapshot in snapshots],
+            "edges": self.edges.tolist(),
+            "generated": np.stack([snapshot["generated"] for snapshot in snapshots]),
+        }
+        if "probability" in snapshots[0]:
+            shown["boundary"] = np.stack([snapshot["probability"] for snapshot in snapshots])
+            ends = self.edges[0], self.edges[-1]
+            shown["boundary_x"] = np.linspace(*ends, shown["boundary"].shape[1]).tolist()
+        return shown
+
     def pictures(self, model, history):
         """Moments against the step, and the final histogram."""
         mean, std = self.config.data_mean, self.config.data_std

@@ -33,6 +33,8 @@ class Report:
             program, so that many lines of the log can share a call.
         progress: function of the model to a picture for each line of the log, or None.
         progress_animation: the name of a file that shows these pictures one after the other.
+        course: function of the snapshots to what the explorer shows of the training, a dict of
+            arrays, or None.
         latent_map: function of the model to what `tf_gen.sample` needs for `--digit` and `--grid`,
             or None: {"labels": {"7": [0.5, 2.4], ...}, "axis": [-1.7, ..., 1.7]}, a z for each
             label and the coordinates of a grid on a latent plane, each if there is one.
@@ -44,6 +46,7 @@ class Report:
     observe = None
     progress = None
     progress_animation = None
+    course = None
     latent_map = None
 
     def __init__(self, config, source=None, judge=None):
