@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from helpers import ROOT, blocks, commands, environment, imported, prose
 
-from tf_gen import evaluate, sample, train
+from tf_gen import evaluate, explore, sample, train
 from tf_gen.models import NAMES
 
 README, CHINESE, CONTRIBUTING = (
     ROOT / name for name in ("README.md", "README.zh-CN.md", "CONTRIBUTING.md")
 )
 TEXTS = [README, *sorted(ROOT.glob("saved_models/*/README.md"))]
-PARSERS = {"train": train.parse, "evaluate": evaluate.parse, "sample": sample.parse}
+COMMANDS = {"train": train, "evaluate": evaluate, "sample": sample, "explore": explore}
+PARSERS = {name: command.parse for name, command in COMMANDS.items()}
 OURS = [
     (path, words[2].removeprefix("tf_gen."), words[3:])
     for path in TEXTS
@@ -38,7 +39,7 @@ def test_commands_are_ones_that_the_commands_take(path, module, argv):
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.parent.name)
-def test_each_text_shows_how_to_train_measure_and_sample(path):
+def test_each_text_shows_how_to_train_measure_sample_and_explore(path):
     assert {module for text, module, _ in OURS if text == path} >= PARSERS.keys()
 
 

@@ -4,7 +4,7 @@
 const byId = (id) => document.getElementById(id);
 const root = document.documentElement;
 const ADDRESS_DELAY = 300; // ms at rest before the address and the spoken text follow
-const FRAMES = 1000; // durations kept in explorer.frameMs
+const FRAMES = 1000; // durations kept in explorer.frameMs and paintMs
 
 let language = "en";
 let colours = {}; // the CSS variables that canvases draw with, by name
@@ -242,7 +242,8 @@ class App {
   constructor(model) {
     this.model = model;
     this.chosen = {}; // language and theme, if the reader chose them; the point, once it moved
-    this.frameMs = [];
+    this.frameMs = []; // from a pointer event to its picture
+    this.paintMs = []; // of that, decoding and painting
     this.networks = Object.fromEntries(
       Object.entries(model.networks).map(([name, network]) => [name, new Network(network)]),
     );
@@ -340,15 +341,19 @@ class App {
     }
   }
 
-  // The picture for the pointer event of time `stamp` is painted.
-  painted(stamp) {
-    this.frameMs.push(performance.now() - stamp);
-    if (this.frameMs.length > FRAMES) this.frameMs.shift();
+  // The picture for the pointer event of time `stamp` is painted, on which work began at `begin`.
+  // In between the browser waits for a frame, since it delivers a pointer's moves once a frame.
+  painted(stamp, begin) {
+    const now = performance.now();
+    for (const [times, from] of [[this.frameMs, stamp], [this.paintMs, begin]]) {
+      times.push(now - from);
+      if (times.length > FRAMES) times.shift();
+    }
   }
 }
 
 {
   const app = new App(JSON.parse(byId("model").textContent));
   app.start();
-  window.explorer = { networks: app.networks, frameMs: app.frameMs, ...app.page.interface() };
+  window.explorer = { networks: app.networks, frameMs: app.frameMs, paintMs: app.paintMs, ...app.page.interface() };
 }

@@ -503,6 +503,7 @@ class ImagesPage {
   }
 
   paintNow() {
+    const begin = performance.now();
     const pixels = this.decode(this.z);
     const text = written(this.z);
     paintImage(byId("picture"), pixels, 1);
@@ -518,7 +519,7 @@ class ImagesPage {
       slider.input.value = this.z[i];
       slider.output.textContent = tickText(this.z[i].toFixed(2));
     });
-    if (this.stamp !== null) this.app.painted(this.stamp);
+    if (this.stamp !== null) this.app.painted(this.stamp, begin);
     this.stamp = null;
   }
 
