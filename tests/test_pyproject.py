@@ -37,3 +37,13 @@ def test_a_gpu_needs_the_same_tensorflow():
     plain, with_cuda = map(Requirement, found)
     assert (plain.name, with_cuda.name, with_cuda.extras) == (plain.name, plain.name, {"and-cuda"})
     assert plain.specifier == with_cuda.specifier
+
+
+def test_the_version_stands_everywhere_alike():
+    import tf_gen
+
+    (version,) = re.findall(r'^version = "(.*?)"', TEXT, re.MULTILINE)
+    assert version == tf_gen.__version__
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {version}\n" in citation
+    assert f"\n## {version}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
