@@ -157,6 +157,34 @@ def test_bodies_for_tensorflow_serving_are_what_the_signatures_take(name, export
         assert all(np.all(np.isfinite(value)) for value in outputs.values())
 
 
+def recipe(name, library, directory, monkeypatch):
+    """What the program of the card that imports `library` leaves behind; it runs in `directory`."""
+    (directory / "saved_models").symlink_to(SAVED)
+    monkeypatch.chdir(directory)
+    (program,) = (text for text in blocks(card(name), "python") if f"import {library}\n" in text)
+    scope = {}
+    exec(program, scope)
+    return scope
+
+
+def test_recipe_for_keras(name, exported, tmp_path, monkeypatch):
+    scope = recipe(name, "keras", tmp_path, monkeypatch)
+    z = exported.prior(100, [1, 2])
+    np.testing.assert_array_equal(scope["decoder"](z)[exported.kind], exported.decode(z))
+    assert scope[exported.kind].shape[0] == 4
+
+
+@pytest.mark.slow  # needs tf2onnx, onnx and onnxruntime
+def test_recipe_for_onnx(name, exported, tmp_path, monkeypatch):
+    for library in ("tf2onnx", "onnxruntime"):
+        pytest.importorskip(library)
+    scope = recipe(name, "onnxruntime", tmp_path, monkeypatch)
+    z = exported.prior(100, [1, 2]).numpy()
+    (found,) = scope["session"].run(None, {"z": z})
+    np.testing.assert_allclose(found, exported.decode(z), rtol=1e-5, atol=1e-5)
+    assert scope[exported.kind].shape[0] == 4
+
+
 @pytest.mark.slow  # needs ai-edge-litert, and converts
 def test_recipe_for_litert(name, exported, tmp_path, monkeypatch):
     pytest.importorskip("ai_edge_litert")
