@@ -45,14 +45,13 @@ import json
 import tempfile
 from pathlib import Path
 
-import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 from scipy import special, stats
 from sklearn.mixture import GaussianMixture
 
-from tf_gen import mnist, notebook, plots, savedmodel
+from tf_gen import explorer, mnist, notebook, plots, savedmodel
 from tf_gen.models import vae
 from tf_gen.tasks import judge
 
@@ -620,15 +619,19 @@ notebook.picture(plots.mosaic(decode(points), 10))
 # %% [markdown]
 # ### Explore the plane
 #
-# Move the sliders; the picture is the decoder's answer. (They need a running notebook. If you only
-# read, look at the strips below: a walk along each axis.)
-
+# Move over the plane: the picture is the decoder's answer. Draw a digit: the encoder answers with a
+# point, and an ellipse as wide as its doubt. The page has the weights in it and computes in your
+# browser, so it works in a notebook that is only shown. `python -m tf_gen.train` writes one for
+# each model that it trains. (Where scripts are switched off, as on GitHub, the frame stays empty.
+# Then look at the strips below, a walk along each axis, or run
+# `python -m tf_gen.explore vae --open`.)
 
 # %%
-@ipywidgets.interact(z0=(-3.0, 3.0, 0.1), z1=(-3.0, 3.0, 0.1))
-def explore(z0=0.0, z1=0.0):
-    return notebook.picture(plots.mosaic(decode([[z0, z1]]), 1, scale=6))
-
+with tempfile.TemporaryDirectory() as directory:
+    path = Path(directory, "explorer.html")
+    explorer.write(savedmodel.find(Path("vae")), path, "vae", source)
+    page = notebook.page(path)
+page
 
 # %%
 walk = np.linspace(-3, 3, 15)

@@ -36,14 +36,13 @@ import json
 import tempfile
 from pathlib import Path
 
-import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 from scipy import special, stats
 from sklearn.mixture import GaussianMixture
 
-from tf_gen import mnist, notebook, plots, savedmodel
+from tf_gen import explorer, mnist, notebook, plots, savedmodel
 from tf_gen.models import vae
 from tf_gen.tasks import judge
 
@@ -504,14 +503,14 @@ notebook.picture(plots.mosaic(decode(points), 10))
 # %% [markdown]
 # ### 在平面上探索
 #
-# 移动滑块，图像就是解码器的回答。（滑块只在笔记本运行时有效。如果你只是阅读，请看下面的两条图像：沿两个坐标轴各走一遍。）
-
+# 在平面上移动，图像就是解码器的回答。也可以写一个数字：编码器会用一个点来回答，外面的椭圆有多大，它就有多不确定。权重就在网页里，计算在浏览器中进行，所以只看不运行的笔记本也能用。`python -m tf_gen.train` 会为它训练的每个模型写出这样一个网页。（不允许运行脚本的地方，例如 GitHub，框内是空的。这时请看下面的两条图像，即沿两个坐标轴各走一遍；或者运行 `python -m tf_gen.explore vae --open`。）
 
 # %%
-@ipywidgets.interact(z0=(-3.0, 3.0, 0.1), z1=(-3.0, 3.0, 0.1))
-def explore(z0=0.0, z1=0.0):
-    return notebook.picture(plots.mosaic(decode([[z0, z1]]), 1, scale=6))
-
+with tempfile.TemporaryDirectory() as directory:
+    path = Path(directory, "explorer.html")
+    explorer.write(savedmodel.find(Path("vae")), path, "vae", source)
+    page = notebook.page(path)
+page
 
 # %%
 walk = np.linspace(-3, 3, 15)
