@@ -289,6 +289,21 @@ def test_the_pointer_decodes_where_it_is(browser, pages):
 
 
 @in_browser
+@pytest.mark.parametrize("name", ["gaussian_gan", "tiny_gan"])
+def test_the_pointer_reads_the_curve(browser, pages, name):
+    with Visit(browser, pages[name], reduced_motion="reduce") as visit:
+        box = visit.page.locator("#curve").bounding_box()
+        visit.page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.5 * box["height"])
+        visit.page.wait_for_timeout(100)
+        (z,) = visit.point()
+        (x,) = Loaded(SHIPPED / name)("decode", z=np.float32([[z]]))["x"][0]
+        assert number(visit.page.inner_text("#x")) == pytest.approx(x, abs=1e-3)
+        times = visit.page.evaluate("() => [...explorer.paintMs, ...explorer.frameMs]")
+        assert len(times) >= 2
+        assert all(time >= 0 for time in times)
+
+
+@in_browser
 def test_the_keys_move_the_point(browser, pages):
     with Visit(browser, pages["vae"], "#z=0.5,-1") as visit:
         assert visit.point() == [0.5, -1]

@@ -297,6 +297,7 @@ class LinePage {
   }
 
   paintCurve() {
+    const begin = performance.now();
     this.paintDensity();
     const canvas = byId("curve");
     if (!this.hasCurve || !paintable(canvas)) return;
@@ -325,6 +326,8 @@ class LinePage {
     context.stroke();
     context.restore();
     this.writeValue(canvas);
+    if (this.stamp !== null) this.app.painted(this.stamp, begin);
+    this.stamp = null;
   }
 
   writeValue(canvas) {
@@ -333,8 +336,6 @@ class LinePage {
     byId("z").textContent = written([this.z]);
     byId("x").textContent = tickText(this.xAtZ.toFixed(3));
     showCommand(byId("command"), commandFor(this.model, [this.z]));
-    if (this.stamp !== null) this.app.painted(this.stamp);
-    this.stamp = null;
   }
 
   toYOf(box) {
