@@ -236,6 +236,11 @@ def test_the_page_of_a_run_computes_what_its_model_does(browser, run_page, name)
     with Visit(browser, run_page / name / "explorer.html") as visit:
         compare(visit, run_page / name / "saved_model")
         if name == "gaussian_gan":
+            model = Loaded(run_page / name / "saved_model")
+            drawn = [model("sample", count=8, seed=[k, 0])["x"] for k in range(30)]
+            answers = [model("discriminate", x=x)["probability"].mean() for x in drawn]
+            shown = number(visit.page.inner_text("#answer-generated")) / 100
+            assert shown == pytest.approx(np.mean(answers), abs=0.05)
             slider = visit.page.locator("#training")
             assert slider.get_attribute("max") == "2"  # frames at 100, 200 and 300
 
@@ -262,6 +267,19 @@ def test_a_digit_that_is_drawn_is_encoded(browser, pages, bundled):
 
 def number(text):
     return float(re.search(r"-?\d+(\.\d+)?", text)[0])
+
+
+@in_browser
+def test_a_stroke_may_be_cleared_while_it_is_drawn(browser, pages):
+    with Visit(browser, pages["vae"], viewport={"width": 1440, "height": 900}) as visit:
+        box = visit.page.locator("#draw").bounding_box()
+        visit.page.mouse.move(box["x"] + 50, box["y"] + 50)
+        visit.page.mouse.down()
+        visit.page.mouse.move(box["x"] + 100, box["y"] + 100)
+        visit.page.locator("#clear").focus()
+        visit.page.keyboard.press("Enter")
+        visit.page.mouse.move(box["x"] + 200, box["y"] + 150, steps=3)
+        visit.page.mouse.up()
 
 
 @in_browser
@@ -336,7 +354,7 @@ def test_a_finger_moves_the_point(browser, pages):
 
 @in_browser
 @pytest.mark.parametrize(
-    "address", ["#z=", "#z=a,b", "#z=1", "#z=1e99,NaN", "#%", "#lang=xx&z=1,2,3"]
+    "address", ["#z=", "#z=a,b", "#z=1", "#z=1e99,NaN", "#z=1e300,0", "#%", "#lang=xx&z=1,2,3"]
 )
 def test_a_strange_address_is_ignored(browser, pages, address):
     with Visit(browser, pages["vae"], address) as visit:

@@ -193,6 +193,8 @@ def test_kernels_are_rounded_as_far_as_the_tolerance_allows():
         assert np.abs(step["integers"]).max() == 2 ** (step["bits"] - 1) - 1
     assert bits == sorted(set(bits))  # more bits for less error
     assert networks.compress(network, compute, trials, {"y0": 1e-5})["steps"] == network["steps"]
+    with pytest.raises(UserError, match="not finite"):
+        networks.compress(network, lambda t: {"y0": np.float32(np.nan)}, trials, {"y0": 0.5})
     with pytest.raises(UserError, match="something else"):
         networks.compress(network, lambda t: {"y0": compute(t)["y0"] + 1}, trials, {"y0": 0.5})
 
@@ -246,6 +248,17 @@ def test_no_text_of_a_run_becomes_part_of_the_page():
     assert text.count("<script") == plain.count("<script") == 2
     assert text.count("<!--") == plain.count("<!--")
     assert json.loads(re.findall(r'id="model">(.*?)</script>', text, re.S)[0])["name"] == evil
+
+
+def test_a_name_is_not_taken_for_a_place_in_the_page():
+    name = "/*STYLE*/ /*SCRIPT*/ /*MODEL*/ <!--CSP-->"
+    text = page.fill({**CONTENT, "name": name})
+    assert json.loads(re.findall(r'id="model">(.*?)</script>', text, re.S)[0])["name"] == name
+
+
+def test_settings_that_are_not_finite_are_refused():
+    with pytest.raises(UserError, match="vae: a setting is not finite"):
+        page.fill({**CONTENT, "settings": {"learning_rate": float("nan")}})
 
 
 def test_only_its_own_script_and_style_may_run_and_nothing_be_loaded():

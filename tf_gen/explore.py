@@ -17,6 +17,7 @@ def main(argv=None):
     arguments = parse(argv)
     directory = savedmodel.find(arguments.model)
     files.check_file(arguments.out)
+    savedmodel.verify(directory)  # before anything is said of the data
     cli.import_tensorflow(lean=True)
     from tf_gen import explorer
 

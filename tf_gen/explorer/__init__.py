@@ -40,6 +40,7 @@ def write(directory, out, name, source=None, course=None):
     latent_map = savedmodel.read_latent_map(directory, generator.latent_dim)
     config, density = savedmodel.read_config(directory), savedmodel.read_density(directory)
     prior = generator.prior(DRAWS[generator.generates], 0)
+    prior = np.random.default_rng(0).permutation(prior)  # some priors give theirs in order
     content = {
         "name": name,
         "settings": config,

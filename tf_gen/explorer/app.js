@@ -28,7 +28,8 @@ function say(key, values = {}) {
 }
 
 const grouped = (count) => count.toLocaleString(language);
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
+// Whole, since the rounded weights tell no more; with a space in Chinese.
+const percent = (share) => `${(100 * share).toFixed(0)}${language === "zh" ? " " : ""}%`;
 
 // A z for people and for the command line: three decimals, without zeros at the end.
 const written = (z) => Array.from(z, (value) => Number(value.toFixed(3)) + 0).join(",");
@@ -216,7 +217,7 @@ function readAddress(dimensions) {
     if (name === "z") {
       const texts = value.replaceAll(/%2c/gi, ",").split(",");
       const z = texts.map((text) => (text.trim() === "" ? NaN : Number(text)));
-      if (z.length === dimensions && z.every(Number.isFinite)) found.z = z;
+      if (z.length === dimensions && z.every((value) => Number.isFinite(Math.fround(value)))) found.z = z;
     }
   }
   return found;
@@ -309,7 +310,9 @@ class App {
       byId("theme").value = this.chosen.theme ?? "auto";
       this.showTheme();
       refresh();
-      if (address.z) this.page.setPoint(address.z);
+      if (!address.z) return;
+      this.page.player.stop();
+      this.page.setPoint(address.z);
     });
   }
 

@@ -56,17 +56,20 @@ class DrawingField {
   }
 
   undo() {
+    this.active = null;
     this.strokes.pop();
     this.changed();
   }
 
   clear() {
+    this.active = null;
     this.strokes = [];
     this.changed();
   }
 
   // Empty the field without telling, for images that come from elsewhere.
   reset() {
+    this.active = null;
     this.strokes = [];
     this.paint();
   }

@@ -6,6 +6,7 @@ const FALL_MS = 550; // from the z axis to the curve
 const OVER_MS = 450; // from the curve to the x axis
 const BINS = 50; // of the histogram
 const ANSWERS = 81; // places at which D's curve is computed
+const BATCHES = 30; // over which D's answers are averaged
 const SNAPSHOT_MS = 150; // a snapshot while the training plays
 const TOP = 2.6; // margins of the two canvases with the curve and the density, in em
 const BOTTOM = 1;
@@ -458,13 +459,14 @@ class LinePage {
     });
     fitted(byId("discriminator"), () => this.paintDiscriminator());
     const rows = [];
-    if (this.data) rows.push(["answer-real", this.judge(this.realBatch(batch))]);
-    const generated = Float32Array.from({ length: batch }, (_, i) => this.x[i % this.x.length]);
-    rows.push(["answer-generated", this.judge(generated)]);
+    if (this.data) rows.push(["answer-real", this.meanAnswer(batch, this.realDraws())]);
+    let next = 0;
+    const generated = () => this.x[next++ % this.x.length];
+    rows.push(["answer-generated", this.meanAnswer(batch, generated)]);
     const words = { "answer-real": "realBatch", "answer-generated": "generatedBatch" };
     for (const [id, answer] of rows) {
       const term = make("dt");
-      onRefresh(() => { term.textContent = say(words[id], { n: batch }); });
+      onRefresh(() => { term.textContent = say(words[id], { n: batch, batches: BATCHES }); });
       byId("answers").append(make("div", {}, term, make("dd", { id }, percent(answer))));
     }
     onRefresh(() => {
@@ -473,10 +475,18 @@ class LinePage {
     });
   }
 
-  realBatch(batch) {
+  realDraws() {
     const draw = normalDraws(1);
     const { mean, std } = this.data;
-    return Float32Array.from({ length: batch }, () => mean + std * draw());
+    return () => mean + std * draw();
+  }
+
+  // D's answer, the mean over some batches: a single one says little.
+  meanAnswer(batch, draw) {
+    const answers = Array.from({ length: BATCHES }, () => (
+      this.judge(Float32Array.from({ length: batch }, draw))
+    ));
+    return moments(answers).mean;
   }
 
   paintDiscriminator() {

@@ -330,6 +330,8 @@ def compress(network, compute, trials, tolerances):
         UserError: even without rounding the outputs differ by more.
     """
     expected = [compute(trial) for trial in trials]
+    if not all(np.all(np.isfinite(array)) for outputs in expected for array in outputs.values()):
+        raise UserError("what the model computes is not finite")
     # What each value is in the mean, of a layer's inputs.
     each = zip(*(_values(network, trial) for trial in trials), strict=True)
     means = [np.mean(values, axis=(0, 1)) if np.ndim(values[0]) == 2 else None for values in each]
@@ -338,7 +340,7 @@ def compress(network, compute, trials, tolerances):
         for trial, outputs in zip(trials, expected, strict=True):
             found = run(candidate, trial)
             for name, output in outputs.items():
-                if np.max(np.abs(found[name] - output)) > tolerances[name]:
+                if not np.max(np.abs(found[name] - output)) <= tolerances[name]:
                     return False
         return True
 

@@ -9,9 +9,12 @@ import base64
 import hashlib
 import html
 import json
+import re
 from pathlib import Path
 
 import numpy as np
+
+from tf_gen.errors import UserError
 
 HERE = Path(__file__).parent
 SCRIPTS = ("words.js", "network.js", "draw.js", "digits.js", "line.js", "app.js")
@@ -25,19 +28,21 @@ def fill(content):
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
         "base-uri 'none'; form-action 'none'"
     )
-    model = json.dumps(_plain(content), separators=(",", ":")).replace("<", "\\u003c")
+    try:
+        model = json.dumps(_plain(content), separators=(",", ":"), allow_nan=False)
+    except ValueError as error:
+        raise UserError(f"{content['name']}: a setting is not finite") from error
     parts = {
         "<!--CSP-->": f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         "<!--TITLE-->": html.escape(content["name"]),
         "/*STYLE*/": style,
         "/*SCRIPT*/": script,
-        "/*MODEL*/": model,
+        "/*MODEL*/": model.replace("<", "\\u003c"),
     }
     page = (HERE / "page.html").read_text(encoding="utf-8")
-    for place, text in parts.items():
-        before, after = page.split(place)
-        page = f"{before}{text}{after}"
-    return page
+    # All at once, or a name could be taken for one of the places.
+    places = "|".join(map(re.escape, parts))
+    return re.sub(places, lambda place: parts[place[0]], page)
 
 
 def _hash(text):

@@ -9,7 +9,7 @@ const WORDS = {
     themeAuto: "Auto",
     themeLight: "Light",
     themeDark: "Dark",
-    settings: "Settings of the model",
+    settings: "Model settings",
     whatImages: [
       "A model of images: one number z becomes 28 × 28 pixels. {parameters} parameters.",
       "A model of images: {n} numbers z become 28 × 28 pixels. {parameters} parameters.",
@@ -29,18 +29,18 @@ const WORDS = {
     pictureLabel: "The image that the decoder makes of z = {z}",
     copyZ: "Copy z",
     keep: "Keep point",
-    nearestPoint: "Label of nearest image: {label}",
+    nearestPoint: "Label of the nearest image: {label}",
     nearestExample: "Most similar example: {label}",
     announce: "z = {z}. {nearest}",
 
-    wayTitle: "A way between two points",
+    wayTitle: "A path between two points",
     wayHintPlane: "Keep two points: click the plane, or press Enter on it.",
-    wayHint: "Keep two points; a straight way in the latent space then leads from one to the "
+    wayHint: "Keep two points; a straight path in the latent space then leads from one to the "
       + "other.",
     wayNote: "From point {a} to point {b} and back, straight. Press other points to change the "
       + "ends.",
-    position: "Position on the way",
-    keptLabel: "Point {n}, z = {z}: an end of the way",
+    position: "Position on the path",
+    keptLabel: "Point {n}, z = {z}: an end of the path",
     removeLabel: "Remove point {n}",
 
     slidersTitle: "The numbers z",
@@ -73,8 +73,8 @@ const WORDS = {
     takeSample: "Take the z of sample {n}",
 
     samplesTitle: "Random samples",
-    samplesNote: "Sixteen draws of the prior, decoded. Press one to take its z.",
-    again: "Again",
+    samplesNote: "Sixteen draws from the prior, decoded. Press one to take its z.",
+    again: "Draw again",
 
     encodeTitle: "Encode an image",
     drawLabel: "Field to draw in with mouse, pen or finger. With the keyboard, choose an image "
@@ -106,9 +106,9 @@ const WORDS = {
     pairDecoder: "D: {p} that (P(z), z) is the encoder’s",
     encodeNoteGaussian: "On the plane: the mean, with ellipses at 1 and 2 standard deviations.",
     encodeNotePoint: "The diamond on the plane is where the encoder puts the image.",
-    encodeNotePair: "D judges pairs of image and z. In training it should say 100 % to the "
-      + "encoder’s pairs and 0 % to the decoder’s.",
-    outside: "The point lies outside of the plane shown; the arrow at the edge points to it.",
+    encodeNotePair: "D judges pairs of image and z. It is trained to answer 100% for the "
+      + "encoder’s pairs and 0% for the decoder’s.",
+    outside: "The point lies outside the plane shown; the arrow at the edge points to it.",
     takeZ: "Go to its z",
     keepZ: "Keep its z",
 
@@ -139,8 +139,8 @@ const WORDS = {
       + "batches in which all points are equal to x. D met no such batch in training; its answers "
       + "to the two batches below are what it learned to give.",
     discriminatorLabel: "D’s probability of real over x: highest, {high}, at x = {at}.",
-    realBatch: "A batch of {n} real points",
-    generatedBatch: "A batch of {n} generated points",
+    realBatch: "Real points: mean of {batches} batches of {n}",
+    generatedBatch: "Generated points: mean of {batches} batches of {n}",
     probability: "probability",
 
     trainingTitle: "The training, step by step",
@@ -185,7 +185,7 @@ const WORDS = {
     wayTitle: "两点之间的路径",
     wayHintPlane: "请保留两个点：点击平面，或在平面上按回车键。",
     wayHint: "请保留两个点，隐空间中便有一条直线路径连接它们。",
-    wayNote: "沿直线从点 {a} 到点 {b}，再返回。按其他点可更换端点。",
+    wayNote: "沿直线从点 {a} 到点 {b}，再返回。点击其他点可更换端点。",
     position: "路径上的位置",
     keptLabel: "点 {n}，z = {z}：作为路径的端点",
     removeLabel: "移除点 {n}",
@@ -200,11 +200,11 @@ const WORDS = {
     planeTitle: "隐空间平面",
     stripTitle: "隐空间直线",
     cutTitle: "经过三幅图像的平面",
-    planeNote: "z₁ 从左到右，z₂ 从下到上。背景是解码器在各处生成的图像。移动即可解码，"
+    planeNote: "z₁ 从左到右，z₂ 从下到上。背景是解码器在各处生成的图像。在上面移动即可解码，"
       + "点击可保留一个点。",
-    stripNote: "z 从左到右。背景是解码器在各处生成的图像。移动即可解码，点击可保留一个点。",
+    stripNote: "z 从左到右。背景是解码器在各处生成的图像。在上面移动即可解码，点击可保留一个点。",
     cutNote: "z = A + s (B − A) + t (C − A)：s 从左到右，t 从下到上。背景是解码器在各处生成的图像。"
-      + "移动即可解码，点击可保留一个点。",
+      + "在上面移动即可解码，点击可保留一个点。",
     planeLabel: "隐空间平面。方向键每次移动 {step}，按住 Shift 移动 {far}，回车键保留该点。",
     planeRole: "隐空间平面",
     showBackground: "以解码图像为背景",
@@ -218,7 +218,7 @@ const WORDS = {
     takeSample: "采用样本 {n} 的 z",
 
     samplesTitle: "随机样本",
-    samplesNote: "从先验中抽取十六个 z 并解码。按其中一个即采用它的 z。",
+    samplesNote: "从先验中抽取十六个 z 并解码。点击其中一个即采用它的 z。",
     again: "再抽一次",
 
     encodeTitle: "编码一幅图像",
@@ -250,8 +250,8 @@ const WORDS = {
     pairDecoder: "D：(P(z), z) 来自编码器的概率为 {p}",
     encodeNoteGaussian: "平面上标出均值，以及 1 倍和 2 倍标准差的椭圆。",
     encodeNotePoint: "平面上的菱形是编码器给出的位置。",
-    encodeNotePair: "D 判断由图像和 z 组成的对。训练时，对编码器的对应答 100 %，对解码器的对应答 "
-      + "0 %。",
+    encodeNotePair: "D 判断成对的图像和 z。训练的目标是：对来自编码器的一对输出 100 %，"
+      + "对来自解码器的一对输出 0 %。",
     outside: "该点位于所示平面之外，边缘的箭头指向它。",
     takeZ: "转到它的 z",
     keepZ: "保留它的 z",
@@ -281,12 +281,12 @@ const WORDS = {
     discriminatorBatch: "D 结合所在的批次（{group} 个点）判断每个点。因此曲线所示的各个批次中，"
       + "所有点都等于 x。D 在训练中没有见过这样的批次；下面对两个批次的回答，才是它学会的判断。",
     discriminatorLabel: "D 判断为真实数据的概率随 x 的变化：最高 {high}，在 x = {at} 处。",
-    realBatch: "一批真实数据（{n} 个点）",
-    generatedBatch: "一批生成的点（{n} 个）",
+    realBatch: "真实数据（{batches} 批的平均，每批 {n} 个点）",
+    generatedBatch: "生成的点（{batches} 批的平均，每批 {n} 个点）",
     probability: "概率",
 
     trainingTitle: "逐步查看训练",
-    trainingNote: "各个快照时 G 生成的概率密度。",
+    trainingNote: "各个快照处 G 生成的概率密度。",
     trainingStep: "训练步数",
     step: "第 {n} 步",
     boundary: "D(x)，刻度在右侧",
