@@ -369,7 +369,7 @@ class Plane {
           at[1] + up * (this.up.high - this.up.low),
         ]), event.timeStamp);
       } else if (event.key === "Enter") {
-        on.keep();
+        if (!event.repeat) on.keep(); // once, however long it is held
       } else {
         return;
       }
@@ -953,7 +953,7 @@ class ImagesPage {
   writeCode() {
     const { x, mean, logVar, sd, reconstruction } = this.coded;
     const put = (id, text) => { if (byId(id)) byId(id).textContent = text; };
-    const nats = (value) => say("nats", { n: value.toFixed(2) });
+    const nats = (value) => say("nats", { n: value.toFixed(1) });
     put("code", written(mean));
     if (this.gaussian) {
       const [loss, kl] = [crossEntropy(x, reconstruction), divergence(mean, logVar)];
