@@ -125,7 +125,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory, bundled):
-    """The page of each trained model that comes along, and of a run of each: dict of paths."""
+    """The page of each trained model that comes along: dict of paths."""
     from tf_gen import explorer
 
     directory = tmp_path_factory.mktemp("pages")

@@ -22,6 +22,10 @@ from tf_gen.settings import complaint, plain_type
 # everywhere.
 TERMINATING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 SIGPIPE = 13  # which Windows does not have
+MODELS = (  # what `model` takes, for help texts
+    "a trained model that comes with this package (vae, gaussian_gan, tiny_gan, ali), a "
+    "SavedModel's directory, or a run that has one, such as runs/vae"
+)
 
 
 class Parser(argparse.ArgumentParser):

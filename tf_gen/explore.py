@@ -65,11 +65,7 @@ def parse(argv):
     parser = cli.Parser(
         prog="tf_gen.explore", description="Write a page in which a model can be touched."
     )
-    words = (
-        "a trained model that comes with this package (vae, gaussian_gan, tiny_gan, ali), a "
-        "SavedModel's directory, or a run that has one, such as runs/vae"
-    )
-    parser.option("model", cli.model, words)
+    parser.option("model", cli.model, cli.MODELS)
     words = "the HTML file to write (default: explorer.html)"
     parser.option("--out", cli.path, words, default=Path("explorer.html"))
     parser.add_argument("--open", action="store_true", help="open it in a browser")

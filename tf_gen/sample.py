@@ -212,11 +212,7 @@ def parse(argv):
     parser = cli.Parser(
         prog="tf_gen.sample", description="Generate images, or points, with a SavedModel."
     )
-    words = (
-        "a trained model that comes with this package (vae, gaussian_gan, tiny_gan, ali), a "
-        "SavedModel's directory, or a run that has one, such as runs/vae"
-    )
-    parser.option("model", cli.model, words)
+    parser.option("model", cli.model, cli.MODELS)
     words = "how many to draw (default: 16), or to decode on the way of --interpolate (default: 10)"
     parser.option("--count", int, words)
     parser.option("--seed", Seed, "of the draws of z (default: 0)", default=0)

@@ -7,6 +7,7 @@ the page (`page`, from page.html and the scripts beside it).
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from tf_gen import files, savedmodel
 from tf_gen.errors import UserError
@@ -88,8 +89,6 @@ def shown(source, generator, sha256):
     }
     encode = generator.model.signatures.get("encode")
     if encode and generator.latent_dim == 2:
-        import tensorflow as tf
-
         images = evenly(source.held_out_images, POINTS) / np.float32(255)
         outputs = encode(images=tf.constant(images))
         z = outputs.get("z_mean", outputs.get("z"))
@@ -126,15 +125,12 @@ def read_networks(directory, generator, config, images):
 
 def compressed(network, signature, generator, images):
     """`network` with as few bytes as its accuracy allows: see `networks.compress`."""
-    import tensorflow as tf
-
     batch = network["inputs"][0]["shape"][0]
     rows = max(batch, TRIALS)
     z = generator.prior(rows, 1)
     values = {"z": z, generator.generates: generator.decode(z)}
     if images is not None:
         values["images"] = images
-        values["z"] = z[: len(images)]
 
     def compute(trial):
         outputs = signature(**{name: tf.constant(value) for name, value in trial.items()})

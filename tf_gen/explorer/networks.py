@@ -156,15 +156,13 @@ class _Reader:
                 place = self.append({"op": "add", "of": [place, self.value(other)]}, shape)
             return place
         if kind in UNARY:
-            step = {"op": UNARY[kind], "of": [self.value(inputs[0])]}
-            if kind == "LeakyRelu":
-                step["alpha"] = operation.get_attr("alpha")
+            name = UNARY[kind]
+            more = {"alpha": operation.get_attr("alpha")} if kind == "LeakyRelu" else {}
             layer = self.layer_before(inputs[0])
-            if layer and step["op"] in ACTIVATIONS:
-                layer["activation"] = step.pop("op")
-                layer |= {name: step[name] for name in ("alpha",) if name in step}
-                return step["of"][0]
-            return self.append(step, shape)
+            if layer is None or name not in ACTIVATIONS:
+                return self.simple(name, inputs, shape, **more)
+            layer |= {"activation": name, **more}
+            return self.value(inputs[0])
         if kind in ("Reshape", "ExpandDims", "Squeeze"):
             return self.simple("reshape", inputs[:1], shape)
         if kind == "Transpose":
