@@ -93,7 +93,7 @@ def test_progress_is_printed_where_there_is_no_terminal(
     monkeypatch.setattr(sample, "SECONDS_BETWEEN_LINES", -1)
     _, printed, err = command(sample.main, saved_model, "--count", 4, "--out", tmp_path / "a.npy")
     assert err == ""
-    first, last, _ = printed.splitlines()
+    first, last, *_ = printed.splitlines()
     assert first.startswith("2 of 4 images, ")
     assert last == "4 of 4 images, 00:00 left"
 
