@@ -557,7 +557,8 @@ class ALI:
             ali_layers, (model.encoder, model.decoder, model.discriminator)
         )
         self.g = Trained(flat(self.q, self.p), Adam(self.rate, config.beta_1))
-        self.d = Trained(flat(self.d_layers), Adam(self.rate, config.beta_1))
+        d_rate = lambda t: config.d_rate * self.rate(t)  # noqa: E731
+        self.d = Trained(flat(self.d_layers), Adam(d_rate, config.beta_1))
         self.moving = {}  # what batch normalisation keeps for inference
 
     def rate(self, t):
@@ -639,7 +640,7 @@ class ALI:
         d_logits = d_generated * generated * (1 - generated)
         p_gradients, d_p_in, _ = ali_backward(p, p_caches, d_logits)
         if config.cycle:
-            d_z_enc = d_z_enc + d_p_in[n:]
+            d_z_enc = d_z_enc + config.q_cycle * d_p_in[n:]
         if config.bounded:
             d_z_enc = d_z_enc * (1 - z_enc**2)
         q_gradients, _, _ = ali_backward(q, q_caches, d_z_enc)

@@ -22,7 +22,15 @@ CONFIGS = {
     "bigan": dataclasses.replace(ali.PRESETS["bigan"], hidden_dim=24, batch_size=16, steps=12),
     "stable": dataclasses.replace(ali.PRESETS["stable"], hidden_dim=24, batch_size=16, steps=12),
     "three layers": ali.Config(
-        hidden_dim=16, hidden_layers=3, latent_dim=5, z_layer=2, leak=0.1, cycle=0.3, l2=0.1
+        hidden_dim=16,
+        hidden_layers=3,
+        latent_dim=5,
+        z_layer=2,
+        leak=0.1,
+        cycle=0.3,
+        q_cycle=5.0,
+        d_rate=0.3,
+        l2=0.1,
     ),
 }
 rng = np.random.default_rng(0)
