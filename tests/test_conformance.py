@@ -450,6 +450,8 @@ def test_latent_map_is_of_labels_or_there_is_none(made, report):
     latent_map = json.loads(json.dumps(report.latent_map(built(made))))
     latent_dim = made[1].latent_dim
     assert {len(z) for z in latent_map["labels"].values()} == {latent_dim}
+    assert latent_map["codes"].keys() == latent_map["labels"].keys()
+    assert {len(z) for codes in latent_map["codes"].values() for z in codes} == {latent_dim}
     assert ("axis" in latent_map) == (latent_dim == 2)
 
 

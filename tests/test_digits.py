@@ -15,7 +15,7 @@ from tf_gen.base import Generative
 from tf_gen.mnist.source import Part, checked
 from tf_gen.models import ali, vae
 from tf_gen.settings import Count, Rate, Seed, Settings
-from tf_gen.tasks import digits
+from tf_gen.tasks import digits, judge
 from tf_gen.tasks.judge import Judge
 
 quick = pytest.mark.quick
@@ -231,7 +231,7 @@ def test_latent_map_names_z_of_held_out_images(name, bundled):
     model = recipe.build(config)
     report = tasks.report(recipe, config, bundled)
     latent_map = json.loads(json.dumps(report.latent_map(model)))
-    assert latent_map.keys() == {"labels"}
+    assert latent_map.keys() == {"labels", "codes"}
     assert list(latent_map["labels"]) == [str(digit) for digit in range(10)]
     codes = model.encode(np.float32(bundled.held_out_images) / 255)
     codes = np.asarray(codes[0] if name == "vae" else codes)
@@ -239,6 +239,32 @@ def test_latent_map_names_z_of_held_out_images(name, bundled):
         distance = np.abs(codes - np.float32(z)).max(axis=1)
         assert distance.min() < 1e-6
         assert str(bundled.held_out_labels[distance.argmin()]) == label
+
+
+@quick
+@pytest.mark.parametrize("name", ["vae", "ali"])
+def test_many_codes_of_a_label_are_draws_of_what_is_inferred(name, bundled, monkeypatch):
+    """Of the label's own images, each at most once, with the noise of the posterior."""
+    recipe = models.load(name)
+    config = recipe.Config(hidden_dim=8, latent_dim=3)
+    model = recipe.build(config)
+    seen = {}
+    monkeypatch.setattr(
+        judge,
+        "codes_of_labels",
+        lambda decode, *arguments: seen.update(z=arguments) or {7: np.ones([2, 3])},
+    )
+    latent_map = tasks.report(recipe, config, bundled).latent_map(model)
+    assert latent_map["codes"] == {"7": [[1, 1, 1], [1, 1, 1]]}
+    z, images, labels = seen["z"]
+    np.testing.assert_array_equal(labels, bundled.held_out_labels)
+    np.testing.assert_array_equal(images, np.float32(bundled.held_out_images) / 255)
+    if name == "ali":
+        np.testing.assert_array_equal(z, model.encode(images))
+    else:
+        mean, log_var = (np.asarray(values) for values in model.encode(images))
+        epsilon = (z - mean) / np.exp(log_var / 2)
+        assert stats.kstest(epsilon.ravel(), "norm").pvalue > 1e-3
 
 
 @quick

@@ -13,6 +13,7 @@ from tf_gen.tasks.judge import (
     JUDGE_SEED,
     Judge,
     clearest_points,
+    codes_of_labels,
     frechet_distance,
     inception_score,
     nearest_distances,
@@ -245,6 +246,26 @@ def test_two_images_are_enough(bundled, tmp_path):
 
 
 # ---- Where each digit lies ----------------------------------------------------------------------
+
+
+@quick
+def test_codes_of_labels_are_those_that_show_it():
+    """Images are numbers, and so are codes: threes lie at 0, eights at 10, and fives nowhere."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([3, 5, 8], [400, 10, 200])
+    images = np.where(labels == 8, 10.0, 0.0) + rng.normal(size=610) / 10
+    z = images + np.where(np.arange(610) % 4 == 1, 10 * (labels == 3), 0)  # some threes become 8
+    codes = codes_of_labels(lambda z: z[:, :, None], z[:, None], images[:, None, None], labels)
+    assert codes.keys() == {3, 5, 8}
+    assert len(codes[3]) == len(codes[8]) == 100
+    assert 1 <= len(codes[5]) <= 10  # the best, though threes are all around
+    assert np.all(np.abs(codes[3]) < 1)
+    assert np.all(np.abs(codes[8] - 10) < 1)
+    for label, some in codes.items():
+        assert len(np.unique(some)) == len(some)
+        assert set(some[:, 0]) <= set(z[labels == label])
+    few = codes_of_labels(lambda z: z[:, :, None], z[:, None], images[:, None, None], labels, 50, 7)
+    assert [len(few[label]) for label in (3, 8)] == [7, 7]
 
 
 @quick

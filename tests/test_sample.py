@@ -13,6 +13,10 @@ from tf_gen import sample, savedmodel
 from tf_gen.models import gaussian_gan, vae
 
 LATENT_MAP = {"labels": {"3": [0.5, -1.0], "7": [1.0, 2.5]}, "axis": [-1.0, 0.0, 1.5]}
+CODES = {
+    "3": [[0.5, -1.0], [0.4, -1.0], [0.3, -1.0]],
+    "7": [[1.0, 2.5], [1.1, 2.5], [1.2, 2.5], [1.3, 2.5]],
+}
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +96,69 @@ def test_sample_finds_its_way(command, saved_model, tmp_path, arguments, z):
         assert (height, width) == (28 * 4, len(z) * 28 * 4)
     if "--grid" in arguments:
         assert height == width == 960  # a figure, with axes
+
+
+def test_sample_draws_many_of_a_digit(command, saved_model, tmp_path):
+    directory, model = tmp_path / "vae", vae.build(vae.Config(hidden_dim=8))
+    savedmodel.write(model, directory, {"model": "vae"}, {**LATENT_MAP, "codes": CODES})
+    out = tmp_path / "a.npy"
+
+    def drawn(*arguments):
+        status, printed, err = command(sample.main, directory, *arguments, "--out", out)
+        assert (status, err) == (0, "")
+        assert "--z" not in printed
+        return np.load(out)
+
+    of = {label: model.decode(np.float32(z)).numpy() for label, z in CODES.items()}
+
+    def which(label, images):
+        """The places of `images` among those of the label's codes."""
+        distance = np.abs(of[label][:, None] - images).max(axis=(2, 3))
+        assert np.all(distance.min(axis=0) < 1e-6)
+        return distance.argmin(axis=0).tolist()
+
+    assert sorted(which("7", drawn("--digit", "7", "--count", "4"))) == [0, 1, 2, 3]
+    choices = [
+        tuple(which("7", drawn("--digit", "7", "--count", "2", "--seed", seed)))
+        for seed in (1, 1, 2, 3, 4, 5)
+    ]
+    assert choices[0] == choices[1]
+    assert all(a != b for a, b in choices)
+    assert len(set(choices)) > 2
+    both = drawn("--digit", "3", "--digit", "7", "--count", "3")
+    assert sorted(which("3", both[:3])) == [0, 1, 2]
+    assert len(set(which("7", both[3:]))) == 3
+    arguments = ["--digit", "3", "--digit", "7", "--count", "3", "--out", tmp_path / "a.png"]
+    assert command(sample.main, directory, *arguments)[0] == 0
+    size = tf.io.decode_png((tmp_path / "a.png").read_bytes()).shape[:2]
+    assert size == (2 * 28 * 4, 3 * 28 * 4)  # a row of each
+    status, _, err = command(sample.main, directory, "--digit", "7", "--count", "5", "--out", out)
+    assert status == 1
+    assert one_line(err, "--count", "has 4 codes of 7")
+    status, _, err = command(sample.main, directory, "--digit", "5", "--count", "2", "--out", out)
+    assert status == 1
+    assert one_line(err, "--digit", "no 5", "3, 7")
+
+
+def test_sample_draws_many_around_the_point_of_an_old_map(
+    command, saved_model, tmp_path, monkeypatch
+):
+    z = []
+    decode = savedmodel.Generator.decode
+    monkeypatch.setattr(
+        savedmodel.Generator, "decode", lambda self, part: z.append(part) or decode(self, part)
+    )
+    arguments = ["--digit", "7", "--count", "500", "--out", tmp_path / "a.npy"]
+    status, printed, err = command(sample.main, saved_model, *arguments)
+    assert (status, err) == (0, "")
+    assert "500 image(s)" in printed
+    offsets = z[-1] - np.float32([1, 2.5])
+    distance = np.hypot(0.5, 3.5)  # of the points of 3 and 7
+    radius = np.sqrt(np.mean(np.sum(offsets**2, axis=1)))
+    assert radius == pytest.approx(distance / 3, rel=0.1)
+    assert np.linalg.norm(offsets.mean(axis=0)) < 0.2
+    assert np.mean(np.linalg.norm(offsets, axis=1) < distance / 2) > 0.8
+    assert len(np.unique(offsets, axis=0)) == 500
 
 
 def test_sample_finds_labels_that_are_words(command, tmp_path):
@@ -212,7 +279,7 @@ def test_sample_interpolates_between_points_of_a_line(command, saved_gan, tmp_pa
         (["--digit", "x"], 1, ["--digit", "no x", "3, 7"]),
         (["--interpolate", "3", "a boot"], 1, ["--interpolate", "no a boot", "3, 7"]),
         (["--digit", "7", "--z", "3,3"], 2, ["--z", "--digit"]),
-        (["--digit", "7", "--count", "2"], 2, ["--count"]),
+        (["--digit", "7", "--count", "0"], 2, ["--count"]),
         (["--interpolate", "3,3"], 2, ["--interpolate"]),
         (["--interpolate", "3,3", "9"], 1, ["--interpolate", "9"]),
         (["--interpolate", "3,3", "1.5"], 1, ["--interpolate", "1 number", "2"]),

@@ -434,7 +434,16 @@ def test_generator_refuses_what_is_none_of_ours(trained, tmp_path):
 MAP = {"labels": {"7": [1.0, 2.5]}, "axis": [-1.0, 0.0, 1.5]}
 
 
-@pytest.mark.parametrize("content", [MAP, {"labels": MAP["labels"]}, {"axis": [0, 1]}, {}])
+@pytest.mark.parametrize(
+    "content",
+    [
+        {**MAP, "codes": {"7": [[1.0, 2.5], [1.0, 2.4]]}},
+        MAP,
+        {"labels": MAP["labels"]},
+        {"axis": [0, 1]},
+        {},
+    ],
+)
 def test_latent_map_and_config_are_what_was_written(trained, tmp_path, content):
     assert savedmodel.read_latent_map(tmp_path, 2) == {}
     assert savedmodel.read_config(tmp_path) == {}
@@ -458,6 +467,11 @@ def test_latent_map_and_config_are_what_was_written(trained, tmp_path, content):
         '{"labels": {"7": [1.0, 2.0, 3.0]}}',
         '{"labels": {"7": 5}}',
         '{"labels": null}',
+        '{"codes": ["7"]}',
+        '{"codes": {"7": [1.0, 2.0]}}',
+        '{"codes": {"7": [[1.0, 2.0], [1.0]]}}',
+        '{"codes": {"7": 5}}',
+        '{"codes": {"7": [[1.0, NaN]]}}',
         '{"axis": 5}',
         '{"axis": ["a"]}',
         '{"axis": []}',

@@ -1,9 +1,9 @@
 """Draw from a SavedModel: `python -m tf_gen.sample vae --z 3,3 --out three.png`.
 
-Draws from the prior, or decodes points of the latent space: given ones, those where a digit lies,
-the way between two, or a grid. Needs only TensorFlow and a SavedModel, by its path or by the name
-of a trained model that comes with this package: no model code, no checkpoint, no data. What comes
-out are images, or points on a line, of which a picture is a histogram.
+Draws from the prior, or decodes points of the latent space: given ones, one or many where a digit
+lies, the way between two, or a grid. Needs only TensorFlow and a SavedModel, by its path or by the
+name of a trained model that comes with this package: no model code, no checkpoint, no data. What
+comes out are images, or points on a line, of which a picture is a histogram.
 """
 
 import math
@@ -38,7 +38,7 @@ def main(argv=None):
     picture, images = arguments.out.suffix.lower() == ".png", generator.generates == "images"
     count = how_many(arguments, latent_map)
     if picture and images:
-        columns, scale = layout(count, generator.shape, wide=arguments.interpolate)
+        columns, scale = layout(arguments, count, generator.shape)
     elif picture:
         density = density_of(arguments, directory)
     check_room(count, generator, arguments.out)
@@ -58,7 +58,7 @@ def main(argv=None):
             raise UserError("not all points are finite, so there is no histogram; ask for a .npy")
         plots.save(plots.histogram(x, *density), arguments.out)
     print(f"{count} {'image(s)' if images else 'point(s)'}: {arguments.out}")
-    if arguments.digit:
+    if arguments.digit and not arguments.count:
         for label, point in zip(arguments.digit, z, strict=True):
             print(f"digit {label}: --z {','.join(f'{number:.3g}' for number in point)}")
     if arguments.z and not images:
@@ -72,19 +72,24 @@ def how_many(arguments, latent_map):
     """How many images or points the command line asks for."""
     if arguments.grid:
         return max(1, len(latent_map.get("axis", []))) ** 2
-    return len(arguments.z or arguments.digit or []) or arguments.count
+    if arguments.digit:
+        return len(arguments.digit) * (arguments.count or 1)
+    return len(arguments.z or []) or arguments.count
 
 
-def layout(count, shape, wide):
-    """Columns and scale of a mosaic of images of this shape; `wide` if they are a way to be read.
+def layout(arguments, count, shape):
+    """Columns and scale of a mosaic of so many images of this shape.
 
-    UserError: it would be too large.
+    A way is read from left to right, and of several digits each has a row. UserError: it would be
+    too large.
     """
     from tf_gen import mosaic
 
     columns = math.isqrt(count - 1) + 1
-    if wide:
+    if arguments.interpolate:
         columns = min(count, max(20, columns))
+    elif arguments.digit and arguments.count and len(arguments.digit) > 1:
+        columns = arguments.count
     scale = mosaic.fitting_scale(count, columns, shape, at_most=4)
     if not scale:
         raise UserError(f"{count:,} images: too large a picture for most programs; ask for a .npy")
@@ -161,6 +166,13 @@ def points(arguments, latent_map, latent_dim):
 
     if arguments.z:
         z = [checked(point, "--z", latent_dim) for point in arguments.z]
+    elif arguments.digit and arguments.count:
+        rng = np.random.default_rng(arguments.seed)
+        z = [
+            point
+            for label in arguments.digit
+            for point in digits(label, arguments.count, latent_map, rng)
+        ]
     elif arguments.digit:
         z = [digit(label, "--digit", latent_map) for label in arguments.digit]
     elif arguments.interpolate:
@@ -207,21 +219,46 @@ def digit(label, flag, latent_map):
     return labels[label]
 
 
+def digits(label, count, latent_map, rng):
+    """`count` different points where `label`, a string, lies: float [count, latent_dim].
+
+    They are chosen from the codes in the map by `rng`, a `np.random.Generator`. Maps of earlier
+    versions have none; from those, points are drawn around the label's clearest one, most of them
+    within a third of the distance to the next label's. UserError: there are not so many.
+    """
+    import numpy as np
+
+    clearest = np.array(digit(label, "--digit", latent_map))
+    if "codes" in latent_map:
+        codes = latent_map["codes"].get(label, [])
+        if len(codes) < count:
+            raise UserError(f"--count: this model's map has {len(codes)} codes of {label}, no more")
+        return np.array(codes)[rng.choice(len(codes), count, replace=False)]
+    others = [point for name, point in latent_map["labels"].items() if name != label]
+    distance = min((np.linalg.norm(clearest - point) for point in others), default=1.0)
+    noise = rng.normal(size=[count, len(clearest)]) / math.sqrt(len(clearest))
+    return clearest + distance / 3 * noise
+
+
 def parse(argv):
     """Parse the command line without TensorFlow."""
     parser = cli.Parser(
         prog="tf_gen.sample", description="Generate images, or points, with a SavedModel."
     )
     parser.option("model", cli.model, cli.MODELS)
-    words = "how many to draw (default: 16), or to decode on the way of --interpolate (default: 10)"
+    words = (
+        "how many to draw (default: 16), to decode on the way of --interpolate (default: 10), or "
+        "to choose of each --digit"
+    )
     parser.option("--count", int, words)
-    parser.option("--seed", Seed, "of the draws of z (default: 0)", default=0)
+    words = "of the draws of z, or of the choice of --digit with --count (default: 0)"
+    parser.option("--seed", Seed, words, default=0)
     instead = parser.add_mutually_exclusive_group()
     words = "decode this point instead of drawing one, such as 3,3 or -1.5,0; may be repeated"
     instead.add_argument("--z", type=_numbers, action="append", help=words)
     words = (
         "decode a point where this digit, or other label of the training images, lies, and print "
-        "it; may be repeated"
+        "it; with --count, as many different ones; may be repeated"
     )
     instead.add_argument("--digit", "--label", type=str.strip, action="append", help=words)
     words = "decode points on the straight way from A to B: two z, or two digits or other labels"
@@ -236,12 +273,12 @@ def parse(argv):
     # A leading space, which float() ignores, keeps argparse from taking -1,2 for a flag.
     numbers = re.compile(r"-[\d.][\d.,eE+-]*")
     arguments = parser.parse_args([f" {a}" if numbers.fullmatch(a) else a for a in argv])
-    if arguments.count is None:
+    if arguments.count and (arguments.z or arguments.grid):
+        parser.error("argument --count: not with --z or --grid")
+    if arguments.count is None and not arguments.digit:
         arguments.count = 10 if arguments.interpolate else 16
-    elif arguments.z or arguments.digit or arguments.grid:
-        parser.error("argument --count: not with --z, --digit or --grid")
     least = 2 if arguments.interpolate else 1
-    if not least <= arguments.count < 2**31:
+    if arguments.count is not None and not least <= arguments.count < 2**31:
         parser.error(f"argument --count: must be from {least} to 2**31 - 1, not {arguments.count}")
     if arguments.out.suffix.lower() not in (".png", ".npy"):
         parser.error(f"argument --out: must end in .png or .npy, not {arguments.out.name!r}")

@@ -243,13 +243,16 @@ def read_density(directory):
 def read_latent_map(directory, latent_dim):
     """The latent map of the model in `directory`, a dict; empty if there is none.
 
-    UserError: the file is damaged: its points do not have `latent_dim` finite coordinates each, or
-    its axis is not a list of ascending numbers.
+    It has `labels`, of each label the clearest point; `codes`, of each label many, which earlier
+    versions did not write; and the `axis` of a plane. UserError: the file is damaged: its points do
+    not have `latent_dim` finite coordinates each, or its axis is not a list of ascending numbers.
     """
     path = directory / "latent_map.json"
     content = _read(path)
     try:
         points, axis = list(content.get("labels", {}).values()), content.get("axis", [0, 1])
+        for codes in content.get("codes", {}).values():
+            points += codes
         whole = all(_is_number(number) for numbers in [*points, axis] for number in numbers)
         whole = whole and all(len(z) == latent_dim for z in points)
         whole = whole and len(axis) > 1 and all(a < b for a, b in itertools.pairwise(axis))

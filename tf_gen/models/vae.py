@@ -253,6 +253,11 @@ class Report(digits.Report):
     def codes(self, model, images):
         return model.encode(images)[0]
 
+    def drawn_codes(self, model, images):
+        z_mean, z_log_var = model.encode(images)
+        epsilon = tf.random.stateless_normal(z_mean.shape, [self.config.seed, -2], alg="philox")
+        return z_mean + tf.exp(z_log_var / 2) * epsilon
+
     def measure(self, model):
         """The losses on all held-out images: dict of floats."""
         terms = [model.compiled_loss_terms(batch) for batch in self.held_out_batches]

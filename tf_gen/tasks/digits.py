@@ -71,6 +71,10 @@ class Report(task.Report):
         """What the model infers as the z of images: float32 [n, 28, 28] to [n, latent]."""
         return model.encode(images)
 
+    def drawn_codes(self, model, images):
+        """A draw of what it infers, for models that infer a distribution: to [n, latent], too."""
+        return self.codes(model, images)
+
     # ---- The log --------------------------------------------------------------------------------
 
     def measure(self, model):
@@ -131,11 +135,17 @@ class Report(task.Report):
         return judge.clearest_points(model.decode, z, self.held_out, labels)
 
     def latent_map(self, model):
-        """Which z makes which digit, for `python -m tf_gen.sample`."""
-        points = self.clearest_points(model)
-        labels = {self.source.class_name(label): z.tolist() for label, z in points.items()}
+        """Which z makes which digit, for `python -m tf_gen.sample`: one of each, and many."""
+        from tf_gen.tasks import judge
+
+        def by_name(points):
+            return {self.source.class_name(label): z.tolist() for label, z in points.items()}
+
+        z, labels = np.asarray(self.drawn_codes(model, self.held_out)), self.source.held_out_labels
+        codes = judge.codes_of_labels(model.decode, z, self.held_out, labels)
+        codes = {label: np.round(np.float64(z), 4) for label, z in codes.items()}
         plane = {"axis": self.axis} if model.latent_dim == 2 else {}
-        return {"labels": labels, **plane}
+        return {"labels": by_name(self.clearest_points(model)), "codes": by_name(codes), **plane}
 
     # ---- Scores ---------------------------------------------------------------------------------
 

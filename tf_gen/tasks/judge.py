@@ -276,6 +276,37 @@ def _in_parts(function, inputs):
 # ---- Where each digit lies ----------------------------------------------------------------------
 
 
+def codes_of_labels(decode, z, images, labels, neighbours=50, at_most=100):
+    """For each label codes of its images whose decoded images show it.
+
+    That is, most of the images nearest to the decoded one have the label. From a latent space where
+    fours and nines overlap, only those codes of fours are taken that do not become nines.
+
+    Args:
+        decode: function of codes, float32 [m, d], to images [m, height, width].
+        z: float32 [n, d], codes of `images`, or draws of their posteriors.
+        images: float32 [n, height, width].
+        labels: int [n].
+        neighbours: Python int, how many images to look at, fewer where n is smaller.
+        at_most: Python int, codes of each label; three times as many are decoded.
+
+    Returns:
+        dict of label to float32 [m, d], in an order that tells nothing; m is at least 1, since the
+        best code is always among them.
+    """
+    neighbours = min(neighbours, len(z))
+    near_images = NearestNeighbors(n_neighbors=neighbours).fit(images.reshape(len(images), -1))
+    order = np.random.default_rng(0).permutation(len(z))
+    codes = {}
+    for label in np.unique(labels):
+        some = z[order[labels[order] == label]][: 3 * at_most]
+        decoded = np.reshape(decode(some), [len(some), -1])
+        near = labels[near_images.kneighbors(decoded, return_distance=False)]
+        share = np.mean(near == label, axis=1)
+        codes[int(label)] = some[share >= min(0.5, share.max())][:at_most]
+    return codes
+
+
 def clearest_points(decode, z, images, labels, neighbours=50, candidates=100):
     """For each label the code of one of its images that shows it best.
 
