@@ -13,9 +13,6 @@
 # %% [markdown]
 # # 0. From TensorFlow 1
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/notebooks/00_from_tensorflow_1.ipynb)
-# (`OWNER/REPOSITORY` is a placeholder: put in where your copy of tf_gen lives.)
-#
 # Three of the four articles behind tf_gen are written in TensorFlow 1: 变分自编码器 (the VAE),
 # 生成对抗网络介绍 (the GAN that learns a Gaussian) and ALI的Tensorflow炼成与GAN科普 (ALI). Their
 # code speaks of `Variable`, `placeholder`, `feed_dict`, `Session`, `InteractiveSession`, `Saver`,
@@ -31,15 +28,24 @@
 #
 # **You need** Python, a little Keras, and derivatives. TensorFlow 1 itself is not needed:
 # TensorFlow 2 still carries it as `tf.compat.v1`. No GPU, no download: all data comes with the
-# packages. In a checkout of tf_gen: `pip install '.[notebooks]'`. On Colab first run, in a cell of
-# its own, `%pip install "tf_gen[notebooks] @ git+https://github.com/OWNER/REPOSITORY"`.
+# packages. The first cell installs tf_gen where it is missing.
 #
 # **Time** on two cores: less than a minute.
 
 # %%
-from tf_gen import cli
+# Install tf_gen where it is missing, as on Colab.
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
 
-cli.import_tensorflow()  # without the lines that TensorFlow prints at its start
+REPOSITORY = ""
+if not importlib.util.find_spec("tf_gen"):
+    checkout = [str(path) for path in Path.cwd().parents if (path / "tf_gen").is_dir()]
+    place = checkout[0] if checkout else f"git+https://github.com/{REPOSITORY}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", place], check=True)
+
+from tf_gen import notebook  # imports TensorFlow, without the lines of its start
 
 # %%
 # %matplotlib inline
@@ -52,7 +58,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 
-from tf_gen import base, mnist, notebook, numerics, plots, savedmodel
+from tf_gen import base, mnist, numerics, plots, savedmodel
 from tf_gen.models import ali, gaussian_gan, vae
 
 v1 = tf.compat.v1  # TensorFlow 1, inside of TensorFlow 2
@@ -759,8 +765,7 @@ plt.show()
 # arrays; find the tensor $z$ in the graph that it had imported, and decode the three points without
 # building anything.
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 1
+# %% tags=["answer"]
 with tf.Graph().as_default() as graph, v1.Session() as session:
     v1.train.import_meta_graph(prefix + ".meta").restore(session, prefix)
     z = [op for op in graph.get_operations() if op.type == "MatMul"][3].inputs[0]
@@ -772,8 +777,7 @@ print(f"{z.name} is what enters the fourth product; {abs(fed - by_hand).max():.1
 # the listing of the Gaussian GAN `log(max(1 - D, 1e-5))`. Which of them hold at $D = 1$, and in
 # which modes? Which powers of ten for `epsilon` survive in `log(1 - D + epsilon)` in a graph?
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 2
+# %% tags=["answer"]
 forms = {"1e-10 + 1 - D": lambda d: 1e-10 + 1 - d}
 forms["max"] = lambda d: tf.maximum(1 - d, 1e-5)
 forms |= {f"1 - D + {e:g}": lambda d, e=e: 1 - d + e for e in (1e-8, 1e-7, 1e-6, 1e-5)}
@@ -786,8 +790,7 @@ for name, form in forms.items():
 # **3.** For a constant gradient of 0.01: after how many steps do the step lengths of the two kinds
 # of RMSProp differ by less than 1 %? Write down the accumulator after $n$ steps first.
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 3
+# %% tags=["answer"]
 n, g = np.arange(1, 301), 0.01
 from_0 = (1 - 0.9**n) * g**2  # a geometric series; from 1, there is 0.9^n of the start besides
 print("from step", n[np.sqrt((0.9**n + from_0) / from_0) < 1.01][0], "on")
@@ -797,8 +800,7 @@ print("from step", n[np.sqrt((0.9**n + from_0) / from_0) < 1.01][0], "on")
 # `tf.function` it is easy to forget. How often does Python run the body of a `tf.function` that is
 # called with 0, 1, 2, and how often with `tf.constant(0)`, `tf.constant(1)`, `tf.constant(2)`?
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 4
+# %% tags=["answer"]
 bodies = []
 double = tf.function(lambda k: bodies.append(k) or 2 * k)
 for kind, of in (("numbers", int), ("tensors", tf.constant)):

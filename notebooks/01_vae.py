@@ -13,9 +13,6 @@
 # %% [markdown]
 # # 1. A variational autoencoder with two numbers to a digit
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/notebooks/01_vae.ipynb)
-# (`OWNER/REPOSITORY` is a placeholder: put in where your copy of tf_gen lives.)
-#
 # This notebook follows the article 变分自编码器 (variational autoencoder), sixth note of the series
 # "TensorFlow-windows", which follows Kingma and Welling (arXiv:1312.6114) and Doersch's tutorial
 # (arXiv:1606.05908). The article says of itself that its theory is "a heap, and a bit complicated".
@@ -28,15 +25,24 @@
 #
 # **You need** Python, a little Keras, and calculus and probability of a first course: densities,
 # expectations, Bayes' rule. No GPU and no download: we train on 5,000 real digits that a package
-# carries. In a checkout of tf_gen: `pip install '.[notebooks]'`. On Colab first run, in a cell of
-# its own, `%pip install "tf_gen[notebooks] @ git+https://github.com/OWNER/REPOSITORY"`.
+# carries. The first cell installs tf_gen where it is missing.
 #
 # **Time** on two cores: 2 minutes.
 
 # %%
-from tf_gen import cli
+# Install tf_gen where it is missing, as on Colab.
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
 
-cli.import_tensorflow()  # without the lines that TensorFlow prints at its start
+REPOSITORY = ""
+if not importlib.util.find_spec("tf_gen"):
+    checkout = [str(path) for path in Path.cwd().parents if (path / "tf_gen").is_dir()]
+    place = checkout[0] if checkout else f"git+https://github.com/{REPOSITORY}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", place], check=True)
+
+from tf_gen import notebook  # imports TensorFlow, without the lines of its start
 
 # %%
 # %matplotlib inline
@@ -51,7 +57,7 @@ import tensorflow as tf
 from scipy import special, stats
 from sklearn.mixture import GaussianMixture
 
-from tf_gen import explorer, mnist, notebook, plots, savedmodel
+from tf_gen import explorer, mnist, plots, savedmodel
 from tf_gen.models import vae
 from tf_gen.tasks import judge
 
@@ -746,8 +752,7 @@ plt.show()
 # **1.** The maximum likelihood estimate $\hat\sigma^2$ divides by $n$. Show by many samples of five
 # points that it is too small on average, and by which factor.
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 1
+# %% tags=["answer"]
 samples = np.random.default_rng(5).normal(4.0, 1.5, [100_000, 5])
 print(f"mean estimate over the true variance: {samples.var(axis=1).mean() / 1.5**2:.3f}")
 print(f"(n - 1) / n:                          {4 / 5:.3f}")
@@ -756,8 +761,7 @@ print(f"(n - 1) / n:                          {4 / 5:.3f}")
 # %% [markdown]
 # **2.** Start EM with two equal components. What happens, and why?
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 2
+# %% tags=["answer"]
 pi, mu, sigma = np.array([0.5, 0.5]), np.array([0.0, 0.0]), np.array([1.0, 1.0])
 for _ in range(20):
     r = special.softmax(log_joint_of(pi, mu, sigma), axis=1)
@@ -772,8 +776,7 @@ print(
 # **3.** `vae.importance_bound` averages $k$ draws of $z$ inside the logarithm (Burda et al.,
 # arXiv:1509.00519). Show that it rises with $k$ towards $\log p(x)$.
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 3
+# %% tags=["answer"]
 for k in (1, 10, 100):
     print(f"k = {k:3}: {vae.importance_bound(model, held_out[:100], k):.2f} nats")
 # k = 1 is the ELBO. By Jensen's inequality the log of a mean is too small on average, the less so,
@@ -782,8 +785,7 @@ for k in (1, 10, 100):
 # %% [markdown]
 # **4.** How much better is a latent space of ten dimensions? Train one for as long, and compare.
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 4
+# %% tags=["answer"]
 wide_config = dataclasses.replace(config, latent_dim=notebook.budget(10, small=2))
 wide = vae.build(wide_config) if wide_config != config else model
 wide_batches = vae.batches(wide_config, source).batch(100)
@@ -797,8 +799,7 @@ for name, some_model, c in (("2", model, config), ("10", wide, wide_config)):
 # **5.** Walk from a clear three to a clear eight in the plane of the shipped model. What does the
 # walk pass on its way?
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 5
+# %% tags=["answer"]
 a, b = (np.array(latent_map["labels"][label]) for label in "38")
 notebook.picture(plots.mosaic(decode(np.linspace(a, b, 15)), 15, scale=2))
 # Threes and then eights. All between is something like a digit: the KL term has left no gaps.

@@ -13,9 +13,6 @@
 # %% [markdown]
 # # 2. A GAN that learns a Gaussian
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/notebooks/02_gaussian_gan.ipynb)
-# (`OWNER/REPOSITORY` is a placeholder: put in where your copy of tf_gen lives.)
-#
 # A generative adversarial network (GAN) on the smallest task there is: to turn numbers from
 # $[-8, 8]$ into numbers that look as if drawn from a Gaussian with mean 4 and standard deviation
 # 0.5. On a line everything can be drawn and computed: both densities, what the discriminator
@@ -31,16 +28,25 @@
 # popular measure. You take a trained generator away.
 #
 # **You need** Python, a little Keras, and derivatives, densities and logarithms. No GPU, no
-# download: the data are drawn as they are needed. In a checkout of tf_gen:
-# `pip install '.[notebooks]'`. On Colab first run, in a cell of its own,
-# `%pip install "tf_gen[notebooks] @ git+https://github.com/OWNER/REPOSITORY"`.
+# download: the data are drawn as they are needed. The first cell installs tf_gen where it is
+# missing.
 #
 # **Time** on two cores: about 3 minutes.
 
 # %%
-from tf_gen import cli
+# Install tf_gen where it is missing, as on Colab.
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
 
-cli.import_tensorflow()  # without the lines that TensorFlow prints at its start
+REPOSITORY = ""
+if not importlib.util.find_spec("tf_gen"):
+    checkout = [str(path) for path in Path.cwd().parents if (path / "tf_gen").is_dir()]
+    place = checkout[0] if checkout else f"git+https://github.com/{REPOSITORY}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", place], check=True)
+
+from tf_gen import notebook  # imports TensorFlow, without the lines of its start
 
 # %%
 # %matplotlib inline
@@ -56,7 +62,7 @@ import tensorflow as tf
 from IPython.display import display
 from scipy import special, stats
 
-from tf_gen import base, evaluate, notebook, plots, savedmodel
+from tf_gen import base, evaluate, plots, savedmodel
 from tf_gen.models import gaussian_gan
 
 plt.rcParams["figure.figsize"] = 7, 3.5
@@ -769,8 +775,7 @@ plots.histogram(drawn[:, 0], 4.0, 0.5)
 # is the mean over all of them. What is the best $D$? Derive it, and check it with the densities of
 # section 1 against a few others.
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 1
+# %% tags=["answer"]
 # At each x the maximum of p log y + 2 q log(1 - y) lies at y = p / (p + 2 q).
 for weight in (1.0, 1.5, 2.0, 2.5):
     d = p / (p + weight * q)
@@ -781,8 +786,7 @@ print("The largest value is that of p / (p + 2 q); at q = p it answers 1/3, not 
 # **2.** The article's loss takes $\log(1 - D)$ of a probability in float32. At which logits does it
 # cease to be finite? What does `log_probability` give there?
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 2
+# %% tags=["answer"]
 for logit in (10.0, 16.0, 17.0, 100.0):
     naive = tf.math.log(1 - tf.sigmoid(tf.constant(logit)))
     print(f"logit {logit:5}: {naive:9.4f}  {gaussian_gan.log_probability(-logit, 0.0):9.4f}")
@@ -792,8 +796,7 @@ print("Above 16.6, D is so near 1 that it rounds to 1. The package's loss goes o
 # **3.** Ask the `judge` of section 6 about batches of other sizes than the 12 that it learned from:
 # draws of the data and crowds, 3, 6, 12, 24 and 48 points at a time. What happens, and why?
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 3
+# %% tags=["answer"]
 for n in (3, 6, 12, 24, 48):
     both = rng.normal(4, 0.5, [200, n, 1]), rng.normal(4, 0.05, [200, n, 1])
     answers = [np.mean(tf.sigmoid(judge(np.float32(points)))) for points in both]
@@ -805,8 +808,7 @@ print("The sums grow with the batch, and so do D's logits, which it has learned 
 # was W1 smallest, how small, and what were the two losses then? Could you have stopped by the
 # losses?
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 4
+# %% tags=["answer"]
 for seed, run in runs.items():
     best_row = min(run["rows"], key=lambda row: row["w1"])
     for name, row in (("best", best_row), ("end", run["rows"][-1])):
@@ -818,8 +820,7 @@ print("A best moment and a collapse can have the same losses: to stop in time ne
 # **5.** Draw the trained $G$ as a function of $z$ beside the quantile function of section 3. Sort
 # its answers, too. What does it explain of the histogram?
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 5
+# %% tags=["answer"]
 z = np.linspace(-8, 8, 500, dtype=np.float32)[:, None]
 x = box.signatures["decode"](z=tf.constant(z))["x"].numpy()
 plt.plot(z, np.stack([x[:, 0], np.sort(x[:, 0])], axis=1), label=["trained G", "sorted"])

@@ -13,9 +13,6 @@
 # %% [markdown]
 # # 3. The GAN in 50 lines, whose D sees whole batches
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/notebooks/03_tiny_gan.ipynb)
-# (`OWNER/REPOSITORY` is a placeholder: put in where your copy of tf_gen lives.)
-#
 # A generator of a few thousand numbers, or of 46, learns to draw from a bell curve that it never
 # sees. This notebook follows the article GANs 很难?这篇文章教你 50 行代码搞定, a translation of Dev
 # Nag's "Generative Adversarial Networks (GANs) in 50 lines of code", and its author's later code.
@@ -29,16 +26,25 @@
 # trained generator away.
 #
 # **You need** Python, a little Keras, and a first course in probability (density, mean, standard
-# deviation, quantile). No GPU, no download: the data are drawn as they are needed. In a checkout of
-# tf_gen: `pip install '.[notebooks]'`. On Colab first run, in a cell of its own,
-# `%pip install "tf_gen[notebooks] @ git+https://github.com/OWNER/REPOSITORY"`.
+# deviation, quantile). No GPU, no download: the data are drawn as they are needed. The first cell
+# installs tf_gen where it is missing.
 #
 # **Time** on two cores: about 3 minutes.
 
 # %%
-from tf_gen import cli
+# Install tf_gen where it is missing, as on Colab.
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
 
-cli.import_tensorflow()  # without the lines that TensorFlow prints at its start
+REPOSITORY = ""
+if not importlib.util.find_spec("tf_gen"):
+    checkout = [str(path) for path in Path.cwd().parents if (path / "tf_gen").is_dir()]
+    place = checkout[0] if checkout else f"git+https://github.com/{REPOSITORY}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", place], check=True)
+
+from tf_gen import notebook  # imports TensorFlow, without the lines of its start
 
 # %%
 # %matplotlib inline
@@ -55,7 +61,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import stats
 
-from tf_gen import base, evaluate, notebook, plots, savedmodel
+from tf_gen import base, evaluate, plots, savedmodel
 from tf_gen.models import tiny_gan
 from tf_gen.tasks import gaussian
 
@@ -824,8 +830,7 @@ print(counts, "\nsum:", sum(counts.values()), "all of tiny_gan.py:", code_lines(
 # decreasing one, and one that does neither, whose points have the same distribution. Check with the
 # Kolmogorov-Smirnov distance (the greatest distance between the shares of points up to $x$).
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 1
+# %% tags=["answer"]
 z = rng.uniform(size=10_000)  # 1 - z and |2z - 1| are uniform, too, and D sees only points
 others = {"increasing": z, "decreasing": 1 - z, "there and back": np.abs(2 * z - 1)}
 for name, uniform_again in others.items():
@@ -837,8 +842,7 @@ for name, uniform_again in others.items():
 # 1.25)$. The best D compares the batch's mean with $4 + \delta/2$. How often is it right? Derive
 # $\Phi(\sqrt n\,\delta / (2\sigma))$ and check it for $\delta = 0.1$.
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 2
+# %% tags=["answer"]
 delta = 0.1  # the threshold lies delta / 2 above the mean of real batches, which scatters:
 for n in (1, 100, 500):
     means = mu + sigma * rng.normal(size=20_000) / np.sqrt(n)
@@ -850,8 +854,7 @@ for n in (1, 100, 500):
 # **3.** *Nothing new.* Show by numbers that `differences` gives a linear layer nothing that `raw`
 # does not, and that `squares` does: compute the rank of 300 batches of 50 points as D sees them.
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 3
+# %% tags=["answer"]
 x = tf.constant(rng.normal(mu, sigma, (300, 50)))  # the rank counts independent directions
 for name in ("raw", "squares", "differences"):
     shown = tiny_gan.INPUTS[name](x).numpy()
@@ -862,8 +865,7 @@ for name in ("raw", "squares", "differences"):
 # a discrete distribution that has all moments up to the seventh in common with $N(0, 1)$.
 # (`np.polynomial.hermite_e.hermegauss`.) How many moments can $n$ points match?
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 4
+# %% tags=["answer"]
 for n in (3, 4):
     nodes, weights = np.polynomial.hermite_e.hermegauss(n)
     weights = weights / weights.sum()
@@ -876,8 +878,7 @@ print("N(0, 1), moments 1 to 8:", [round(float(stats.norm.moment(k)), 6) for k i
 # **5.** *Ever more wrong labels.* Let D learn $k$ times from wrong labels for each time from right
 # ones. What does it answer when G is perfect? What when $k$ grows?
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 5
+# %% tags=["answer"]
 d = np.linspace(0.001, 0.999, 999)
 for k in (0, 1, 2, 20):
     loss = -np.log(d) - np.log(1 - d) - k * np.log(d)

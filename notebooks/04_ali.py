@@ -13,9 +13,6 @@
 # %% [markdown]
 # # 4. A GAN that knows the way back
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/notebooks/04_ali.ipynb)
-# (`OWNER/REPOSITORY` is a placeholder: put in where your copy of tf_gen lives.)
-#
 # A GAN turns noise into images. Nothing in it turns an image into the noise that would make it.
 # Adversarially learned inference (ALI) trains both ways at once, by one change: the discriminator
 # sees pairs of an image and a code. This notebook follows the article ALI的Tensorflow炼成与GAN科普
@@ -30,16 +27,25 @@
 #
 # **You need** Python, a little Keras, and probability of a first course: joint and conditional
 # distributions. [02](02_gaussian_gan.ipynb) teaches the game of a GAN at length; a recap is below.
-# No GPU, no download: the digits come with a package. In a checkout of tf_gen:
-# `pip install '.[notebooks]'`. On Colab first run, in a cell of its own,
-# `%pip install "tf_gen[notebooks] @ git+https://github.com/OWNER/REPOSITORY"`.
+# No GPU, no download: the digits come with a package. The first cell installs tf_gen where it is
+# missing.
 #
 # **Time** on two cores: 2 minutes.
 
 # %%
-from tf_gen import cli
+# Install tf_gen where it is missing, as on Colab.
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
 
-cli.import_tensorflow()  # without the lines that TensorFlow prints at its start
+REPOSITORY = ""
+if not importlib.util.find_spec("tf_gen"):
+    checkout = [str(path) for path in Path.cwd().parents if (path / "tf_gen").is_dir()]
+    place = checkout[0] if checkout else f"git+https://github.com/{REPOSITORY}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", place], check=True)
+
+from tf_gen import notebook  # imports TensorFlow, without the lines of its start
 
 # %%
 # %matplotlib inline
@@ -54,7 +60,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import special, stats
 
-from tf_gen import mnist, notebook, plots, savedmodel
+from tf_gen import mnist, plots, savedmodel
 from tf_gen.models import ali
 from tf_gen.tasks import digits, judge
 
@@ -809,8 +815,7 @@ notebook.picture(plots.mosaic(np.concatenate(rows), 10, scale=2))
 # $$\begin{pmatrix} 2 & 1 & 0 \\ 0 & 2 & 1 \\ 1 & 0 & 2 \end{pmatrix} \quad\text{and}\quad
 #   \begin{pmatrix} 1 & 1 & 1 \\ 1 & 1 & 1 \\ 1 & 1 & 1 \end{pmatrix}.$$
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 1
+# %% tags=["answer"]
 q, p = np.array([[2, 1, 0], [0, 2, 1], [1, 0, 2]]), np.ones([3, 3], int)
 q_pairs, p_pairs = (np.repeat(np.arange(9), table.ravel()) for table in (q, p))
 logits = tf.Variable(tf.zeros([9]))
@@ -827,8 +832,7 @@ print("q / (q + p):\n", np.round(q / (q + p), 2))
 # matched then, and the pairing cannot. What does $Q$ learn?
 
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 2
+# %% tags=["answer"]
 def shuffle_codes(model):
     tell_apart = model.tell_apart
     model.tell_apart = lambda x, z_enc, x_gen, z: tell_apart(
@@ -848,8 +852,7 @@ print("1-NN accuracy in z:", *(f"{k} {nearest(m.encode):.0%} " for k, m in model
 # first. Measure the second for the trained model: how far is $Q(P(z))$ from $z$, in units of its
 # distance from another $z$? Which numbers of $z$ survive?
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 3
+# %% tags=["answer"]
 z = z_prior
 back = trained.encode(trained.decode(z)).numpy()
 own, other = (np.linalg.norm(back - v, axis=1).mean() for v in (z, np.roll(z, 1, axis=0)))
@@ -863,8 +866,7 @@ print("correlation of each number with itself:", *(f"{c:.1f}" for c in sorted(co
 # pixels, the trained model's $z$, and pixels of its reconstructions, with 1, 10 and 100 labelled
 # digits of each kind.
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 4
+# %% tags=["answer"]
 spaces = {
     "pixels": lambda x: x.reshape(len(x), -1),
     "z": trained.encode,

@@ -1,8 +1,11 @@
 """The notebooks: made from their sources, whole, the same code in both languages, and they run."""
 
+import importlib.util
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -14,6 +17,9 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
+_spec = importlib.util.spec_from_file_location("build", NOTEBOOKS / "build.py")
+build = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(build)
 NAMES = ("00_from_tensorflow_1", "01_vae", "02_gaussian_gan", "03_tiny_gan", "04_ali")
 ENGLISH = [NOTEBOOKS / f"{name}.py" for name in NAMES]
 CHINESE = [NOTEBOOKS / "zh-CN" / f"{name}.py" for name in NAMES]
@@ -91,9 +97,18 @@ def test_all_notebooks_are_known_here():
 @each
 def test_is_the_one_of_its_source(source):
     def content(notebook):
-        return [(cell.cell_type, cell.source, cell.metadata) for cell in notebook.cells]
+        texts = [re.sub(r"\n```text\n.*|\n!\[\]\(attachment.*", "", cell.source, flags=re.S)
+                 if cell.source.startswith("<details>") else cell.source
+                 for cell in notebook.cells]  # fmt: skip
+        kinds = [(cell.id, cell.cell_type, cell.metadata) for cell in notebook.cells]
+        return [
+            (*kind, text.replace("\n\n</details>", "").rstrip())
+            for kind, text in zip(kinds, texts, strict=True)
+        ]
 
-    assert content(made(source)) == content(jupytext.read(source))
+    notebook = build.read(source)
+    build.finish(notebook, source, build.repository())
+    assert content(made(source)) == content(notebook)
 
 
 @each
@@ -122,7 +137,7 @@ def test_source_that_it_shows_is_the_package_s(source):
 @each
 def test_is_short(source):
     lines = 0
-    for cell in of_kind(jupytext.read(source), "code"):
+    for cell in of_kind(jupytext.read(source), "code")[1:]:  # after the one that installs
         assert len(cell.source.splitlines()) <= 40, cell.source
         lines += sum(bool(line.strip()) for line in cell.source.splitlines())
     assert lines <= 300
@@ -134,26 +149,103 @@ def test_is_short(source):
 
 @each
 def test_begins_with_what_it_needs_and_ends_with_exercises(source):
-    cells = jupytext.read(source).cells
+    cells = made(source).cells
     first = cells[0].source
     number = int(source.name[:2])
     assert first.startswith(f"# {number}. ")
-    link = source.with_suffix(".ipynb").relative_to(ROOT).as_posix()
-    colab = "https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/"
-    assert f"]({colab}{link})" in first
-    words = ("占位符", "**需要**", "**时间**") if source in CHINESE else (
-        "placeholder", "**You need**", "**Time**")  # fmt: skip
+    words = ("**需要**", "**时间**") if source in CHINESE else ("**You need**", "**Time**")
     assert all(word in first for word in words)
-    answers = [cell for cell in cells if cell.source.startswith("# @title Answer")]
+    word = "答案" if source in CHINESE else "Answer"
+    answers = [cell for cell in cells if "<details>" in cell.source]
     assert 4 <= len(answers) <= 6
     for count, answer in enumerate(answers, 1):
-        assert answer.source.startswith(f"# @title Answer {count}\n")
-        assert answer.metadata["jupyter"] == {"source_hidden": True, "outputs_hidden": True}
-        assert answer.metadata["cellView"] == "form"
+        assert answer.cell_type == "markdown"
+        start = f"<details>\n<summary>{word}</summary>\n\n```python\n"
+        assert answer.source.startswith(start)
+        assert answer.source.endswith("\n\n</details>")
+        assert "\n```\n\n```text\n" in answer.source or answer.attachments  # what the code shows
         before = cells[cells.index(answer) - 1]
         assert before.cell_type == "markdown"
         assert f"**{count}.**" in before.source
     assert cells[-1] is answers[-1]
+
+
+@each
+def test_first_cell_installs_what_is_missing(source, monkeypatch, tmp_path):
+    """From the checkout that the notebook lies in, or from where the project is on GitHub."""
+    first = of_kind(build.read(source), "code")[0].source
+    calls = []
+    monkeypatch.setattr(subprocess, "run", lambda command, check: calls.append(command))
+    exec(first, {})
+    assert not calls
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.chdir(source.parent)
+    exec(first, {})
+    monkeypatch.chdir(tmp_path)
+    exec(first.replace(build.NOWHERE, 'REPOSITORY = "you/tf_gen"'), {})
+    pip = [sys.executable, "-m", "pip", "install", "-q"]
+    assert calls == [[*pip, str(ROOT)], [*pip, "git+https://github.com/you/tf_gen"]]
+
+
+def test_where_the_project_is_is_said_in_one_place(tmp_path, monkeypatch):
+    """`--repository` makes badges and links of all notebooks, and does not run them."""
+    for path in [*SOURCES, *(s.with_suffix(".ipynb") for s in SOURCES), ROOT / "pyproject.toml",
+                 ROOT / "README.md", ROOT / "README.zh-CN.md", NOTEBOOKS / "build.py"]:  # fmt: skip
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    command = [sys.executable, str(tmp_path / "notebooks" / "build.py"), "--repository"]
+    for repository in ("you/first", "they/tf_gen"):  # the second takes the place of the first
+        subprocess.run([*command, repository], check=True, capture_output=True)
+    texts = {
+        path.relative_to(tmp_path).as_posix(): path.read_text(encoding="utf-8")
+        for suffix in (".ipynb", ".md", ".toml")
+        for path in tmp_path.rglob(f"*{suffix}")
+    }
+    assert len(texts) == 13
+    colab = "https://colab.research.google.com/github/they/tf_gen/blob/main/notebooks"
+    for place, text in texts.items():
+        assert "you/first" not in text, place
+        assert "they/tf_gen" in text, place
+        if place.endswith(".ipynb"):
+            assert text.count(f"{colab.removesuffix('notebooks')}{place})") == 1
+            assert 'REPOSITORY = \\"they/tf_gen\\"' in text
+            cells = of_kind(nbformat.read(tmp_path / place, 4), "markdown")
+            prose = re.sub(r"```.*?```", "", "".join(cell.source for cell in cells), flags=re.S)
+            links = re.findall(r"\]\(([^)\s]+)\)", prose)
+            assert len(links) > 3
+            for link in links:
+                assert link.startswith(("https://", "attachment:", "#")), link
+                if link.startswith("https://github.com/they/tf_gen/blob/main/"):
+                    path = link.removeprefix("https://github.com/they/tf_gen/blob/main/")
+                    assert (ROOT / path.partition("#")[0]).exists(), link
+    assert texts["README.md"].count(colab) == texts["README.zh-CN.md"].count(colab) == 5
+    assert texts["pyproject.toml"].count("they/tf_gen") == 1
+    before = [nbformat.read(path.with_suffix(".ipynb"), 4) for path in SOURCES]
+    after = [
+        nbformat.read((tmp_path / s.relative_to(ROOT)).with_suffix(".ipynb"), 4) for s in SOURCES
+    ]
+    for old, new in zip(before, after, strict=True):
+        outputs = [[c.get("outputs") for c in notebook.cells] for notebook in (old, new)]
+        assert outputs[0] == outputs[1]
+
+
+def test_prose_can_change_without_a_run_and_code_cannot(tmp_path):
+    for name in ("pyproject.toml", "notebooks/build.py"):
+        (tmp_path / "notebooks").mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    source = tmp_path / "notebooks" / "00_from_tensorflow_1.py"
+    text = ENGLISH[0].read_text(encoding="utf-8")
+    shutil.copy(ENGLISH[0].with_suffix(".ipynb"), source.with_suffix(".ipynb"))
+    command = [sys.executable, str(tmp_path / "notebooks" / "build.py"), "--prose", str(source)]
+    source.write_text(text.replace("# # 0. From", "# # 0. Away from"), encoding="utf-8")
+    subprocess.run(command, check=True, capture_output=True)
+    assert made(source).cells[0].source.startswith("# 0. Away from")
+    assert made(source).cells[1:] == made(ENGLISH[0]).cells[1:]
+    source.write_text(text.replace("import time", "import math"), encoding="utf-8")
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "code has changed" in done.stderr
 
 
 @each

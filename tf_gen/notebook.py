@@ -1,6 +1,7 @@
 """What the notebooks share: the package's source and pictures shown, and a small budget for tests.
 
-Needs IPython, which every notebook has; nothing else in this package imports it.
+Imports TensorFlow, without the lines that it prints at its start. Needs IPython, which every
+notebook has; nothing else in this package imports it.
 """
 
 import html
@@ -12,8 +13,10 @@ from pathlib import Path
 
 from IPython.display import HTML, Image, Markdown
 
-from tf_gen import plots
+from tf_gen import cli, plots
 from tf_gen.mosaic import png
+
+cli.import_tensorflow()
 
 
 def budget(full, small):

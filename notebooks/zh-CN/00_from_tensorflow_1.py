@@ -13,21 +13,28 @@
 # %% [markdown]
 # # 0. 从 TensorFlow 1 而来
 #
-# [![在 Colab 中打开](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/notebooks/zh-CN/00_from_tensorflow_1.ipynb)
-# （`OWNER/REPOSITORY` 是占位符：请换成你的 tf_gen 副本所在的位置。）
-#
 # tf_gen 依据四篇文章，其中三篇是用 TensorFlow 1 写的：《变分自编码器》（VAE）、《生成对抗网络介绍》（学习高斯分布的 GAN）和《ALI的Tensorflow炼成与GAN科普》（ALI）。它们的代码里满是 `Variable`、`placeholder`、`feed_dict`、`Session`、`InteractiveSession`、`Saver`，还有集合、队列和变量作用域。本笔记本逐个讲解这些词：它当初有什么用，后来变成了什么；新旧两种写法并排运行，最后得到同样的数或同样的图。第四篇《GANs 很难》用的是 PyTorch，与这些无关。
 #
 # 读完之后，你能读懂这几篇文章的代码；你会用新旧两种写法更新同一个模型，得到同样的结果；还会亲眼看到移植中的两个陷阱：一个起点不同的优化器，和一个纸面上有限、在计算图里却等于 $-\infty$ 的对数 `log(1 - D + 1e-8)`。后者在几百次迭代之内就使原来的 ALI 失效，还把这件事掩盖起来。最后你会得到一张新旧名称对照表，以及 VAE 一文的作者不得不手工重建的解码器。
 #
-# **需要** Python、一点 Keras，以及求导。不需要安装 TensorFlow 1：TensorFlow 2 里仍然带着它，名叫 `tf.compat.v1`。不需要 GPU，也不用下载数据：所有数据都由软件包自带。在 tf_gen 的仓库目录里执行 `pip install '.[notebooks]'`。在 Colab 上，先在一个单独的单元格里执行 `%pip install "tf_gen[notebooks] @ git+https://github.com/OWNER/REPOSITORY"`。
+# **需要** Python、一点 Keras，以及求导。不需要安装 TensorFlow 1：TensorFlow 2 里仍然带着它，名叫 `tf.compat.v1`。不需要 GPU，也不用下载数据：所有数据都由软件包自带。第一个单元格会在缺少 tf_gen 的环境里自动安装它。
 #
 # **时间**：在双核 CPU 上不到一分钟。
 
 # %%
-from tf_gen import cli
+# Install tf_gen where it is missing, as on Colab.
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
 
-cli.import_tensorflow()  # without the lines that TensorFlow prints at its start
+REPOSITORY = ""
+if not importlib.util.find_spec("tf_gen"):
+    checkout = [str(path) for path in Path.cwd().parents if (path / "tf_gen").is_dir()]
+    place = checkout[0] if checkout else f"git+https://github.com/{REPOSITORY}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", place], check=True)
+
+from tf_gen import notebook  # imports TensorFlow, without the lines of its start
 
 # %%
 # %matplotlib inline
@@ -40,7 +47,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 
-from tf_gen import base, mnist, notebook, numerics, plots, savedmodel
+from tf_gen import base, mnist, numerics, plots, savedmodel
 from tf_gen.models import ali, gaussian_gan, vae
 
 v1 = tf.compat.v1  # TensorFlow 1, inside of TensorFlow 2
@@ -611,8 +618,7 @@ plt.show()
 #
 # **1.** `feed_dict` 可以覆盖任何张量。VAE 一文用十个数组重建了解码器；请在它导入的计算图里找到张量 $z$，不重建任何东西，直接解码那三个点。
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 1
+# %% tags=["answer"]
 with tf.Graph().as_default() as graph, v1.Session() as session:
     v1.train.import_meta_graph(prefix + ".meta").restore(session, prefix)
     z = [op for op in graph.get_operations() if op.type == "MatMul"][3].inputs[0]
@@ -622,8 +628,7 @@ print(f"{z.name} is what enters the fourth product; {abs(fed - by_hand).max():.1
 # %% [markdown]
 # **2.** 这几篇文章里还有别的防护对数的写法：VAE 的是 `log(1e-10 + 1 - D)`，高斯 GAN 的文末代码里是 `log(max(1 - D, 1e-5))`。在 $D = 1$ 处，哪些写法有效，在哪些模式下有效？在计算图里，`log(1 - D + epsilon)` 中的 `epsilon` 取 10 的哪些次幂能够保留下来？
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 2
+# %% tags=["answer"]
 forms = {"1e-10 + 1 - D": lambda d: 1e-10 + 1 - d}
 forms["max"] = lambda d: tf.maximum(1 - d, 1e-5)
 forms |= {f"1 - D + {e:g}": lambda d, e=e: 1 - d + e for e in (1e-8, 1e-7, 1e-6, 1e-5)}
@@ -635,8 +640,7 @@ for name, form in forms.items():
 # %% [markdown]
 # **3.** 设梯度恒为 0.01：多少步之后，两种 RMSProp 的步长相差不到 1 %？先写出 $n$ 步之后的累加器。
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 3
+# %% tags=["answer"]
 n, g = np.arange(1, 301), 0.01
 from_0 = (1 - 0.9**n) * g**2  # a geometric series; from 1, there is 0.9^n of the start besides
 print("from step", n[np.sqrt((0.9**n + from_0) / from_0) < 1.01][0], "on")
@@ -644,8 +648,7 @@ print("from step", n[np.sqrt((0.9**n + from_0) / from_0) < 1.01][0], "on")
 # %% [markdown]
 # **4.** 计算图描述一次，运行多次。在 TensorFlow 1 里，这个区别看得见；用 `tf.function` 则容易忘记。对一个 `tf.function`，先后用 0、1、2 调用它，Python 会运行函数体多少次？用 `tf.constant(0)`、`tf.constant(1)`、`tf.constant(2)` 调用，又是多少次？
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 4
+# %% tags=["answer"]
 bodies = []
 double = tf.function(lambda k: bodies.append(k) or 2 * k)
 for kind, of in (("numbers", int), ("tensors", tf.constant)):

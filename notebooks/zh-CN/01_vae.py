@@ -13,21 +13,28 @@
 # %% [markdown]
 # # 1. 变分自编码器：由两个数得到一个手写数字
 #
-# [![在 Colab 中打开](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/notebooks/zh-CN/01_vae.ipynb)
-# （`OWNER/REPOSITORY` 是占位符：请换成你的 tf_gen 副本所在的位置。）
-#
 # 本笔记本依据的文章是“TensorFlow-windows”系列的学习笔记六《变分自编码器》（variational autoencoder），那篇文章又依据 Kingma 与 Welling 的论文（arXiv:1312.6114）和 Doersch 的教程（arXiv:1606.05908）。原文自称“理论一堆，而且还有点复杂”。在这里，理论的每一步都先推导出来，再用程序运行一遍。
 #
 # 读完之后，你会明白变分自编码器的损失为什么由那样两项组成；你会亲手训练一个变分自编码器，再去掉其中一项，故意弄坏一个；最后得到一个解码器，它能把两个数变成一个手写数字。你还会得到原文作者没能得到的东西：一张图，标明哪两个数生成哪个数字。
 #
-# **需要** Python、一点 Keras，以及微积分和概率论的基础课知识：密度、期望、贝叶斯公式。不需要 GPU，也不用下载数据：我们用一个软件包自带的 5,000 个真实手写数字来训练。在 tf_gen 的仓库目录里执行 `pip install '.[notebooks]'`。在 Colab 上，先在一个单独的单元格里执行 `%pip install "tf_gen[notebooks] @ git+https://github.com/OWNER/REPOSITORY"`。
+# **需要** Python、一点 Keras，以及微积分和概率论的基础课知识：密度、期望、贝叶斯公式。不需要 GPU，也不用下载数据：我们用一个软件包自带的 5,000 个真实手写数字来训练。第一个单元格会在缺少 tf_gen 的环境里自动安装它。
 #
 # **时间**：在双核 CPU 上 2 分钟。
 
 # %%
-from tf_gen import cli
+# Install tf_gen where it is missing, as on Colab.
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
 
-cli.import_tensorflow()  # without the lines that TensorFlow prints at its start
+REPOSITORY = ""
+if not importlib.util.find_spec("tf_gen"):
+    checkout = [str(path) for path in Path.cwd().parents if (path / "tf_gen").is_dir()]
+    place = checkout[0] if checkout else f"git+https://github.com/{REPOSITORY}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", place], check=True)
+
+from tf_gen import notebook  # imports TensorFlow, without the lines of its start
 
 # %%
 # %matplotlib inline
@@ -42,7 +49,7 @@ import tensorflow as tf
 from scipy import special, stats
 from sklearn.mixture import GaussianMixture
 
-from tf_gen import explorer, mnist, notebook, plots, savedmodel
+from tf_gen import explorer, mnist, plots, savedmodel
 from tf_gen.models import vae
 from tf_gen.tasks import judge
 
@@ -611,8 +618,7 @@ plt.show()
 #
 # **1.** 极大似然估计 $\hat\sigma^2$ 除以的是 $n$。取许多组样本，每组五个点，用它们说明这个估计平均而言偏小，并求出它与真值之比。
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 1
+# %% tags=["answer"]
 samples = np.random.default_rng(5).normal(4.0, 1.5, [100_000, 5])
 print(f"mean estimate over the true variance: {samples.var(axis=1).mean() / 1.5**2:.3f}")
 print(f"(n - 1) / n:                          {4 / 5:.3f}")
@@ -621,8 +627,7 @@ print(f"(n - 1) / n:                          {4 / 5:.3f}")
 # %% [markdown]
 # **2.** 让 EM 从两个相同的分量出发。会发生什么，为什么？
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 2
+# %% tags=["answer"]
 pi, mu, sigma = np.array([0.5, 0.5]), np.array([0.0, 0.0]), np.array([1.0, 1.0])
 for _ in range(20):
     r = special.softmax(log_joint_of(pi, mu, sigma), axis=1)
@@ -636,8 +641,7 @@ print(
 # %% [markdown]
 # **3.** `vae.importance_bound` 在对数里面对 $z$ 的 $k$ 次抽样取平均（Burda 等人，arXiv:1509.00519）。说明它随着 $k$ 增大而上升，趋向 $\log p(x)$。
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 3
+# %% tags=["answer"]
 for k in (1, 10, 100):
     print(f"k = {k:3}: {vae.importance_bound(model, held_out[:100], k):.2f} nats")
 # k = 1 is the ELBO. By Jensen's inequality the log of a mean is too small on average, the less so,
@@ -646,8 +650,7 @@ for k in (1, 10, 100):
 # %% [markdown]
 # **4.** 十维的隐空间能好多少？训练同样长的时间，作一比较。
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 4
+# %% tags=["answer"]
 wide_config = dataclasses.replace(config, latent_dim=notebook.budget(10, small=2))
 wide = vae.build(wide_config) if wide_config != config else model
 wide_batches = vae.batches(wide_config, source).batch(100)
@@ -660,8 +663,7 @@ for name, some_model, c in (("2", model, config), ("10", wide, wide_config)):
 # %% [markdown]
 # **5.** 在附带模型的平面上，从一个清楚的 3 走到一个清楚的 8。途中会经过什么？
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 5
+# %% tags=["answer"]
 a, b = (np.array(latent_map["labels"][label]) for label in "38")
 notebook.picture(plots.mosaic(decode(np.linspace(a, b, 15)), 15, scale=2))
 # Threes and then eights. All between is something like a digit: the KL term has left no gaps.

@@ -13,21 +13,28 @@
 # %% [markdown]
 # # 2. 学习高斯分布的 GAN
 #
-# [![在 Colab 中打开](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/notebooks/zh-CN/02_gaussian_gan.ipynb)
-# （`OWNER/REPOSITORY` 是占位符：请换成你的 tf_gen 副本所在的位置。）
-#
 # 本笔记本把生成对抗网络（generative adversarial network，GAN）用在一个小得不能再小的任务上：把 $[-8, 8]$ 中的数变成另一些数，使它们看上去像是取自均值为 4、标准差为 0.5 的高斯分布。在一条直线上，一切都画得出、算得出：两个密度，判别器对每个点的判断，以及理论上最优的判别器。本笔记本依据的文章是《生成对抗网络介绍》（An introduction to Generative Adversarial Networks），它依据 AYLIEN 的博文和代码，而 AYLIEN 又依据 Eric Jang 的博文。相关论文是 Goodfellow 等人的 *Generative Adversarial Networks*（arXiv:1406.2661），以及 Salimans 等人的 *Improved Techniques for Training GANs*（arXiv:1606.03498）。
 #
 # 在这里，你将推导出 GAN 最小化的是什么；训练原文的模型，看到它到达目标，也看到它坍缩；从一个 4 × 4 的例子出发，重新搭出小批量判别；用许多个随机种子检验原文的说法；把一套行之有效的做法逐条拆开；并学会怀疑一个流行的指标。最后，你可以带走一个训练好的生成器。
 #
-# **需要** Python、一点 Keras，以及导数、密度和对数的知识。不需要 GPU，也不用下载：数据随用随抽。在 tf_gen 的仓库目录里执行 `pip install '.[notebooks]'`。在 Colab 上，先在一个单独的单元格里执行 `%pip install "tf_gen[notebooks] @ git+https://github.com/OWNER/REPOSITORY"`。
+# **需要** Python、一点 Keras，以及导数、密度和对数的知识。不需要 GPU，也不用下载：数据随用随抽。第一个单元格会在缺少 tf_gen 的环境里自动安装它。
 #
 # **时间**：在双核 CPU 上大约 3 分钟。
 
 # %%
-from tf_gen import cli
+# Install tf_gen where it is missing, as on Colab.
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
 
-cli.import_tensorflow()  # without the lines that TensorFlow prints at its start
+REPOSITORY = ""
+if not importlib.util.find_spec("tf_gen"):
+    checkout = [str(path) for path in Path.cwd().parents if (path / "tf_gen").is_dir()]
+    place = checkout[0] if checkout else f"git+https://github.com/{REPOSITORY}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", place], check=True)
+
+from tf_gen import notebook  # imports TensorFlow, without the lines of its start
 
 # %%
 # %matplotlib inline
@@ -43,7 +50,7 @@ import tensorflow as tf
 from IPython.display import display
 from scipy import special, stats
 
-from tf_gen import base, evaluate, notebook, plots, savedmodel
+from tf_gen import base, evaluate, plots, savedmodel
 from tf_gen.models import gaussian_gan
 
 plt.rcParams["figure.figsize"] = 7, 3.5
@@ -582,8 +589,7 @@ plots.histogram(drawn[:, 0], 4.0, 0.5)
 #
 # **1.** 假设每个批次里生成点的个数是真实点的两倍，$D$ 的损失是对所有点取平均。最优的 $D$ 是什么？推导出来，再用第 1 节的密度，把它与另外几个 $D$ 作比较来检验。
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 1
+# %% tags=["answer"]
 # At each x the maximum of p log y + 2 q log(1 - y) lies at y = p / (p + 2 q).
 for weight in (1.0, 1.5, 2.0, 2.5):
     d = p / (p + weight * q)
@@ -593,8 +599,7 @@ print("The largest value is that of p / (p + 2 q); at q = p it answers 1/3, not 
 # %% [markdown]
 # **2.** 原文的损失在 float32 里对概率求 $\log(1 - D)$。logit 到多大时它不再有限？`log_probability` 在那里给出什么？
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 2
+# %% tags=["answer"]
 for logit in (10.0, 16.0, 17.0, 100.0):
     naive = tf.math.log(1 - tf.sigmoid(tf.constant(logit)))
     print(f"logit {logit:5}: {naive:9.4f}  {gaussian_gan.log_probability(-logit, 0.0):9.4f}")
@@ -603,8 +608,7 @@ print("Above 16.6, D is so near 1 that it rounds to 1. The package's loss goes o
 # %% [markdown]
 # **3.** 第 6 节的 `judge` 是用大小为 12 的批次学出来的。给它看其他大小的批次：从数据抽出的点和一簇一簇的点，每批 3、6、12、24、48 个。会发生什么，为什么？
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 3
+# %% tags=["answer"]
 for n in (3, 6, 12, 24, 48):
     both = rng.normal(4, 0.5, [200, n, 1]), rng.normal(4, 0.05, [200, n, 1])
     answers = [np.mean(tf.sigmoid(judge(np.float32(points)))) for points in both]
@@ -614,8 +618,7 @@ print("The sums grow with the batch, and so do D's logits, which it has learned 
 # %% [markdown]
 # **4.** 原文建议提前停止。对第 4 节的三次训练，W1 各在哪一步最小，有多小，那时两个损失各是多少？你能凭损失决定何时停止吗？
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 4
+# %% tags=["answer"]
 for seed, run in runs.items():
     best_row = min(run["rows"], key=lambda row: row["w1"])
     for name, row in (("best", best_row), ("end", run["rows"][-1])):
@@ -626,8 +629,7 @@ print("A best moment and a collapse can have the same losses: to stop in time ne
 # %% [markdown]
 # **5.** 把训练好的 $G$ 画成 $z$ 的函数，与第 3 节的分位数函数画在一起；再把它的输出排序后画一次。它能解释直方图的哪些特征？
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 5
+# %% tags=["answer"]
 z = np.linspace(-8, 8, 500, dtype=np.float32)[:, None]
 x = box.signatures["decode"](z=tf.constant(z))["x"].numpy()
 plt.plot(z, np.stack([x[:, 0], np.sort(x[:, 0])], axis=1), label=["trained G", "sorted"])

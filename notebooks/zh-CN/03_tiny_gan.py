@@ -13,21 +13,28 @@
 # %% [markdown]
 # # 3. 50 行代码的 GAN：判别器看的是整个批次
 #
-# [![在 Colab 中打开](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/notebooks/zh-CN/03_tiny_gan.ipynb)
-# （`OWNER/REPOSITORY` 是占位符：请换成你的 tf_gen 副本所在的位置。）
-#
 # 一个只有几千个、甚至只有 46 个参数的生成器，要学会按一条它从未见过的钟形曲线抽样。本笔记本依据的文章是《GANs 很难？这篇文章教你 50 行代码搞定》，它译自 Dev Nag 的“Generative Adversarial Networks (GANs) in 50 lines of code”；此外还参照了原作者后来的代码。这里的博弈出自 Goodfellow 等人的论文 *Generative Adversarial Networks*（arXiv:1406.2661）。
 #
 # 这个 GAN 的特别之处在于判别器：它评判的不是一个个点，而是一整个批次；让它看到批次的什么，就决定了生成器学到什么。我们先把原文的五个组件（R、I、G、D 和训练循环）逐一拆开，比较把一个批次呈现给 D 的五种方式；再训练两种预设，观察它们的各阶矩如何变化；然后故意违反“G 学习时 D 保持不变”这条规则；还要构造一个分布，D 无法把它与高斯分布区分开。最后，你可以带走一个训练好的生成器。
 #
-# **需要** Python、一点 Keras，以及概率论的基础课知识（密度、均值、标准差、分位数）。不需要 GPU，也不用下载：数据随用随抽。在 tf_gen 的仓库目录里执行 `pip install '.[notebooks]'`。在 Colab 上，先在一个单独的单元格里执行 `%pip install "tf_gen[notebooks] @ git+https://github.com/OWNER/REPOSITORY"`。
+# **需要** Python、一点 Keras，以及概率论的基础课知识（密度、均值、标准差、分位数）。不需要 GPU，也不用下载：数据随用随抽。第一个单元格会在缺少 tf_gen 的环境里自动安装它。
 #
 # **时间**：在双核 CPU 上大约 3 分钟。
 
 # %%
-from tf_gen import cli
+# Install tf_gen where it is missing, as on Colab.
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
 
-cli.import_tensorflow()  # without the lines that TensorFlow prints at its start
+REPOSITORY = ""
+if not importlib.util.find_spec("tf_gen"):
+    checkout = [str(path) for path in Path.cwd().parents if (path / "tf_gen").is_dir()]
+    place = checkout[0] if checkout else f"git+https://github.com/{REPOSITORY}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", place], check=True)
+
+from tf_gen import notebook  # imports TensorFlow, without the lines of its start
 
 # %%
 # %matplotlib inline
@@ -44,7 +51,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import stats
 
-from tf_gen import base, evaluate, notebook, plots, savedmodel
+from tf_gen import base, evaluate, plots, savedmodel
 from tf_gen.models import tiny_gan
 from tf_gen.tasks import gaussian
 
@@ -647,8 +654,7 @@ print(counts, "\nsum:", sum(counts.values()), "all of tiny_gan.py:", code_lines(
 #
 # **1.** **不是唯一的。** $\mu + \sigma\,\Phi^{-1}(z)$ 是理想的**递增**的 G。找一个递减的 G，再找一个既不递增也不递减的 G，使它们的点有同样的分布。用 Kolmogorov-Smirnov 距离（两者“不超过 $x$ 的点所占比例”的最大差）来检验。
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 1
+# %% tags=["answer"]
 z = rng.uniform(size=10_000)  # 1 - z and |2z - 1| are uniform, too, and D sees only points
 others = {"increasing": z, "decreasing": 1 - z, "there and back": np.abs(2 * z - 1)}
 for name, uniform_again in others.items():
@@ -658,8 +664,7 @@ for name, uniform_again in others.items():
 # %% [markdown]
 # **2.** **一个批次能说明多少。** 真实的点来自 $N(4, 1.25)$，生成的点来自 $N(4 + \delta, 1.25)$。最优的 D 把批次的均值与 $4 + \delta/2$ 比较。它判断正确的概率有多大？推导出 $\Phi(\sqrt n\,\delta / (2\sigma))$，并用 $\delta = 0.1$ 检验。
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 2
+# %% tags=["answer"]
 delta = 0.1  # the threshold lies delta / 2 above the mean of real batches, which scatters:
 for n in (1, 100, 500):
     means = mu + sigma * rng.normal(size=20_000) / np.sqrt(n)
@@ -670,8 +675,7 @@ for n in (1, 100, 500):
 # %% [markdown]
 # **3.** **没有新东西。** 用数值说明：`differences` 给线性层的东西，`raw` 全都有；`squares` 则不然。取 300 个批次，每批 50 个点，把 D 所看到的排成矩阵，计算它的秩。
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 3
+# %% tags=["answer"]
 x = tf.constant(rng.normal(mu, sigma, (300, 50)))  # the rank counts independent directions
 for name in ("raw", "squares", "differences"):
     shown = tiny_gan.INPUTS[name](x).numpy()
@@ -680,8 +684,7 @@ for name in ("raw", "squares", "differences"):
 # %% [markdown]
 # **4.** **更多的矩。** 如果 D 能看到直到第七阶的矩，就会识破那三个点。找一个离散分布，使它直到第七阶的矩都与 $N(0, 1)$ 相同。（用 `np.polynomial.hermite_e.hermegauss`。）$n$ 个点最多能与多少阶矩相符？
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 4
+# %% tags=["answer"]
 for n in (3, 4):
     nodes, weights = np.polynomial.hermite_e.hermegauss(n)
     weights = weights / weights.sum()
@@ -693,8 +696,7 @@ print("N(0, 1), moments 1 to 8:", [round(float(stats.norm.moment(k)), 6) for k i
 # %% [markdown]
 # **5.** **错误的标签越来越多。** 设 D 每从正确的标签学习一次，就从错误的标签学习 $k$ 次。当 G 完美时，它会怎样回答？当 $k$ 增大时又怎样？
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 5
+# %% tags=["answer"]
 d = np.linspace(0.001, 0.999, 999)
 for k in (0, 1, 2, 20):
     loss = -np.log(d) - np.log(1 - d) - k * np.log(d)

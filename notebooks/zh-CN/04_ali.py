@@ -13,21 +13,28 @@
 # %% [markdown]
 # # 4. 对抗学习推断：能由图像反推编码的 GAN
 #
-# [![在 Colab 中打开](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/notebooks/zh-CN/04_ali.ipynb)
-# （`OWNER/REPOSITORY` 是占位符：请换成你的 tf_gen 副本所在的位置。）
-#
 # GAN 把噪声变成图像，但其中没有任何部分能由一张图像求出生成它的噪声。对抗学习推断（adversarially learned inference，ALI）只作一处改动，就能同时训练两个方向：让判别器看图像与编码组成的数据对。本笔记本依据的文章是《ALI的Tensorflow炼成与GAN科普》，以及它背后的论文：Dumoulin 等人的论文（arXiv:1606.00704），以及 Donahue 等人的论文（arXiv:1605.09782），后者得到了同样的结果，称之为 BiGAN。
 #
 # 读完之后，你会明白为什么判别数据对就能使编码器与解码器互为逆映射，又为什么实际上常常做得很差；你会训练原文的模型，再把编码藏起来不让判别器看，故意弄坏它；你会看到，一种常用来评价编码器的分数，训练之前可能比训练之后还高；最后你会得到五个函数，可以用来画出、编码和重构手写数字。
 #
-# **需要** Python、一点 Keras，以及概率论的基础课知识：联合分布与条件分布。GAN 的博弈在笔记本 [2](02_gaussian_gan.ipynb) 里有详细的讲解，下面也有简短的回顾。不需要 GPU，也不用下载数据：手写数字由一个软件包自带。在 tf_gen 的仓库目录里执行 `pip install '.[notebooks]'`。在 Colab 上，先在一个单独的单元格里执行 `%pip install "tf_gen[notebooks] @ git+https://github.com/OWNER/REPOSITORY"`。
+# **需要** Python、一点 Keras，以及概率论的基础课知识：联合分布与条件分布。GAN 的博弈在笔记本 [2](02_gaussian_gan.ipynb) 里有详细的讲解，下面也有简短的回顾。不需要 GPU，也不用下载数据：手写数字由一个软件包自带。第一个单元格会在缺少 tf_gen 的环境里自动安装它。
 #
 # **时间**：在双核 CPU 上 2 分钟。
 
 # %%
-from tf_gen import cli
+# Install tf_gen where it is missing, as on Colab.
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
 
-cli.import_tensorflow()  # without the lines that TensorFlow prints at its start
+REPOSITORY = ""
+if not importlib.util.find_spec("tf_gen"):
+    checkout = [str(path) for path in Path.cwd().parents if (path / "tf_gen").is_dir()]
+    place = checkout[0] if checkout else f"git+https://github.com/{REPOSITORY}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", place], check=True)
+
+from tf_gen import notebook  # imports TensorFlow, without the lines of its start
 
 # %%
 # %matplotlib inline
@@ -42,7 +49,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import special, stats
 
-from tf_gen import mnist, notebook, plots, savedmodel
+from tf_gen import mnist, plots, savedmodel
 from tf_gen.models import ali
 from tf_gen.tasks import digits, judge
 
@@ -621,8 +628,7 @@ notebook.picture(plots.mosaic(np.concatenate(rows), 10, scale=2))
 # $$\begin{pmatrix} 2 & 1 & 0 \\ 0 & 2 & 1 \\ 1 & 0 & 2 \end{pmatrix} \quad\text{和}\quad
 #   \begin{pmatrix} 1 & 1 & 1 \\ 1 & 1 & 1 \\ 1 & 1 & 1 \end{pmatrix}.$$
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 1
+# %% tags=["answer"]
 q, p = np.array([[2, 1, 0], [0, 2, 1], [1, 0, 2]]), np.ones([3, 3], int)
 q_pairs, p_pairs = (np.repeat(np.arange(9), table.ravel()) for table in (q, p))
 logits = tf.Variable(tf.zeros([9]))
@@ -637,8 +643,7 @@ print("q / (q + p):\n", np.round(q / (q + p), 2))
 # **2.** 藏起编码，$Q$ 就停在原处。换一种做法：让 $D$ 看真正的编码，但每个编码都配上错误的图像，也就是把两种编码都在批次里循环移动一个位置再传下去。这时边缘分布可以匹配，搭配却不能。$Q$ 会学到什么？
 
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 2
+# %% tags=["answer"]
 def shuffle_codes(model):
     tell_apart = model.tell_apart
     model.tell_apart = lambda x, z_enc, x_gen, z: tell_apart(
@@ -656,8 +661,7 @@ print("1-NN accuracy in z:", *(f"{k} {nearest(m.encode):.0%} " for k, m in model
 # %% [markdown]
 # **3.** BiGAN 的论证给出两个逆关系，$P(Q(x)) = x$ 和 $Q(P(z)) = z$。我们看过第一个。请对附带的模型测量第二个：以 $Q(P(z))$ 到另一个 $z$ 的距离为单位，它离 $z$ 有多远？$z$ 里的哪些数保留了下来？
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 3
+# %% tags=["answer"]
 z = z_prior
 back = trained.encode(trained.decode(z)).numpy()
 own, other = (np.linalg.norm(back - v, axis=1).mean() for v in (z, np.roll(z, 1, axis=0)))
@@ -669,8 +673,7 @@ print("correlation of each number with itself:", *(f"{c:.1f}" for c in sorted(co
 # %% [markdown]
 # **4.** 有 4,500 个标签时，1-NN 对原始像素有利。如果标签很少，编码会胜出吗？每个数字分别给 1、10 和 100 个标签，比较像素、附带模型的 $z$ 和它的重构图像的像素。
 
-# %% jupyter={"source_hidden": true, "outputs_hidden": true} cellView="form" tags=["hide-cell"]
-# @title Answer 4
+# %% tags=["answer"]
 spaces = {
     "pixels": lambda x: x.reshape(len(x), -1),
     "z": trained.encode,
