@@ -24,6 +24,14 @@ def test_pairs_of_any_number(n, shape):
     assert plots.pairs(np.zeros([n, 2, 2]), np.ones([n, 2, 2])).shape == shape
 
 
+def test_rows_have_their_names():
+    images = np.linspace(0, 1, 6)[:, None, None] * np.ones([6, 4, 4])
+    axes = plots.rows([("first", images[:3]), ("second", images[3:])]).axes
+    assert [row.get_ylabel() for row in axes] == ["first", "second"]
+    for row, expected in zip(axes, ([0, 51, 102], [153, 204, 255]), strict=True):
+        assert row.images[0].get_array()[0, ::4].tolist() == expected
+
+
 def test_manifold_shows_the_image_of_each_z_at_its_place():
     axis = [-1.5, -0.25, 0.25, 2.0]
     z = plots.plane(axis)

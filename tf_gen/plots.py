@@ -56,6 +56,18 @@ def pairs(originals, reconstructions, columns=10):
     return mosaic(rows.reshape(-1, height, width), columns)
 
 
+def rows(named):
+    """Rows of images, each with its name at its left: a list of (name, float [n, height, width])."""
+    n, height, width = np.shape(named[0][1])
+    figure = _figure(9, 7.5 / n * height / width * len(named))
+    all_axes = figure.subplots(len(named), squeeze=False)[:, 0]
+    for axes, (name, images) in zip(all_axes, named, strict=True):
+        axes.imshow(mosaic(images, n, scale=1), cmap="gray")
+        axes.set_ylabel(name, rotation=0, ha="right", va="center")
+        axes.set(xticks=[], yticks=[])
+    return figure
+
+
 def plane(axis):
     """Points of the latent plane in rows, read like text: float32 [n * n, 2] from a list of n.
 
