@@ -1,6 +1,7 @@
 """ALI against float64 NumPy with hand-written backpropagation, and the facts of the original."""
 
 import dataclasses
+import os
 import re
 
 import numpy as np
@@ -11,7 +12,7 @@ from helpers import read_animation
 from oracles import log_sigmoid, none_same, same, sigmoid, slots, values
 from scipy import stats
 
-from tf_gen import plots, rundir, tasks, train
+from tf_gen import evaluate, mnist, plots, rundir, tasks, train
 from tf_gen.models import ali
 from tf_gen.tasks import judge
 
@@ -95,6 +96,24 @@ def test_each_step_leaves_the_other_networks_alone(bundled, preset, monkeypatch)
         after = {"d": model.d_variables, "g": model.g_variables}
         assert same(after[frozen], before[frozen])
         assert none_same(after[learning], before[learning])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    "TF_GEN_MNIST" not in os.environ, reason="TF_GEN_MNIST names no MNIST directory"
+)
+def test_stable_keeps_the_digit_with_a_seed_not_used_in_its_making(tmp_path):
+    """Whatever the seed: a quarter of the preset's updates, with a judge of its own."""
+    source = mnist.load(os.environ["TF_GEN_MNIST"])
+    config = dataclasses.replace(ali.PRESETS["stable"], steps=15_000)
+    report = tasks.report(ali, config, source, judge.Judge(source, tmp_path / "judge.keras"))
+    (score,) = evaluate.train_seeds(ali, report, tmp_path / "seeds", [1000])
+    names = ("same_digit", "frechet", "reconstruction_mse", "inception_score")
+    print({name: float(score[name]) for name in names})
+    assert score["same_digit"] > 0.945
+    assert score["frechet"] < 4
+    assert score["reconstruction_mse"] < 0.018
+    assert score["inception_score"] > 8
 
 
 # ---- Losses --------------------------------------------------------------------------------------

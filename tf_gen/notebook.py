@@ -13,10 +13,12 @@ from pathlib import Path
 
 from IPython.display import HTML, Image, Markdown
 
-from tf_gen import cli, plots
-from tf_gen.mosaic import png
+from tf_gen import cli
 
 cli.import_tensorflow()
+
+from tf_gen import plots  # noqa: E402
+from tf_gen.mosaic import png  # noqa: E402
 
 
 def budget(full, small):

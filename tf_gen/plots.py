@@ -57,7 +57,7 @@ def pairs(originals, reconstructions, columns=10):
 
 
 def rows(named):
-    """Rows of images, each with its name at its left: a list of (name, float [n, height, width])."""
+    """Rows of images, each with its name at its left: a list of (name, [n, height, width])."""
     n, height, width = np.shape(named[0][1])
     figure = _figure(9, 7.5 / n * height / width * len(named))
     all_axes = figure.subplots(len(named), squeeze=False)[:, 0]
