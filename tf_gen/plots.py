@@ -182,13 +182,13 @@ def curves(steps, values, ylabel, level=None):
 
 
 def distributions(edges, real, generated, x, probability):
-    """The article's picture: decision boundary, real density, generated density.
+    """The article's picture: D(x), its "decision boundary"; real density, generated density.
 
     `edges` is float [n + 1], of histograms; `real` and `generated`, float [n], are densities
     between them; `probability` is what the discriminator says at points `x`, float [m] both.
     """
     figure, axes = _density_axes(edges, real)
-    axes.plot(x, probability, label="decision boundary")
+    axes.plot(x, probability, label="D(x)")
     axes.plot(_middles(edges), real, label="real data")
     axes.plot(_middles(edges), generated, label="generated data")
     axes.legend(loc="upper left")
@@ -201,8 +201,8 @@ def density_frames(snapshots, edges, real):
     Only what moves is drawn for each frame, since to draw the whole figure takes far longer.
 
     Args:
-        snapshots: list of dicts with `generated`, float [n]; `step`, int; and, where there is a
-            decision boundary, `probability`, float [m], at points evenly from edge to edge.
+        snapshots: list of dicts with `generated`, float [n]; `step`, int; and, where D is to be
+            shown, `probability`, float [m], at points evenly from edge to edge.
         edges, real: float [n + 1] and [n], as in `distributions`.
 
     Yields:
@@ -215,7 +215,7 @@ def density_frames(snapshots, edges, real):
     boundary = "probability" in snapshots[0]
     moving = []
     if boundary:
-        (line,) = axes.plot([], [], label="decision boundary", animated=True)
+        (line,) = axes.plot([], [], label="D(x)", animated=True)
         x = np.linspace(edges[0], edges[-1], len(snapshots[0]["probability"]))
         moving.append((line, x, "probability"))
     axes.plot(_middles(edges), real, color="C1", label="real data")
