@@ -236,7 +236,7 @@ show_pairs("before", fresh, mnist.evenly(held_out, 5), z_prior[:5])
 show_pairs("after", trained, mnist.evenly(held_out, 5), z_prior[:5])
 
 # %% [markdown]
-# 训练之前，右半部分是噪声，$D$ 对左右两边的回答差不多。训练之后，两边都是数字，编码也占满了先验的取值范围。$D$ 大多偏向正确的答案，但几乎没有哪一对让它很有把握。
+# 训练之前，右半部分是噪声，$D$ 对左右两边的回答差不多。训练之后，两边都是数字，编码也占满了先验的取值范围。这十对 $D$ 全都答对了：左边每一对都高于 1/2，右边每一对最多 0.12。
 #
 # $D$ 看的是图像与编码的**搭配**，还是只分别看图像和编码？我们故意给训练好的 $D$ 一些错误的数据对：真实图像配上另一张图像的编码。手写数字是按类别排列的，所以一张图像的下一张几乎总是同一个数字，隔开 250 个位置的则是另一个数字。
 
@@ -258,9 +258,9 @@ own, other = (trained.discriminate(*mismatched[name]).numpy() for name in list(m
 print(f"an image's own code convinces D more than another digit's: {np.mean(own > other):.0%}")
 
 # %% [markdown]
-# $D$ 看得出来。真实图像配上另一个数字的编码，比起配上它自己的编码，令 $D$ 信服的程度明显要低，尽管图像和编码各自都无可挑剔。不过这只是程度上的差别，不是判决：几个范围有很大的重叠，而配上同一数字的另一张图像的编码，降低的幅度只有一半。$D$ 学会了哪**类**图像与哪**类**编码相配，细节则没有规定。这就是第 2 节所说的漏洞，现在有了具体的数值。
+# $D$ 看得出来。真实图像配上自己的编码，平均得到 0.75；配上另一张图像的编码，哪怕是同一个数字，最多也只有 0.10，尽管图像和编码单独看都没有问题。可见 $D$ 学会的是哪个编码属于哪张图像，而不只是哪类图像与哪类编码相配。
 #
-# 理论要求 $D$ 最终为 1/2，这里的 $D$ 也没有做到。它分得出真实的数据对和生成的数据对，而且在这里分得过于好了：这些图像是它学过的。在它没有见过的测试图像上，它对 $(x, Q(x))$ 的平均回答是 0.56（见[卡片](../../saved_models/ali/README.md)的 *Limits* 一节）。这里高出来的部分是记忆。
+# 理论要求 $D$ 最终为 1/2，这里的 $D$ 也没有做到。它分得出真实的数据对和生成的数据对，而且在这里分得过于好了：这些图像是它学过的。在它没有见过的测试图像上，它对 $(x, Q(x))$ 的平均回答是 0.65（见[卡片](../../saved_models/ali/README.md)的 *Limits* 一节）。这里高出来的部分是记忆。
 
 # %% [markdown]
 # ## 4. 网络、损失、一次迭代
@@ -410,7 +410,7 @@ mine, theirs = (plots.pairs(few, reconstruct(model, few)) for model in (article,
 notebook.picture(np.concatenate([mine, np.full([9, mine.shape[1]], 128, np.uint8), theirs]))
 
 # %% [markdown]
-# 原文的模型对所有图像画出的东西都一样，或者几乎一样。它学会了画，没有学会推断。用更多图像训练得更久会有帮助：在完整的 MNIST 上做完十万次迭代之后，大约三分之一的重构与原图是同一个数字，五个种子从 13 % 到 63 % 不等（见[卡片](../../saved_models/ali/README.md)）。附带的模型在那里达到 93 %。
+# 原文的模型对所有图像画出的东西都一样，或者几乎一样。它学会了画，没有学会推断。用更多图像训练得更久会有帮助：在完整的 MNIST 上做完十万次迭代之后，大约三分之一的重构与原图是同一个数字，五个种子从 13 % 到 63 % 不等（见[卡片](../../saved_models/ali/README.md)）。附带的模型在那里达到 96%。
 #
 # 要比较模型，需要一个数。单看平均距离 $\lVert x - P(Q(x)) \rVert$ 会有误导，因为一团灰色的模糊离什么都不远。我们像 BiGAN 作者的代码那样，用它除以同样这些重构到**其他**图像的平均距离：0 表示完美，1 表示从重构看不出原图的任何信息。
 
@@ -439,14 +439,26 @@ def hide_codes(model):
     model.tell_apart = lambda x, z_enc, x_gen, z: tell_apart(x, 0 * z_enc, x_gen, 0 * z)
 
 
+def sample_distance(drawn):
+    """Mean distance of a held-out image to the nearest of 500 images."""
+    asked, known = (x.reshape(len(x), -1) for x in (held_out, np.asarray(drawn)))
+    return judge.nearest_distances(asked, known).mean()
+
+
+def five_hundred(model):
+    return model.decode(model.prior(500, [0, 0])).numpy()
+
+
 blind = train(config, change=hide_codes)
 print("largest change by training:", changes(weights(untrained), weights(blind)))
 print(f"relative error of reconstructions: {relative_error(blind):.2f}")
+for name, model in {"blind": blind, "article": article}.items():
+    print(f"distance to the nearest sample, {name}: {sample_distance(five_hundred(model)):.1f}")
 drawn = plots.mosaic(blind.decode(blind.prior(10, [0, 0])), columns=10)
 notebook.picture(np.concatenate([drawn, plots.pairs(few, reconstruct(blind, few))]))
 
 # %% [markdown]
-# 第一行是样本：$P$ 学会了画，画得并不差。下面是图像，以及由它们重构出的结果。误差是 1，原文的模型也是 1：在这样短的训练里，本来就没有什么可以再失去的。不同的是原因，而原因显示在权重里。编码器的权重一位也没有变。它唯一的学习途径，就是 $D$ 看到的编码。那里成了零，它的梯度就是 0，剩下的是一个 GAN，旁边放着一个随机的编码器。留着 `blind`，第 7 节里它会有出人意料的表现。
+# 第一行是样本：数字的碎片。它们并不比原文模型的样本差，留出图像离它们甚至更近一点（见上面输出的最后两行）。下面是图像，以及由它们重构出的结果。误差是 1，原文的模型也是 1：在这样短的训练里，本来就没有什么可以再失去的。不同的是原因，而原因显示在权重里。编码器的权重一位也没有变。它唯一的学习途径，就是 $D$ 看到的编码。那里成了零，它的梯度就是 0，剩下的是一个 GAN，旁边放着一个随机的编码器。留着 `blind`，第 7 节里它会有出人意料的表现。
 
 # %% [markdown]
 # ## 6. 训练好的模型能做什么
@@ -518,9 +530,9 @@ for name, features in spaces.items():
 # - 原始像素的分数最高。一张图像与它在像素上的最近邻多半是同一个数字：MNIST 就是这么容易。
 # - **未经训练的**编码器，隐藏层的分数几乎一样高。映到许多维的随机线性映射大致保持距离，relu 也不会破坏距离。这些层对数字一无所知，只是把像素里原有的信息传了下去；剩下的数越少（128、64、20），传下去的也越少。
 # - 原文的编码器，训练之后的分数远低于训练之前，其实与随机猜测差不多。它存活的单元很少，所有图像都被映射到少数几个编码上。`blind` 的编码器什么也没有学到，分数恰好与未经训练的相同，因此远远胜过正常训练的模型。
-# - 附带模型由 20 个数组成的编码，分数高于它自己的基线，即未经训练的同一网络，但低于原始像素。
+# - 附带模型由 20 个数组成的编码，分数略高于它自己的基线，即未经训练的同一网络，但只有 500 个数字，两个区间是重叠的；它远低于原始像素。
 #
-# 所以，单单一个 97 % 几乎说明不了什么。重要的是它与各个基线的差距，以区间的宽度为单位来衡量。完整的 MNIST 有 10,000 张测试图像，准确率在 96 % 左右时区间大约是 ±0.4 个百分点，在 80 % 左右时大约是 ±0.8 个百分点；[卡片](../../saved_models/ali/README.md)上 $Q$ 的最后一个隐藏层的数字是：训练后 96.55 %，未经训练 96.0 %，原始像素 96.9 %；$z$ 的数字是：82.7 %，未经训练 74.0 %。编码器**学到**的，前者是半个百分点，后者是九个百分点，而且两者都没有胜过像素。凡是这类数字，tf_gen 都把基线打印在旁边：`score` 是手写数字的各个模型共用的，它指定这两层，并另建一个未经训练的网络；`judge.score` 测量两个网络的这些层，还有原始像素。
+# 所以，单单一个 97 % 几乎说明不了什么。重要的是它与各个基线的差距，以区间的宽度为单位来衡量。完整的 MNIST 有 10,000 张测试图像，准确率在 96 % 左右时区间大约是 ±0.4 个百分点，在 80 % 左右时大约是 ±0.8 个百分点；[卡片](../../saved_models/ali/README.md)上 $Q$ 的最后一个隐藏层的数字是：训练后 96.0%，未经训练 96.0%，原始像素 96.9%；$z$ 的数字是：82.3%，未经训练 74.0%。编码器**学到**的，在前者里这个分数看不出来，在后者里是八个百分点，而且两者都没有胜过像素。凡是这类数字，tf_gen 都把基线打印在旁边：`score` 是手写数字的各个模型共用的，它指定这两层，并另建一个未经训练的网络；`judge.score` 测量两个网络的这些层，还有原始像素。
 
 # %%
 notebook.source(digits.Report.score)
@@ -555,28 +567,27 @@ without = {
     "not bounded": {"bounded": False},
     "no batch_norm": {"batch_norm": False},
 }
-flat = held_out.reshape(len(held_out), -1)
-real = judge.nearest_distances(flat, mnist.evenly(images, 500).reshape(500, -1)).mean()
+real = sample_distance(mnist.evenly(images, 500))
 print(f"                reconstructions   D's loss   samples (real: {real:.1f})")
 rows = [("images", few)]
 for name, change in without.items():
     log, changed = [], dataclasses.replace(stable, **change)
     model = train(changed, calls_stable, after=lambda _, losses, log=log: log.append(losses))
-    drawn = model.decode(model.prior(500, [0, 0])).numpy()
-    distance = judge.nearest_distances(flat, drawn.reshape(500, -1)).mean()
-    print(f"{name:15}{relative_error(model):12.2f} {log[-1]['loss_d']:15.2f} {distance:16.1f}")
+    drawn = five_hundred(model)
+    figures = relative_error(model), log[-1]["loss_d"], sample_distance(drawn)
+    print(f"{name:15}{figures[0]:12.2f} {figures[1]:15.2f} {figures[2]:16.1f}")
     rows += [(f"{name}: samples", drawn[:10]), ("P(Q(x))", reconstruct(model, few))]
 plots.rows(rows)
 
 # %% [markdown]
-# 图的最上面是那十张图像，以下每两行对应表中的一行：一行是样本，一行是十张图像的重构。
+# 图中对应表里每一行的，是一行样本，以及下面一行最上方十张图像的重构。
 #
-# - **stable**：同一类的小模型，用几秒就能作出重构，而原文的模型用了两倍的更新次数也没有做到。重构比较粗糙，但大多数数字都认得出。
-# - **no cycle**：从重构几乎看不出原图是什么；在这样的规模上，更新又这么少，样本也毁了。（预设 `bigan` 也没有循环项；它更大、更慢，训练的时间长得多，画得很好，但有三分之一的重构是另一个数字，见[卡片](../../saved_models/ali/README.md)。）
-# - **not bounded**：循环项教会 $Q$ 和 $P$ 借助立方体之外的编码来复制图像，而先验从不在那里抽样。重构只差一点，样本差得更多。（差多少，因处理器而异，因为 GAN 会放大舍入误差。）
-# - **no batch_norm**：与第 5 节一样，$D$ 获胜，损失接近 0，从它那里学不到多少东西。
+# - **stable**：同一类的小模型，用几秒就能作出重构，而原文的模型用了两倍的更新次数也没有做到。样本还很粗糙。
+# - **no cycle**：从重构完全看不出原图是什么；在这样的规模上，更新又这么少，样本也只是噪声。（预设 `bigan` 也没有循环项；它更大、更慢，训练的时间长得多，画得很好，但有三分之一的重构是另一个数字，见[卡片](../../saved_models/ali/README.md)。）
+# - **not bounded**：在这样短的训练里几乎没有差别。训练得更久时，循环项可能教会 $Q$ 和 $P$ 借助立方体之外的编码来复制图像，而先验从不在那里抽样。
+# - **no batch_norm**：从损失看，$D$ 领先得更多。样本看上去更清晰，离真实图像却更远。
 #
-# 选这三项，是因为它们在这样短的训练里就看得出来。其余各项的作用，很难与一个种子的运气分开：要衡量它们，应当用多个种子，用全部图像，一直训练到底。
+# 一个种子、4,000 次更新说明不了多少：在这里，只有循环项的作用毫无疑问。其余各项的作用，用多个种子、在全部图像上测得的结果见[卡片](../../saved_models/ali/README.md)。
 
 # %% [markdown]
 # ## 带走模型
@@ -606,7 +617,7 @@ for shift in range(5):
 notebook.picture(plots.mosaic(np.concatenate(rows), 10, scale=2))
 
 # %% [markdown]
-# 移动一个像素没有多大影响。从三个像素起，许多数字变成了别的数字：画得很好，但是错了。MNIST 的数字是居中的，移动过的数字与数据中的任何一个都不相像。在我们看来，它还是同一个数字；而这些网络给每个像素一个权重，没有平移的概念。$D$ 立刻就能察觉（不过对未移动的数字回答 0.72，有一部分是记忆，见第 3 节），所以可以用来报警：它说 0 的时候，不要相信编码。
+# 移动一个像素没有多大影响。从两个像素起，有些数字变成了别的数字。MNIST 的数字是居中的，移动过的数字与数据中的任何一个都不相像。在我们看来，它还是同一个数字；而这些网络给每个像素一个权重，没有平移的概念。$D$ 能够察觉（不过对未移动的数字回答 0.75，有一部分是记忆，见第 3 节），所以可以用来报警：它的回答接近 0 的时候，不要相信编码。
 #
 # 在命令行里使用，不用写 Python：
 #
@@ -668,7 +679,7 @@ own, other = (np.linalg.norm(back - v, axis=1).mean() for v in (z, np.roll(z, 1,
 print(f"distance from z: {own:.2f}, from another z: {other:.2f}, ratio {own / other:.2f}")
 correlations = [np.corrcoef(z[:, k], back[:, k])[0, 1] for k in range(20)]
 print("correlation of each number with itself:", *(f"{c:.1f}" for c in sorted(correlations)))
-# Worse than images: the cycle asks for P(Q(x)) = x alone. Some numbers come back well, not all.
+# Worse than images: the cycle asks for P(Q(x)) = x only. Yet all numbers come back in part.
 
 # %% [markdown]
 # **4.** 有 4,500 个标签时，1-NN 对原始像素有利。如果标签很少，编码会胜出吗？每个数字分别给 1、10 和 100 个标签，比较像素、附带模型的 $z$ 和它的重构图像的像素。
