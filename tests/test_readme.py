@@ -123,7 +123,7 @@ def test_figures_of_the_table_are_those_of_the_cards():
         "vae": [("held_out_loss", 1, 2)],
         "gaussian_gan": [("mean", 1, 2), ("std", 1, 2)],
         "tiny_gan": [(figure, 1, 2) for figure in ("mean", "std", "skew", "kurtosis")],
-        "ali": [("same_digit", 100, 1), ("knn_hidden", 100, 2), ("knn_hidden_untrained", 100, 2)],
+        "ali": [("same_digit", 100, 1), ("frechet", 1, 2), ("frechet_real", 1, 2)],
     }
     for name, figures in shown.items():
         metrics = json.loads((ROOT / "saved_models" / name / "metrics.json").read_text())
