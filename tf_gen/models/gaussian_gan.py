@@ -48,7 +48,7 @@ Changes from the original:
 - The article's TensorFlow needed two copies of D that share their weights, and a fixed batch size.
 - The bias of the minibatch projection is not trained, since it cancels out of the features.
 - The listing's decision boundary leaves out the points that do not fill a batch.
-- The article's first code began with 1,000 updates of D alone, towards the density of the data:
+- The article's first code began with 1,000 updates of only D, towards the density of the data:
   `pretrain_steps`, 0 by default; saved_models/gaussian_gan/README.md has the measurement.
 """
 
@@ -80,7 +80,7 @@ class Config(Settings):
     g_learning_rate: Rate = 0.005  # of the generator
     batch_size: Count = 12  # points an update, real ones and generated ones
     steps: Count = 1_200  # updates in all
-    pretrain_steps: Natural = 0  # updates of the discriminator alone before them
+    pretrain_steps: Natural = 0  # updates of only the discriminator before them
     stop_at_w1: Weight = 0.0  # stop at a line of the log whose w1 is at most this; 0 for never
     data_mean: Location = 4.0  # of the Gaussian to learn
     data_std: Scale = 0.5  # its standard deviation
