@@ -223,7 +223,7 @@ def find(path):
     """
     if path.is_dir():
         return newest(path)
-    prefix = path.with_name(re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path.name))
+    prefix = path.with_name(re.sub(r"(?<=.)\.(index|meta|data-\d+-of-\d+)$", "", path.name))
     if not is_checkpoint(prefix):
         raise UserError(f"{path}: no checkpoint of tf.train.Saver ({prefix.name}.index is missing)")
     return prefix
@@ -473,17 +473,19 @@ def fill_optimizers(model, checkpoint, names, step):
     pairs = [(model.optimizer, model.trainable_variables)]
     if isinstance(model, base.Adversarial):
         pairs = [(model.d_optimizer, model.d_variables), (model.g_optimizer, model.g_variables)]
-    kind = OURS[type(pairs[0][0]).__name__]
+    kind, found = OURS[type(pairs[0][0]).__name__], checkpoint.optimizers
+    if (kind or found) and kind not in found:
+        return f"has averages of {', '.join(found) or 'no optimiser'}, not of {kind or 'none'}"
     count, words = AVERAGES[kind]
     named = {variable_at(model, weight.here).path: name for weight, name in names.items()}
     assigned = []
     for optimizer, variables in pairs:
         ours = {variable.path.rpartition("/")[2]: variable for variable in optimizer.variables}
         for variable in variables:
-            theirs = checkpoint.averages[named[variable.path]][kind] if kind else []
+            owner = named[variable.path]
+            theirs = checkpoint.averages[owner][kind] if kind else []
             if len(theirs) != count:
-                others = ", ".join(checkpoint.optimizers) or "none"
-                return f"has not all averages of {kind} (found those of: {others})"
+                return f"keeps {len(theirs)} averages of {kind} for {owner}, not {count}"
             for word, name in zip(words, theirs, strict=False):
                 ours_here = ours[f"{variable.path.replace('/', '_')}_{word}"]
                 assigned.append((ours_here, checkpoint.read(name)))
