@@ -423,16 +423,14 @@ def test_float64_is_not_taken_for_float32(tmp_path, command):
 
 def test_heads_that_nothing_tells_apart(tmp_path, command):
     write(tmp_path / "a", vae_values(w_z_mean="w_first", w_z_std="w_second"))
-    assert refuses(
-        command, tmp_path / "a", "a vae by its shapes", "w_first [5, 2], w_second [5, 2]"
-    )
+    assert refuses(command, tmp_path / "a", "vae by its shapes", "w_first [5, 2], w_second [5, 2]")
 
 
 def test_an_order_that_is_not_the_articles(tmp_path, command):
     with session_of(v1_graphs.vae, hidden=5, pairs=True) as (_, session):
         save(session, tmp_path / "a-3")
     assert refuses(
-        command, tmp_path / "a-3", "a vae by its shapes", "Variable_2 [5, 2], Variable_3 [2]"
+        command, tmp_path / "a-3", "vae by its shapes", "Variable_2 [5, 2], Variable_3 [2]"
     )
 
 
@@ -524,7 +522,7 @@ def test_an_optimiser_that_the_preset_does_not_have(gan, tmp_path, command):
 def test_settings_that_the_model_does_not_have(gan, tmp_path, command):
     status, _, err = command(import_v1.main, gan, tmp_path / "run", "--latent-dim", "3")
     assert status == 2
-    assert one_line(err, "of a gaussian_gan", "--latent-dim")
+    assert one_line(err, "(gaussian_gan)", "--latent-dim")
     status, _, err = command(import_v1.main, gan, tmp_path / "run", "--hidden-size", "3")
     assert status == 2  # the checkpoint tells it
     assert not (tmp_path / "run").exists()

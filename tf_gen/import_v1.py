@@ -126,7 +126,7 @@ def main(argv=None):
     print(f"{prefix}: {system.model}, {sizes}, step {step} ({how})")
     print(
         f"assumed: what no checkpoint keeps, such as batch size and learning rate, is as in preset "
-        f"{preset}; flags of python -m tf_gen.train {system.model} --help change it"
+        f"{preset}; after OUT, flags of python -m tf_gen.train {system.model} --help change it"
     )
     if missing:
         cli.warn(f"{prefix}: {missing}; training goes on with a fresh optimiser")
@@ -173,7 +173,7 @@ def parse(argv):
 def choose(system, checkpoint, step, arguments):
     """The preset and the settings, a dict, of a run of a system that has come to `step`."""
     outline = flags.read(system.model)
-    parser = cli.Parser(prog=f"tf_gen.import_v1 (of a {system.model})")
+    parser = cli.Parser(prog=f"tf_gen.import_v1 ({system.model})")
     flags.add(parser, outline, without=(*system.sizes, "steps"))
     parser.set_defaults(preset=None)
     arguments = parser.parse_args(arguments)
@@ -191,7 +191,7 @@ def preset_of(system, checkpoint):
     told = {preset for kind, preset in system.presets.items() if kind in kinds}
     if len(told) != 1:
         raise UserError(
-            f"{checkpoint.prefix}: a {system.model}, whose activations and optimiser nothing tells "
+            f"{checkpoint.prefix}: {system.model} by its shapes, but nothing tells its optimiser "
             f"(found {checkpoint.listing()}); give --preset {' or '.join(system.presets.values())}"
         )
     return told.pop()
@@ -200,10 +200,10 @@ def preset_of(system, checkpoint):
 def next_commands(arguments, report, model, preset, settings):
     """What can be done with the run now."""
     out = cli.typed(arguments.out)
-    data = ""
-    if report.source and arguments.data != "auto":  # which is then what this run began with
-        data = f" --data {cli.typed(arguments.data)}"
-        data += " --resize" * arguments.resize + " --invert" * arguments.invert
+    data = " --resize" * arguments.resize + " --invert" * arguments.invert
+    if arguments.data != "auto":  # which is then what this run began with
+        data = f" --data {cli.typed(arguments.data)}{data}"
+    data = data if report.source else ""
     outline = flags.read(model)
     longer = {**settings, "steps": max(outline.presets[preset].steps, 2 * settings["steps"])}
     return [
@@ -366,7 +366,7 @@ def recognise(checkpoint):
     names = by_words(system.orders[0], shapes) or by_order(system.orders, shapes)
     if names is None:
         raise UserError(
-            f"{checkpoint.prefix}: a {system.model} by its shapes, but neither names nor numbers "
+            f"{checkpoint.prefix}: {system.model} by its shapes, but neither names nor numbers "
             f"tell, as the article's do, which variable is which; found {checkpoint.listing()}"
         )
     return system, names
