@@ -12,7 +12,9 @@ from tf_gen.models import NAMES
 pytestmark = pytest.mark.quick
 
 PACKAGE = Path(tf_gen.__file__).parent
-COMMANDS = {f"tf_gen.{name}" for name in ("train", "evaluate", "export", "sample", "explore")}
+COMMANDS = {
+    f"tf_gen.{name}" for name in ("train", "evaluate", "export", "sample", "explore", "import_v1")
+}
 # What few may import: a library, or its parts, and the only modules that do.
 ALONE = {
     "matplotlib": {"plots"},
@@ -76,7 +78,7 @@ def test_recipes_and_tasks_are_imported_without_what_draws_and_scores(name):
     assert not found & {"matplotlib", "PIL", "scipy", "sklearn", "mlxtend", "tasks.judge"}
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "export", "sample", "explore"])
+@pytest.mark.parametrize("name", sorted(name.removeprefix("tf_gen.") for name in COMMANDS))
 def test_commands_begin_without_tensorflow(name):
     assert {"cli", "errors"} <= loaded_with(name)
     assert not loaded_with(name) & {"tensorflow", "keras", "numpy", "matplotlib"}
@@ -120,6 +122,9 @@ def test_few_import_a_library(library):
         ("explore", ["vae", "--out", "no/such/directory/a.html"], 1),
         ("export", ["--help"], 0),
         ("export", ["/nonexistent", "out"], 1),
+        ("import_v1", ["--help"], 0),
+        ("import_v1", ["vae.ckpt", "out", "--step", "0"], 2),
+        ("import_v1", ["/nonexistent/vae.ckpt-3", "out"], 1),
     ],
 )
 def test_answers_that_need_no_tensorflow_do_not_import_it(process, module, arguments, status):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from helpers import ROOT, blocks, commands, environment, imported, prose
 
-from tf_gen import evaluate, explore, sample, train
+from tf_gen import evaluate, explore, import_v1, sample, train
 from tf_gen.models import NAMES
 
 README, CHINESE, CONTRIBUTING = (
@@ -33,6 +33,8 @@ OURS = [
 def test_commands_are_ones_that_the_commands_take(path, module, argv):
     if module in PARSERS:
         PARSERS[module](argv)
+    elif module == "import_v1":
+        assert import_v1.parse(argv)[1] == []
     else:
         assert module == "export"
         assert len(argv) == 2

@@ -12,6 +12,7 @@ COMMANDS = {
     "export": "export the newest checkpoint of a run as a SavedModel",
     "sample": "generate images, or points, with a SavedModel",
     "explore": "write a page in which a model can be touched",
+    "import_v1": "import a checkpoint that an article's TensorFlow 1 code wrote",
 }
 
 
