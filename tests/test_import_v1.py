@@ -109,7 +109,7 @@ CASES = {
 }
 
 
-SLOW = ("vae-small", "ali")  # each of the others has what these have, at the other size
+SLOW = ("vae-small", "gaussian_gan-article", "ali")  # the others have all that is in these
 
 
 @pytest.mark.parametrize(
@@ -162,9 +162,9 @@ def test_what_an_import_writes_is_a_run_for_all_commands(tmp_path, command, monk
     assert (status, err) == (0, "")
     nexts = [line.split()[3:] for line in out.splitlines() if line.startswith("next: ")]
     assert [words[0] for words in nexts] == ["tf_gen.sample", "tf_gen.evaluate", "tf_gen.train"]
+    assert sample.parse(nexts[0][1:])
     assert command(sample.main, "run", "--z", "-8", "--out", "x.npy")[0] == 0
     np.testing.assert_allclose(np.load("x.npy"), v1_points[:1], rtol=1e-6)
-    assert command(sample.main, *nexts[0][1:])[0] == 0
     assert command(evaluate.main, *nexts[1][1:], "--out", "scores")[0] == 0
     assert json.loads((tmp_path / "scores" / "summary.json").read_text())["step"] == 15
     assert command(export.main, "run", "exported")[0] == 0
