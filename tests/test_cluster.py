@@ -183,7 +183,7 @@ def test_a_seed_that_kills_its_workers_ends_with_one_line():
 
 
 def test_a_killed_worker_costs_nothing(workers, client, command, tmp_path):
-    arguments = ["gaussian_gan", "--steps", "8000", "--seeds", "6"]
+    arguments = ["gaussian_gan", "--steps", "5000", "--seeds", "6"]
     killed = []
 
     def kill():

@@ -221,8 +221,8 @@ def trainer(job):
     base.use_xla = job.jit
     if changed := rundir.differences(identity, dict(identity_here(device.threads()))):
         raise UserError(
-            f"differs from the process that gives out the seeds ({'; '.join(changed)}), so its bits "
-            "may, too; start it anew with the same"
+            f"differs from the process that gives out the seeds ({'; '.join(changed)}), so bits may "
+            "differ, too; start it anew with the same"
         )
     recipe = models.load(job.model)
     source = tasks.source_for(recipe, job.data, job.resize, job.invert)
