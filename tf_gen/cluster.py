@@ -58,8 +58,8 @@ def connected(scheduler, workers):
         raise UserError(
             "--workers and --scheduler need Dask: pip install 'tf_gen[cluster]'"
         ) from error
-    # It tells at length what we say in a line.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", "distributed.client"):  # they tell at length what we say in a line
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
         if scheduler:
             check_scheduler(scheduler)
@@ -221,8 +221,8 @@ def trainer(job):
     base.use_xla = job.jit
     if changed := rundir.differences(identity, dict(identity_here(device.threads()))):
         raise UserError(
-            f"differs from the process that gives out the seeds ({'; '.join(changed)}), so bits may "
-            "differ, too; start it anew with the same"
+            f"differs from the process that gives out the seeds ({'; '.join(changed)}), so its "
+            "bits may, too; start it anew with the same"
         )
     recipe = models.load(job.model)
     source = tasks.source_for(recipe, job.data, job.resize, job.invert)
