@@ -157,8 +157,31 @@ def test_an_error_in_a_seed_ends_it_with_one_line(client):
     assert one_line(refusal(client, job(settings=(("steps", 0),))), "seed", "ValueError: steps")
 
 
-def test_what_is_missing_on_a_worker_is_named(client):
-    assert one_line(refusal(client, job("no_such_model")), "no_such_model", "install")
+def test_an_error_that_is_not_ours_is_one_line_too(client):
+    assert one_line(refusal(client, job("no_such_model")), "seed", "no_such_model")
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("place", "answer", "words"),
+    [
+        ("scheduler", None, "the scheduler has no"),
+        ("scheduler", ModuleNotFoundError(), "the scheduler has no"),
+        ("worker", None, "worker tcp://b has no"),
+        ("worker", ModuleNotFoundError(), "worker tcp://b has no"),
+    ],
+)
+def test_who_has_no_tf_gen_is_named(place, answer, words):
+    def run_on_scheduler(find, name):
+        if place == "scheduler" and answer:
+            raise answer
+        return find(name) if place != "scheduler" else None
+
+    def run(find, name, on_error):
+        return {"tcp://a": find(name), "tcp://b": answer if place == "worker" else find(name)}
+
+    with pytest.raises(UserError, match=words):
+        cluster.check_installed(SimpleNamespace(run=run, run_on_scheduler=run_on_scheduler))
 
 
 @pytest.mark.quick

@@ -11,6 +11,7 @@ no use for TensorFlow.
 import asyncio
 import contextlib
 import functools
+import importlib.util
 import io
 import logging
 import os
@@ -77,7 +78,9 @@ def connected(scheduler, workers):
             # Of Dask's own versions; those that change bits are compared on each worker.
             warnings.simplefilter("ignore", distributed.versions.VersionMismatchWarning)
             client = distributed.Client(scheduler, set_as_default=False)
-        yield stack.enter_context(client)
+        stack.enter_context(client)
+        check_installed(client)
+        yield client
 
 
 def check_scheduler(address):
@@ -103,6 +106,24 @@ def check_scheduler(address):
         raise UserError(
             f"--scheduler {address}: is a {found.lower()}; name the scheduler's address"
         )
+
+
+def check_installed(client):
+    """Raise UserError if the scheduler of a `distributed.Client` or a worker lacks this module.
+
+    A task would end them, since they could not read it.
+    """
+    find = importlib.util.find_spec
+    found = {f"worker {w}": s for w, s in client.run(find, __name__, on_error="return").items()}
+    try:
+        found["the scheduler"] = client.run_on_scheduler(find, __name__)
+    except ModuleNotFoundError as error:
+        found["the scheduler"] = error
+    for place, spec in found.items():
+        if spec is None or isinstance(spec, Exception):
+            raise UserError(
+                f"{place} has no tf_gen, or an earlier one; install there what is installed here"
+            )
 
 
 def identity_here(threads):
@@ -139,11 +160,12 @@ def scores(client, job, seeds):
     shared = client.submit(same, job, pure=False)
     futures = client.map(train, seeds, job=shared, pure=False)
     seed_of = {future.key: seed for future, seed in zip(futures, seeds, strict=True)}
+    ours = {shared.key, *seed_of}
 
     def tell(event):
         _, message = event
-        if message["action"] == "remove-worker" and seed_of.keys() & message["processing-tasks"]:
-            cli.warn(f"worker {message['worker']} is gone; its seed is trained by another one")
+        if message["action"] == "remove-worker" and ours & message["processing-tasks"]:
+            cli.warn(f"worker {message['worker']} is gone; its seed goes to another one")
 
     client.subscribe_topic("all", tell)
     try:
@@ -171,10 +193,6 @@ def result(future, seed):
         raise UserError(
             f"seed {seed}: {error.allowed_failures + 1} workers died while they had it, the last "
             f"{error.last_worker.address}; was their memory too small?"
-        ) from error
-    if isinstance(error, ModuleNotFoundError):
-        raise UserError(
-            f"{error} on a worker or the scheduler; install there what is installed here"
         ) from error
     lines = str(error).strip().splitlines() or [""]
     raise UserError(f"seed {seed}: {type(error).__name__}: {lines[0]}") from error
