@@ -28,7 +28,7 @@ def workers():
         n_workers=2,
         threads_per_worker=1,
         memory_limit=None,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         silence_logs=50,
     ) as found:
         yield found

@@ -15,8 +15,10 @@ import importlib.util
 import io
 import logging
 import os
+import signal
 import sys
 import tempfile
+import threading
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -70,8 +72,9 @@ def connected(scheduler, workers):
                 n_workers=workers,
                 threads_per_worker=1,
                 memory_limit=None,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # any port
                 silence_logs=logging.CRITICAL,
+                preload=__name__,  # for `dask_setup`
             )
             stack.enter_context(scheduler)
         with warnings.catch_warnings():
@@ -201,6 +204,11 @@ def result(future, seed):
 # ---- On a worker ---------------------------------------------------------------------------------
 
 
+def dask_setup(worker):
+    """Leave Ctrl-C to the command that started this worker; Dask calls it by this name."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def same(job):
     """`job` itself."""
     return job
@@ -234,8 +242,11 @@ def trainer(job):
     if "tensorflow" not in sys.modules:  # which reads this when it starts
         os.environ["TF_NUM_INTRAOP_THREADS"] = str(identity["threads"])
     cli.import_tensorflow(lean=True)
+    from tqdm import tqdm
+
     from tf_gen import base, device, models, rundir, seeds, tasks
 
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore, which outlives a killed worker
     base.use_xla = job.jit
     if changed := rundir.differences(identity, dict(identity_here(device.threads()))):
         raise UserError(
