@@ -55,6 +55,15 @@ def test_parts_of_an_update_are_timed(arguments, names):
 
 
 @pytest.mark.slow
+def test_workers_are_compared_with_one_process():
+    flags = ["--seeds", "4", "--turns", "1", "--", "gaussian_gan", "--steps", "20000"]
+    rows = compared(*flags, module="tests.benchmarks.workers")
+    titles = ["one process", "one process, one thread", "2 workers, one thread each"]
+    assert [row[0].strip() for row in rows] == titles
+    assert all(float(row[1]) > 0 for row in rows)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["gaussian_gan", "tiny_gan", "ali", "vae"])
 def test_benchmark_compares_like_with_like(model):
     """Each opponent that is installed agrees on the losses, and is timed."""

@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from helpers import environment, one_line, rows, state
 
-from tf_gen import evaluate, flags, rundir, tasks, train
+from tf_gen import evaluate, flags, rundir, seeds, tasks, train
 from tf_gen.models import ali, gaussian_gan
 from tf_gen.tasks.judge import Judge
 
@@ -327,7 +327,7 @@ def test_ctrl_c_says_how_to_go_on(command, tmp_path, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evaluate, "train_seed", interrupt)
+    monkeypatch.setattr(seeds, "train_seed", interrupt)
     arguments = ["tiny_gan", "--steps", "3", "--seeds", "2", "--out", tmp_path / "out"]
     status, out, _ = command(evaluate.main, *arguments)
     assert status == 130

