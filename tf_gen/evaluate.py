@@ -198,7 +198,7 @@ def parse(argv):
         )
         command.option("--workers", Count, words, metavar="INT")
         words = (
-            "train them on the workers of a Dask cluster, one thread each, which read --data "
+            "train them on the workers of a Dask cluster, one thread each, which read images "
             "themselves, by the same path, and need the same versions as this machine. Scores are "
             "those of one process to the bit where the processors are of one kind and "
             "TF_NUM_INTRAOP_THREADS is the same"
