@@ -57,7 +57,7 @@ def test_parts_of_an_update_are_timed(arguments, names):
 @pytest.mark.slow
 def test_two_workers_are_compared_with_one_process():
     flags = ["--hidden-dim", "8", "16", "--batch-size", "10", "--turns", "1", "--seconds", "0.1"]
-    rows = compared(*flags, module="tests.benchmarks.workers")
+    rows = compared(*flags, module="tests.benchmarks.devices")
     assert [row[:2] for row in rows] == [[" 8 ", " 10 "], [" 16 ", " 10 "]]
     for one, two, workers, *ratios in (map(float, row[2:]) for row in rows):
         assert ratios == pytest.approx([one / workers, two / workers], abs=0.1)

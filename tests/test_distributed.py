@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from helpers import environment, history, one_line, state
 
-from tf_gen import cluster, rundir, train
+from tf_gen import rundir, strategies, train
 from tf_gen.models import NAMES, load
 
 BOTH = {"worker": ["127.0.0.1:2345", "127.0.0.1:2346"]}
@@ -67,7 +67,7 @@ def test_tf_config_is_checked(refused, monkeypatch, text, words):
 def test_tf_config_of_a_chief_and_workers_is_read(monkeypatch):
     config = {"cluster": {"chief": ["a:1"], **BOTH}, "task": {"type": "worker", "index": 1}}
     monkeypatch.setenv("TF_CONFIG", json.dumps(config))
-    assert cluster.read() == (config["cluster"], "worker", 1)
+    assert strategies.read() == (config["cluster"], "worker", 1)
 
 
 @pytest.mark.quick
@@ -90,8 +90,8 @@ import tensorflow as tf
 if sys.argv[1] == "mirrored":
     two = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
-from tf_gen import base, cluster
-strategy = cluster.start(sys.argv[1])
+from tf_gen import base, strategies
+strategy = strategies.start(sys.argv[1])
 from tf_gen import distributed, loop
 from tf_gen.models import load
 base.use_xla = False  # whose compiler would take longest

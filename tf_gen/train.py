@@ -14,7 +14,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from tf_gen import cli, cluster, device, files, flags, savedmodel
+from tf_gen import cli, device, files, flags, savedmodel, strategies
 from tf_gen.errors import UserError
 from tf_gen.models import load
 from tf_gen.settings import Count
@@ -35,7 +35,7 @@ def main(argv=None):
     strategy = cli.import_tensorflow(
         lean=True,
         one_thread=flags.is_small(settings, arguments.data),
-        start=arguments.strategy and functools.partial(cluster.start, arguments.strategy),
+        start=arguments.strategy and functools.partial(strategies.start, arguments.strategy),
     )
     import tensorflow as tf
 
@@ -140,7 +140,7 @@ def parse(argv):
             "variable TF_CONFIG names, where the same command runs on each; a model whose update "
             "is no mean over examples refuses it, and XLA does not compile it"
         )
-        command.add_argument("--strategy", choices=cluster.STRATEGIES, help=words)
+        command.add_argument("--strategy", choices=strategies.STRATEGIES, help=words)
         flags.add_no_jit(command)
         command.set_defaults(usage_error=command.error)
     arguments = parser.parse_args(argv)
@@ -160,7 +160,7 @@ def parse(argv):
             command.error(f"argument --strategy: a batch cannot be cut into parts: {reason}")
         if arguments.strategy == "multi-worker":
             try:
-                cluster.read()
+                strategies.read()
             except ValueError as error:
                 command.error(f"argument --strategy: multi-worker: {error}")
     return arguments, settings

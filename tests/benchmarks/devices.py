@@ -1,4 +1,4 @@
-"""From which size on a second worker pays: `python -m tests.benchmarks.workers`.
+"""From which size on a second worker pays: `python -m tests.benchmarks.devices`.
 
 Times updates of `vae` in three ways, which take turns: in one process with one thread; in one
 process with two threads; and in two processes with one thread each, which compute half of every
@@ -20,7 +20,7 @@ import time
 import numpy as np
 
 from tests.benchmarks.__main__ import machine, say
-from tf_gen import cluster
+from tf_gen import strategies
 
 WAYS = {"one thread": (1, 1), "two threads": (1, 2), "two workers": (2, 1)}  # processes, threads
 OPERATIONS_PER_SECOND = 1e10  # about what a core makes, to choose how many updates are timed
@@ -28,7 +28,7 @@ OPERATIONS_PER_SECOND = 1e10  # about what a core makes, to choose how many upda
 
 def main():
     parser = argparse.ArgumentParser(
-        prog="tests.benchmarks.workers", description=__doc__.splitlines()[0]
+        prog="tests.benchmarks.devices", description=__doc__.splitlines()[0]
     )
     words = "sizes of the hidden layers (default: 128 512 2048)"
     parser.add_argument("--hidden-dim", type=int, nargs="+", default=[128, 512, 2048], help=words)
@@ -43,7 +43,7 @@ def main():
     arguments = parser.parse_args()
     sizes = [(h, b) for h in arguments.hidden_dim for b in arguments.batch_size]
     if arguments.worker:
-        strategy = cluster.start("multi-worker") if "TF_CONFIG" in os.environ else None
+        strategy = strategies.start("multi-worker") if "TF_CONFIG" in os.environ else None
         for size in sizes:
             print(milliseconds(*size, arguments.seconds, strategy), flush=True)
         return
@@ -69,7 +69,7 @@ def run(processes, threads, argv):
     """The milliseconds of an update for all sizes, a list, in so many processes and threads."""
     with socket.create_server(("127.0.0.1", 0)) as a, socket.create_server(("127.0.0.1", 0)) as b:
         addresses = [f"127.0.0.1:{server.getsockname()[1]}" for server in (a, b)]
-    command = [sys.executable, "-m", "tests.benchmarks.workers", "--worker", *argv]
+    command = [sys.executable, "-m", "tests.benchmarks.devices", "--worker", *argv]
     environment = {
         **os.environ,
         "TF_NUM_INTRAOP_THREADS": str(threads),
