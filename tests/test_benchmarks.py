@@ -64,6 +64,15 @@ def test_workers_are_compared_with_one_process():
 
 
 @pytest.mark.slow
+def test_two_workers_are_compared_with_one_process():
+    flags = ["--hidden-dim", "8", "16", "--batch-size", "10", "--turns", "1", "--seconds", "0.1"]
+    rows = compared(*flags, module="tests.benchmarks.devices")
+    assert [row[:2] for row in rows] == [[" 8 ", " 10 "], [" 16 ", " 10 "]]
+    for one, two, workers, *ratios in (map(float, row[2:]) for row in rows):
+        assert ratios == pytest.approx([one / workers, two / workers], abs=0.1)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["gaussian_gan", "tiny_gan", "ali", "vae"])
 def test_benchmark_compares_like_with_like(model):
     """Each opponent that is installed agrees on the losses, and is timed."""

@@ -116,7 +116,14 @@ class Generative(keras.Model):
 
         An update of these small models takes less time than a call from Python into TensorFlow,
         so a call does K of them. K = 1 is the ordinary Keras step with a leading axis of 1.
+
+        UserError: a strategy would give the K batches, not the parts of each, to several devices.
         """
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            raise UserError(
+                "fit cannot cut a batch for several devices; use python -m tf_gen.train "
+                "--strategy, or in Python tf_gen.distributed"
+            )
         losses, count = repeat(self.update, batches, self.losses_reported)
         for mean in self.means:
             mean.update_state(losses[mean.name], sample_weight=count)
@@ -149,9 +156,14 @@ class Generative(keras.Model):
         }
 
     @property
+    def optimizers(self):
+        """All optimisers: a list."""
+        return [self.optimizer]
+
+    @property
     def state(self):
         """All variables that training changes: the weights, then the optimisers' variables."""
-        return [*self.weights, *self.optimizer.variables]
+        return [*self.weights, *(v for optimizer in self.optimizers for v in optimizer.variables)]
 
 
 class Adversarial(Generative):
@@ -188,8 +200,8 @@ class Adversarial(Generative):
         }
 
     @property
-    def state(self):
-        return [*self.weights, *self.d_optimizer.variables, *self.g_optimizer.variables]
+    def optimizers(self):
+        return [self.d_optimizer, self.g_optimizer]
 
 
 def repeat(update, batches, names, count=None):

@@ -192,7 +192,7 @@ def warn(*messages):
         print(_one_line(f"warning: {message}"), file=sys.stderr)
 
 
-def import_tensorflow(lean=False, keras=True, one_thread=False):
+def import_tensorflow(lean=False, keras=True, one_thread=False, start=None):
     """Import TensorFlow, without the lines on stderr that every process begins with.
 
     They tell which processor instructions the build could have used and that there is no GPU, and
@@ -206,6 +206,10 @@ def import_tensorflow(lean=False, keras=True, one_thread=False):
         keras: false for a command that does without Keras, so that TensorFlow does not import it.
         one_thread: run an operation on one core, unless TF_NUM_INTRAOP_THREADS says otherwise. For
             small arrays of points a second core takes as long to wake up as the first to compute.
+        start: function without arguments, which is the first to use TensorFlow's devices.
+
+    Returns:
+        What `start` returns.
     """
     if os.environ["KERAS_BACKEND"] != "tensorflow":
         raise UserError(
@@ -220,18 +224,21 @@ def import_tensorflow(lean=False, keras=True, one_thread=False):
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         with hidden(*libraries):
             device.grow_memory()
-        return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+        return start() if start else None
+    # Several machines write many lines when one of them ends, which is an error of ours, too.
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3" if start else "2"
     with stderr_discarded():
         with hidden(*libraries):
             import tensorflow as tf
 
         device.grow_memory()
+        started = start() if start else None
         tf.config.list_logical_devices()  # looks for GPUs now
     from absl import logging
 
     logging.set_verbosity(logging.ERROR)
     tf.get_logger().setLevel("ERROR")  # or it warns where calls of many sizes are compiled
+    return started
 
 
 @contextlib.contextmanager

@@ -275,11 +275,11 @@ class RunDirectory:
         return rows
 
 
-def manifest(name, settings, source):
+def manifest(name, settings, source, strategy=None):
     """What config.json says of a run, a dict.
 
     `name` is the model's, `settings` its `Config` as a dict, `source` a `mnist.Source`, or None
-    for a model that draws its data.
+    for a model that draws its data, `strategy` which devices train it where there are several.
     """
     data = source and {
         "source": source.name,
@@ -287,13 +287,16 @@ def manifest(name, settings, source):
         "train": len(source.images),
         "held_out": len(source.held_out_images),
     }
-    jit = {} if base.use_xla else {"jit": "off"}  # which changes bits as another version does
+    # What changes bits as another version does.
+    jit = {} if base.use_xla else {"jit": "off"}
+    devices = {"strategy": strategy} if strategy else {}
     return {
         "model": name,
         "config": settings,
         "data": data,
         "versions": {
             **jit,
+            **devices,
             "tf_gen": tf_gen.__version__,
             "python": platform.python_version(),
             "tensorflow": tf.__version__,

@@ -51,6 +51,15 @@ class Settings:
             `__post_init__`, after it has called this one.
     """
 
+    @property
+    def whole_batch(self):
+        """Why an update needs its whole batch in one place, a clause.
+
+        "" where an update is a mean over the `batch_size` examples along the first axis of all
+        that it consumes. Several devices can then compute the parts of a batch.
+        """
+        return "its recipe does not say that an update is a mean over examples"
+
     def __init_subclass__(cls):
         dataclasses.dataclass(frozen=True)(cls)
 

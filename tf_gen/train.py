@@ -5,6 +5,7 @@ settings -> data -> model -> updates, log, checkpoints -> pictures -> SavedModel
 
 import contextlib
 import dataclasses
+import functools
 import importlib.util
 import math
 import os
@@ -13,7 +14,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from tf_gen import cli, device, files, flags, savedmodel
+from tf_gen import cli, device, files, flags, savedmodel, strategies
 from tf_gen.errors import UserError
 from tf_gen.models import load
 from tf_gen.settings import Count
@@ -31,18 +32,30 @@ def main(argv=None):
     run_dir = arguments.run_dir or Path("runs", arguments.model)
     for directory in filter(None, (run_dir, arguments.tensorboard)):
         files.check_directory(directory)
-    cli.import_tensorflow(lean=True, one_thread=flags.is_small(settings, arguments.data))
+    strategy = cli.import_tensorflow(
+        lean=True,
+        one_thread=flags.is_small(settings, arguments.data),
+        start=arguments.strategy and functools.partial(strategies.start, arguments.strategy),
+    )
     import tensorflow as tf
 
-    from tf_gen import base, plots, rundir, tasks
+    from tf_gen import base, distributed, plots, rundir, tasks
 
     base.use_xla = arguments.jit
     recipe = load(arguments.model)
     config = recipe.Config(**settings)
+    if strategy and config.batch_size % (count := strategy.num_replicas_in_sync):
+        words = f"must be a multiple of {count}, the number of devices"
+        arguments.usage_error(f"argument --batch-size: {words}")
     data = rundir.data_of(run_dir, arguments.data)
     source = tasks.source_for(recipe, data, arguments.resize, arguments.invert)
     report = tasks.report(recipe, config, source)
-    model = recipe.build(config)  # before anything is written: it may not fit into memory
+    # Before anything is written: it may not fit into memory.
+    replicas = None
+    if strategy:
+        settled = what_to_do(report, arguments)
+        replicas = distributed.Replicas(strategy, lambda: recipe.build(config), settled)
+    model = replicas.model if replicas else recipe.build(config)
     if arguments.anim_path:
         plots.try_animation(arguments.anim_path)
 
@@ -51,15 +64,28 @@ def main(argv=None):
         shorter = recipe.build(dataclasses.replace(config, steps=steps))
         return optimizers_of(shorter) == optimizers_of(model)
 
-    manifest = rundir.manifest(arguments.model, settings, source)
-    with rundir.RunDirectory(run_dir, manifest, same_updates) as directory:
+    parts = f"{arguments.strategy}, {replicas.count} parts" if replicas else None
+    where = ", ".join(filter(None, [device.describe(), parts, f"TensorFlow {tf.__version__}"]))
+    if replicas and replicas.count == 1:
+        cli.warn(f"--strategy {arguments.strategy}: gains nothing, as there is only one device")
+    if replicas and not replicas.chief:
+        print(f"training {arguments.model} on {where}, for the chief, which writes the run")
+        with replicas:
+            help_chief(replicas, recipe, report, arguments)
+        return 0
+    manifest = rundir.manifest(arguments.model, settings, source, parts)
+    with (
+        replicas or contextlib.nullcontext(),
+        rundir.RunDirectory(run_dir, manifest, same_updates) as directory,
+    ):
         if directory.finished:
+            if replicas:
+                replicas.begin(config.steps)
             answer_finished(model, report, directory, arguments)
             return 0
         if arguments.tensorboard:
             arguments.tensorboard.mkdir(parents=True, exist_ok=True)
-        where = f"on {device.describe()}, TensorFlow {tf.__version__}, in {run_dir}"
-        print(f"training {arguments.model} {where}")
+        print(f"training {arguments.model} on {where}, in {run_dir}")
         start, snapshots, warnings = directory.resume(model)
         if directory.extended_from:
             print(f"extending a run of {directory.extended_from} steps")
@@ -72,9 +98,11 @@ def main(argv=None):
         ended = rows and int(rows[-1]["step"]) == start and report.reached(rows[-1])
         if ended:
             print(f"the run has ended at step {start}: {ended}")
+        if replicas:
+            replicas.begin(config.steps if ended else start)
         try:
             if not ended:
-                train(model, recipe, report, directory, start, snapshots, arguments)
+                train(model, replicas, recipe, report, directory, start, snapshots, arguments)
             export(model, report, directory, manifest)
             draw(model, report, directory, snapshots, arguments.anim_path)
         except KeyboardInterrupt:
@@ -106,7 +134,15 @@ def parse(argv):
         command.option("--anim-every", Count, words, metavar="INT")
         words = "write the graph of the training step, the log and samples there, for TensorBoard"
         command.option("--tensorboard", cli.path, words, metavar="DIR")
+        words = (
+            "train on several devices, each of which computes an equal part of every batch: "
+            "mirrored, all GPUs of this machine; multi-worker, the machines that the environment "
+            "variable TF_CONFIG names, where the same command runs on each; a model whose update "
+            "is no mean over examples refuses it, and XLA does not compile it"
+        )
+        command.add_argument("--strategy", choices=strategies.STRATEGIES, help=words)
         flags.add_no_jit(command)
+        command.set_defaults(usage_error=command.error)
     arguments = parser.parse_args(argv)
     command, outline = commands[arguments.model]
     settings = flags.chosen(command, outline, arguments)
@@ -117,6 +153,16 @@ def parse(argv):
             f"argument --anim-path: must end in {', '.join(ANIMATIONS)}, not "
             f"{arguments.anim_path.name!r}"
         )
+    if arguments.anim_path and not arguments.anim_every:
+        arguments.anim_every = settings["log_every"]
+    if arguments.strategy:
+        if reason := outline.Config(**settings).whole_batch:
+            command.error(f"argument --strategy: a batch cannot be cut into parts: {reason}")
+        if arguments.strategy == "multi-worker":
+            try:
+                strategies.read()
+            except ValueError as error:
+                command.error(f"argument --strategy: multi-worker: {error}")
     return arguments, settings
 
 
@@ -145,33 +191,76 @@ def optimizers_of(model):
     return settings
 
 
-def train(model, recipe, report, directory, start, snapshots, arguments):
+def calls(recipe, report, start, arguments):
+    """`loop.calls` from step `start` to the last one."""
+    from tf_gen import loop
+
+    # A call should not go far past a checkpoint or a picture that was asked for.
+    pictures_every = samples_every(report) if arguments.tensorboard else report.config.steps
+    longest = min(arguments.checkpoint_every or report.config.steps, pictures_every)
+    lines = 1 if arguments.strategy else max(1, longest // report.config.log_every)
+    blocks = recipe.blocks(report.config, report.source)
+    return loop.calls(blocks, report, start, arguments.anim_every, lines)
+
+
+def samples_every(report):
+    """How many updates there are between two pictures for TensorBoard."""
+    from tf_gen import tensorboard
+
+    return max(report.config.log_every, report.config.steps // tensorboard.SAMPLES)
+
+
+def what_to_do(report, arguments):
+    """What the workers of a training must agree on, a dict: else their calls would differ."""
+    intervals = [arguments.anim_every, arguments.checkpoint_every, bool(arguments.tensorboard)]
+    settings = dataclasses.asdict(report.config)
+    data = report.source and report.source.sha256
+    return {"model": arguments.model, "config": settings, "data": data, "intervals": intervals}
+
+
+def help_chief(replicas, recipe, report, arguments):
+    """Make this worker's part of each update of the chief's run."""
+    from tf_gen import loop
+
+    step = replicas.begin()
+    schedule = calls(recipe, report, step, arguments)
+    program, log_every = replicas.program(), report.config.log_every
+    with replicas.stop as stop:
+        for _ in loop.updates(replicas.model, program, schedule, step, log_every):
+            if stop.requested:
+                print("stopped")
+                raise stop.requested
+
+
+def train(model, replicas, recipe, report, directory, start, snapshots, arguments):
     """Bring `model` from step `start` to the last one, or to where it is good enough.
 
-    `snapshots` is what the animation shows up to `start`; this appends to it. A first SIGINT or
-    SIGTERM is raised when the state is saved. UserError: the model diverged.
+    `replicas`, or None, make the updates where there are several devices. `snapshots` is what the
+    animation shows up to `start`; this appends to it. A first SIGINT or SIGTERM is raised when the
+    state is saved. UserError: the model diverged.
     """
     from tf_gen import loop, plots, tensorboard
 
-    total, log_every = report.config.steps, report.config.log_every
-    anim_every = (arguments.anim_every or log_every) if arguments.anim_path else None
+    total, log_every, anim_every = (
+        report.config.steps,
+        report.config.log_every,
+        arguments.anim_every,
+    )
     pause = 0.0 if arguments.checkpoint_every else SECONDS_BETWEEN_CHECKPOINTS
     log, frames = loop.Clock(log_every, start), loop.Clock(anim_every or total, start)
-    samples = loop.Clock(max(log_every, total // tensorboard.SAMPLES), start)
+    samples = loop.Clock(samples_every(report), start)
     checkpoints = loop.Clock(arguments.checkpoint_every or 1000, start, pause)
-    # A call should not go far past a checkpoint or a picture that was asked for.
-    pictures_every = samples.every if arguments.tensorboard else total
-    longest = min(arguments.checkpoint_every or total, pictures_every)
-    program = loop.program(model, report.observe)
+    program = replicas.program(report.observe) if replicas else loop.program(model, report.observe)
     if arguments.tensorboard:
         board = tensorboard.Writer(arguments.tensorboard)
-        program = board.watch(program)
-    blocks = recipe.blocks(report.config, report.source)
-    schedule = loop.calls(blocks, report, start, anim_every, max(1, longest // log_every))
+        if not replicas:  # whose program is more than a graph
+            program = board.watch(program)
+    schedule = calls(recipe, report, start, arguments)
     between = anim_every and start < total and start % anim_every
     if between and snapshots and snapshots[-1]["step"] == start:
         snapshots.pop()  # the last frame of a shorter run, where this one has none
-    with cli.StopRequest() as stop, loop.Progress(total, start, unit="update") as progress:
+    stop_request = replicas.stop if replicas else cli.StopRequest()
+    with stop_request as stop, loop.Progress(total, start, unit="update") as progress:
 
         def show(text):
             with stop.showing():  # or what is not saved would be lost behind `| head`

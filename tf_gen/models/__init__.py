@@ -3,7 +3,8 @@
 A recipe is one article. It defines
 
     Config, PRESETS   settings: a frozen dataclass that derives from `tf_gen.settings.Settings`, one
-                      field and one comment a line; and a dict of them, `article` the first
+                      field and one comment a line; and a dict of them, `article` the first. Its
+                      `whole_batch` says whether several devices can share an update
     TASK              the name of its task, what the models of one kind of data share:
                       `tf_gen.tasks` lists them
     build(config)     a built and compiled model, its weights drawn from config.seed

@@ -103,6 +103,10 @@ class Config(Settings):
         if self.batch_norm and self.batch_size < 2:
             raise ValueError("batch_size must be at least 2 with batch_norm, not 1")
 
+    @property
+    def whole_batch(self):
+        return "with batch_norm, D sees the batch as a whole" if self.batch_norm else ""
+
 
 PRESETS = {
     "article": Config(),

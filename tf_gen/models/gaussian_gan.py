@@ -106,6 +106,12 @@ class Config(Settings):
         if self.minibatch and self.batch_size < 2:
             raise ValueError("batch_size must be at least 2 with minibatch discrimination, not 1")
 
+    @property
+    def whole_batch(self):
+        if self.minibatch:
+            return "with minibatch discrimination, D sees the batch as a whole"
+        return "its update of some points takes less time than devices take to exchange gradients"
+
 
 PRESETS = {
     "article": Config(),

@@ -81,6 +81,8 @@ class Config(Settings):
     decay: Literal["none", "linear"] = "none"  # of the rate: none, or linear to zero
     standardize: bool = False  # let the discriminator see (x - data_mean) / data_std
 
+    whole_batch = "D sees the batch as a whole"
+
 
 PRESETS = {
     "article": Config(),

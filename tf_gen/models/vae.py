@@ -52,6 +52,8 @@ class Config(Settings):
     log_every: Count = 1_000  # updates between two lines of the log
     seed: Seed = 0  # of the initial weights, the order of the images and the noise
 
+    whole_batch = ""  # is not needed: the loss is a mean over images
+
 
 PRESETS = {"article": Config()}
 TASK = "digits"
