@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from tf_gen import cli
 from tf_gen.base import repeat
-from tf_gen.strategies import explained
 from tf_gen.errors import UserError
+from tf_gen.strategies import explained
 
 
 class Replicas:
