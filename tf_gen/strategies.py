@@ -90,10 +90,12 @@ def explained():
 @contextlib.contextmanager
 def _killed_by_sigint():
     """In `with`, SIGINT ends the process: a handler of Python's waits until TensorFlow returns."""
-    if threading.current_thread() is not threading.main_thread():
+    handler = signal.getsignal(signal.SIGINT)
+    ignored = handler == signal.SIG_IGN  # as in the background of a shell
+    if ignored or threading.current_thread() is not threading.main_thread():
         yield
         return
-    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         yield
     finally:
