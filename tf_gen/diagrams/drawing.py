@@ -74,7 +74,7 @@ class Drawing:
         }
         self.parts.append(f"<text {_attributes(attributes)}>{escape(words, quote=False)}</text>")
 
-    def box(self, x, y, width, height, kind, title="", *lines, bold=True):
+    def box(self, x, y, width, height, kind, title="", *lines, bold=True, size=TEXT):
         """A box with words in its middle: a title, and small lines. Frozen ones have dashes."""
         fill, stroke = COLOURS[kind]
         dashes = {"stroke_dasharray": "7 4"} if kind == "frozen" else {}
@@ -86,8 +86,10 @@ class Drawing:
         middle = y + (height - sum(steps)) / 2 + 9
         for number, words in enumerate([title, *lines] if title else lines):
             first = bool(title) and number == 0
-            size = TEXT if first else SMALL
-            self.text(x + width / 2, middle, words, size, bold=bold and first)
+            self.text(
+                x + width / 2, middle, words, size if first else min(size, SMALL),
+                bold=bold and first,
+            )  # fmt: skip
             middle += 17.5
         return Box(x, y, width, height)
 

@@ -218,7 +218,7 @@ def minibatch_discrimination(word):
     near = drawing.box(258, 212, 168, 92, "network", "exp(−d)", word("equal is 1"), "[n, n, 5]")
     summed = drawing.box(66, 212, 168, 92, "network", "o = Σ exp(−d)", word("summed"),
                          word("range"), "[n, 5]")  # fmt: skip
-    drawing.arrow((534, 156), distance.top())
+    drawing.arrow((590, 156), (590, distance.y))
     drawing.arrow(distance.left(), near.right())
     drawing.arrow(near.left(), summed.right())
     # beside h
@@ -249,6 +249,7 @@ def d_inputs(word):
     judge = drawing.box(548, 76, 80, 392, "network")
     for number, words in enumerate(["D", "50 ELU", "50 ELU", "1 sigmoid"]):
         drawing.text(588, 236 + 24 * number, words, SMALL if number else 19, bold=not number)
+    drawing.text(514, 62, word("numbers"), SMALL)
     bus = 148
     modes = [
         ("raw", "", ["x"], None, 100),
@@ -291,7 +292,7 @@ def d_inputs(word):
 
 def ali_joints(word):
     """Two ways to a pair of an image and a code, and D, which tells them apart."""
-    drawing = Drawing(568)
+    drawing = Drawing(592)
     left, right = 12, 424
     for x, key, formula in (
         (left, "encoder's joint", "q(x, z) = q(x) q(z|x)"),
@@ -341,6 +342,7 @@ def ali_joints(word):
             chip(drawing, word, 24 + 110 * place, y + 32, name, "learns" if learns else "frozen")
         drawing.text(366, y + 26, losses[0], SMALL, anchor="start")
         drawing.text(404, y + 48, losses[1], SMALL, anchor="start")
+    drawing.text(24, 573, word("guarded"), SMALL, anchor="start")
     return drawing
 
 
