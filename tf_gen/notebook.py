@@ -88,8 +88,10 @@ class _Diagram:
         self.width = drawing.get("width")
 
     def _repr_mimebundle_(self, include=None, exclude=None):
+        # On a narrow page it shrinks as long as it can be read, then it scrolls.
+        style = "min-width: 520px; max-width: 100%; height: auto"
         image = (
-            f'<img src="data:image/svg+xml;base64,{self.image}" width="{self.width}" '
-            f'style="max-width: 100%; height: auto" alt="{html.escape(self.text)}">'
+            f'<div style="overflow-x: auto"><img src="data:image/svg+xml;base64,{self.image}" '
+            f'width="{self.width}" style="{style}" alt="{html.escape(self.text)}"></div>'
         )
         return {"text/html": image, "text/plain": self.text}

@@ -1,15 +1,12 @@
 """Write all diagrams, to look at them: `python -m tf_gen.diagrams DIRECTORY`."""
 
-import argparse
-from pathlib import Path
-
 from tf_gen import cli, diagrams, files
 from tf_gen.diagrams import words
 
 
 def main(argv=None):
     parser = cli.Parser(prog="python -m tf_gen.diagrams", description=__doc__)
-    parser.add_argument("directory", type=Path, help="where NAME.LANGUAGE.svg are written")
+    parser.option("directory", cli.path, "where to write the files NAME.LANGUAGE.svg")
     directory = parser.parse_args(argv).directory
     directory.mkdir(parents=True, exist_ok=True)
     cli.import_tensorflow()

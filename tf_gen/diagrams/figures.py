@@ -4,6 +4,8 @@ Sizes are those of the recipes' preset `article`; tests/test_diagrams.py compare
 models' weights.
 """
 
+from itertools import pairwise
+
 from tf_gen.diagrams.drawing import COLOURS, SMALL, WIDTH, Drawing
 
 VAE = {"hidden": 512, "latent": 2, "total": "807,700"}
@@ -23,7 +25,7 @@ def vae_graphs(word):
             return drawing.box(column[0], y, column[1], height, *rest)
 
         image = row(48, 34, "data", "x  [784]")
-        encoder = row(114, 40, "network", word("encoder"))
+        encoder = row(112, 44, "network", word("encoder"), "512 tanh → 2 + 2")
         heads = row(186, 46, "data", "z_mean, z_log_var", "[2] + [2]")
         if reparameterised:
             sampler = row(264, 66, "data", "z = z_mean + σ · ε", "σ = exp(z_log_var / 2)",
@@ -32,12 +34,12 @@ def vae_graphs(word):
             sampler = row(264, 66, "random", word("drawn"), "q = N(z_mean, σ²)",
                           word("no derivative"))  # fmt: skip
         code = row(366, 34, "data", "z  [2]")
-        decoder = row(432, 40, "network", word("decoder"))
+        decoder = row(430, 44, "network", word("decoder"), "512 tanh → sigmoid")
         output = row(504, 34, "data", "x̂  [784]")
         loss = row(570, 46, "loss", word("reconstruction"), "−log p(x|z)")
         kl = row(186, 46, "loss", "KL", "q ‖ N(0, I)", column=aside)
         rows = [image, encoder, heads, sampler, code, decoder, output, loss]
-        for above, below in zip(rows[:-1], rows[1:], strict=True):
+        for above, below in pairwise(rows):
             drawing.arrow(above.bottom(0.36), below.top(0.36))
         drawing.arrow(heads.right(0.3), kl.left(0.3))
         (x0, y0), (x1, y1) = image.left(), loss.left()
@@ -89,7 +91,8 @@ def vae_network(word):
     hidden = bar(92, 140, "network", "512", "tanh")
     mean = bar(162, 36, "network", "2", "z_mean", y=98)
     log_var = bar(162, 36, "network", "2", "z_log_var", y=192)
-    sampler = drawing.box(263, 114, 138, 72, "data", "z_mean +", "exp(z_log_var / 2)", "· epsilon")
+    sampler = drawing.box(263, 114, 138, 72, "data", "", "z = z_mean +", "exp(z_log_var / 2)",
+                          "· epsilon")  # fmt: skip
     epsilon = drawing.box(280, 220, 104, 48, "random", "epsilon  [2]", "~ N(0, I)")
     code = bar(424, 36, "data", "2", "z")
     hidden_2 = bar(496, 140, "network", "512", "tanh")
@@ -133,16 +136,16 @@ def gan_game(word):
     generator = player(drawing, word, 140, 50, 96, 76, "frozen", "G")
     generated = drawing.box(270, 70, 66, 36, "data", "G(z)")
     data = drawing.box(252, 164, 84, 48, "data", "x", word("real data"))
-    judge = player(drawing, word, 370, 50, 96, 180, "learns", "D")
-    loss = drawing.box(552, 50, 66, 180, "loss", "loss_d")
+    judge = player(drawing, word, 362, 50, 96, 180, "learns", "D")
+    loss = drawing.box(546, 50, 72, 180, "loss", "loss_d")
     for start, end in ((noise, generator), (generator, generated)):
         drawing.arrow(start.right(), end.left())
     for start, name, key in ((generated, "D(G(z))", "target 0"), (data, "D(x)", "target 1")):
         y = start.right()[1]
         drawing.arrow(start.right(), (judge.x, y))
         drawing.arrow((judge.right()[0], y), (loss.x, y))
-        drawing.text(509, y - 13, name, SMALL)
-        drawing.text(509, y + 14, word(key), SMALL)
+        drawing.text(502, y - 13, name, SMALL)
+        drawing.text(502, y + 14, word(key), SMALL)
     drawing.arrow(loss.left(0.94), judge.right(0.94), gradient=True)
     drawing.text(188, 144, word("not reached"), SMALL, kind="frozen")
     drawing.text(320, 254, "loss_d = −log D(x) − log(1 − D(G(z)))")
@@ -152,16 +155,16 @@ def gan_game(word):
     noise = drawing.box(24, 358, 84, 48, "random", "z", word("noise"))
     generator = player(drawing, word, 140, 344, 96, 76, "learns", "G")
     generated = drawing.box(270, 364, 66, 36, "data", "G(z)")
-    judge = player(drawing, word, 370, 344, 96, 76, "frozen", "D")
-    loss = drawing.box(552, 344, 66, 76, "loss", "loss_g")
+    judge = player(drawing, word, 362, 344, 96, 76, "frozen", "D")
+    loss = drawing.box(546, 344, 72, 76, "loss", "loss_g")
     drawing.arrow(noise.right(), generator.left())
     for start, end in ((generator, generated), (generated, judge), (judge, loss)):
         y = generated.y
         drawing.arrow((start.right()[0], y + 8), (end.x, y + 8))
         drawing.arrow((end.x, y + 28), (start.right()[0], y + 28), gradient=True)
-    drawing.text(509, 358, "D(G(z))", SMALL)
-    drawing.text(509, 408, word("target 1"), SMALL)
-    drawing.text(418, 437, word("through D"), SMALL, kind="loss")
+    drawing.text(502, 358, "D(G(z))", SMALL)
+    drawing.text(502, 408, word("target 1"), SMALL)
+    drawing.text(410, 437, word("through D"), SMALL, kind="loss")
     drawing.text(320, 466, "loss_g = −log D(G(z))")
     drawing.text(320, 490, "g_optimizer.apply(gradients, g_variables)", SMALL)
     legend(drawing, word, 531)
@@ -189,7 +192,7 @@ def minibatch_discrimination(word):
 
     def batch(x, y, widths, size, high=15):
         """Four samples of a batch, in blocks of some widths; two of them marked."""
-        for number, (name, kind) in enumerate(rows):
+        for number, (_, kind) in enumerate(rows):
             left = x
             for width in widths:
                 grid = drawing.cells(left, y + number * high, width, 1, size, kind, high)

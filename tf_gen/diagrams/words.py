@@ -18,7 +18,7 @@ WORDS = {
     "real data": ("real data", "真实数据"),
     "parameters": ("parameters", "个参数"),
     # vae
-    "drawn": ("draw z from q(z|x)", "采样：z ~ q(z|x)"),
+    "drawn": ("draw z ~ q(z|x)", "采样：z ~ q(z|x)"),
     "reparameterised": ("with reparameterisation", "重参数化之后"),
     "not reparameterised": ("without reparameterisation", "没有重参数化"),
     "no derivative": ("no derivative", "采样不可求导"),
