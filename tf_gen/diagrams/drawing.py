@@ -93,12 +93,11 @@ class Drawing:
             middle += 17.5
         return Box(x, y, width, height)
 
-    def frame(self, x, y, width, height, title="", kind="part"):
-        """A frame around a part of the drawing, its title in the left upper corner."""
-        box = self.box(x, y, width, height, "part")
-        self.text(x + 12, y + 18, title, kind=None if kind == "part" else kind, anchor="start",
-                  bold=True)  # fmt: skip
-        return box
+    def frame(self, x, y, width, height, title=""):
+        """A frame around a part of the drawing, with a title in the left upper corner or none."""
+        self.box(x, y, width, height, "part")
+        if title:
+            self.text(x + 12, y + 18, title, anchor="start", bold=True)
 
     def arrow(self, *points, kind="data", gradient=False, head=True):
         """A line through points with a head at its end; that of a gradient has dashes."""

@@ -94,7 +94,7 @@ def vae_network(word):
     sampler = drawing.box(263, 114, 138, 72, "data", "", "z = z_mean +", "exp(z_log_var / 2)",
                           "· epsilon")  # fmt: skip
     epsilon = drawing.box(280, 220, 104, 48, "random", "epsilon  [2]", "~ N(0, I)")
-    code = bar(424, 36, "data", "2", "z")
+    code = bar(424, 36, "data", "2", "z", word("latent"))
     hidden_2 = bar(496, 140, "network", "512", "tanh")
     output = bar(570, 196, "network", "784", "sigmoid", "x̂")
     for start, end in ((image, hidden), (code, hidden_2), (hidden_2, output), (sampler, code)):

@@ -221,7 +221,7 @@ def figure(word, model):
     updates = assigned(found, groups)
     drawing, top, said = Drawing(0), 12, []
     for step in steps:
-        names = Names(word, found, groups, step)
+        names = _Names(word, found, groups, step)
         part = _Step(drawing, word, names, step, sizes, edges)
         top = part.draw(top, len(steps) > 1, updates[step]) + 8
         said += part.said
@@ -241,7 +241,7 @@ def figure(word, model):
     return drawing, facts
 
 
-class Names:
+class _Names:
     """How the groups of a step are called."""
 
     def __init__(self, word, found, groups, step):
@@ -250,11 +250,10 @@ class Names:
         for operation in found:
             if operation.type != "Const":
                 self.types[groups[operation]].add(operation.type)
-        calls = defaultdict(set)
+        self.calls = defaultdict(list)  # of each network, as they were made
         for group in self.types:
-            if group.step == step and base(group.name) in NETWORKS:
-                calls[base(group.name)].add(group.name)
-        self.calls = {name: sorted(scopes) for name, scopes in calls.items()}
+            if group.step == step and group.part == FORWARD and base(group.name) in NETWORKS:
+                self.calls[base(group.name)].append(group.name)
 
     def __call__(self, group):
         """The words for a group, and which call of a network it is, if there are several."""
@@ -309,7 +308,7 @@ class _Step:
         caption = word("gradient part").format(taken)
         columns = {group: last - depth for group, depth in depths.items()}
         y = self.row(y + 6, caption, columns, -1)
-        y = self.optimiser(y + 18, columns, updates)
+        y = self.optimiser(y + 18, updates)
         title = f"{word('step')} {self.step + 1}" if numbered else ""
         frame = Drawing(0)
         frame.frame(12, top, WIDTH - 24, y + 10 - top, title)
@@ -405,7 +404,7 @@ class _Step:
         self.gaps[x, direction] += 1
         return x + direction * 4 * self.gaps[x, direction]
 
-    def optimiser(self, y, columns, updates):
+    def optimiser(self, y, updates):
         """Draw the optimiser, below the gradients that it takes; where it ends."""
         group = Group(self.step, OPTIMISER)
         owners = [

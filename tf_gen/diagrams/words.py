@@ -27,9 +27,7 @@ WORDS = {
     "both losses": ("of both losses", "来自两项损失"),
     "computed": ("has derivatives", "可求导"),
     "reconstruction": ("reconstruction", "重构损失"),
-    "hidden layer": ("hidden", "隐藏层"),
     "latent": ("latent", "隐变量"),
-    "pixels": ("pixels", "像素"),
     "kl loss": ("KL divergence", "KL 散度"),
     "mean loss": (
         "loss = mean over the batch of (reconstruction + kl)",
@@ -45,14 +43,11 @@ WORDS = {
     # minibatch discrimination
     "activations": ("activations of a batch", "一批样本的激活值"),
     "projected": ("5 vectors of length 3 for each sample", "每个样本 5 个长度为 3 的向量"),
-    "sample i": ("sample i", "样本 i"),
-    "sample j": ("sample j", "样本 j"),
     "for each": (
         "for each pair i, j of the batch, and each kernel k",
         "对批次中的每一对样本 i、j 和每个核 k",
     ),
     "distance": ("L1 distance", "L1 距离"),
-    "closeness": ("closeness", "接近程度"),
     "equal is 1": ("1 where equal", "两者相同时为 1"),
     "summed": ("over all j, i itself too", "对所有 j，含 i 自身"),
     "range": ("from 1 (alone) to n", "从 1（孤立）到 n"),
@@ -69,7 +64,6 @@ WORDS = {
     ),
     "no gradient through m": ("no gradient through m", "梯度不经过 m"),
     "gradient everywhere": ("gradients flow through all", "梯度处处可以流过"),
-    "first layer": ("D's first layer", "D 的第一层"),
     "numbers": ("numbers", "数的个数"),
     "article": ("article", "原文"),
     "ours": ("ours", "本项目"),
@@ -86,7 +80,7 @@ WORDS = {
     "inferred code": ("inferred code", "推断的编码"),
     "code of the prior": ("code of the prior", "先验中的编码"),
     "drawn image": ("generated image", "生成的图像"),
-    "the pair": ("the pair", "数据对"),
+    "the pair": ("either pair", "两种数据对"),
     "d learns first": ("D learns", "训练 D"),
     "q and p learn": ("Q and P learn, through D", "训练 Q 和 P，梯度穿过 D"),
     "guarded": (
