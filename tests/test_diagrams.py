@@ -362,7 +362,7 @@ def test_notebook_shows_an_image_with_alternative_text():
     bundle = notebook.diagram("gan_game", "zh-CN")._repr_mimebundle_()
     svg = diagrams.svg("gan_game", "zh-CN")
     root = ElementTree.fromstring(svg)
-    text = f"{root[0].text}. {root[1].text}"
+    text = f"{root[0].text}\n{root[1].text}"
     assert bundle["text/plain"] == text
     shown = bundle["text/html"]
     assert unescape(re.search(r' alt="([^"]*)"', shown)[1]) == text

@@ -83,7 +83,7 @@ class _Diagram:
     def __init__(self, svg):
         drawing = ElementTree.fromstring(svg)
         title, description = (drawing.find(f"{{*}}{tag}").text for tag in ("title", "desc"))
-        self.text = f"{title}. {description}"
+        self.text = f"{title}\n{description}"
         self.image = base64.b64encode(svg.encode()).decode()
         self.width = drawing.get("width")
 

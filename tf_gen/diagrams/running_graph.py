@@ -224,7 +224,8 @@ def figure(word, model):
         names = _Names(word, found, groups, step)
         part = _Step(drawing, word, names, step, sizes, edges)
         top = part.draw(top, len(steps) > 1, updates[step]) + 8
-        said += part.said
+        parts = [word("comma").join(part.said[name]) for name in (FORWARD, GRADIENT, OPTIMISER)]
+        said.append(word("step said").format(step + 1, *parts))
     totals = [
         word("totals").format(len(found), sum(edges.values())),
         word("others").format(sizes[Group(-1, "variables")], sizes[Group(-1, "rest")]),
@@ -236,7 +237,8 @@ def figure(word, model):
         "model": model,
         "operations": len(found),
         "edges": sum(edges.values()),
-        "groups": word("list").join([*said, totals[1]]),
+        "steps": word("list").join(said),
+        "others": totals[1],
     }
     return drawing, facts
 
@@ -285,7 +287,7 @@ class _Step:
             if target.step == source.step == step and source != target:
                 self.edges[source, target] += count
         self.gaps = Counter()  # how many lines go up and down in a gap
-        self.said = []
+        self.said = defaultdict(list)  # by part, for the description
 
     def draw(self, top, numbered, updates):
         """Draw it from the height `top` on; where it ends."""
@@ -352,8 +354,8 @@ class _Step:
                 size = self.sizes[group]
                 if group.name != "earlier":
                     lines.append(f"{size} {self.word('operations' if size > 1 else 'operation')}")
-                    said = [self.word(f"{group.part} short"), name, call, str(size)]
-                    self.said.append(" ".join(filter(None, said)))
+                    called = name + (self.word("brackets").format(call) if call else "")
+                    self.said[group.part].append(f"{called} {size}")
                 kind = "loss" if group.name == "losses" or direction < 0 else "network"
                 if base(group.name) not in NETWORKS and group.name != "losses" and direction > 0:
                     kind = "data"
@@ -414,7 +416,7 @@ class _Step:
         title = f"{self.word('optimiser')}{self.word('colon')}{self.sizes[group]} "
         title += self.word("operations")
         assigns = self.word("assigns") + self.word("colon") + " + ".join(owners)
-        self.said.append(f"{title} ({assigns})")
+        self.said[OPTIMISER] = [title, assigns]
         self.drawing.box(24, y, WIDTH - 48, 46, "learns", title, assigns, bold=False)
         for source, target in self.edges:
             if target != group or source not in self.boxes:

@@ -98,8 +98,12 @@ WORDS = {
         "gradient (it also takes {} tensors of the forward part)",
         "梯度（另取前向部分的 {} 个张量）",
     ),
-    "forward short": ("forward", "前向"),
-    "gradient short": ("gradient", "梯度"),
+    "step said": (
+        "step {}: forward {}, then gradient {}, then {}",
+        "步骤 {}：先前向计算，{}；再求梯度，{}；最后是{}",
+    ),
+    "comma": (", ", "，"),
+    "brackets": (" ({})", "（{}）"),
     "call": ("call", "调用"),
     "operation": ("operation", "个运算"),
     "operations": ("operations", "个运算"),
@@ -115,7 +119,7 @@ WORDS = {
     "assigns": ("variables it assigns", "更新的变量"),
     "of its own": ("its own", "自身"),
     "colon": (": ", "："),
-    "list": ("; ", "；"),
+    "list": ("; ", "。"),
 }
 
 TITLES = {
@@ -225,8 +229,14 @@ DESCRIPTIONS = {
         "和 P 一起学习，两种数据对的角色互换。",
     ),
     "running_graph": (
-        "{operations} operations and {edges} edges, grouped by name scope: {groups}.",
-        "共 {operations} 个运算、{edges} 条边，按名称作用域分组：{groups}。",
+        "The {operations} operations of the graph and the {edges} tensors that they take, in "
+        "groups, by name scope: boxes with the number of operations, and arrows with the number of "
+        "tensors. From left to right go the values, from data through the networks to the losses; "
+        "below, from right to left, the gradients; at the bottom is the optimiser that takes them. "
+        "Operations by group: {steps}; {others}.",
+        "计算图的 {operations} 个运算和它们取用的 {edges} 个张量，按名称作用域分组：方框标有运算的个数，箭头标有张量"
+        "的个数。从左到右是前向计算，由数据经过各网络到损失；下面从右到左是梯度；最下面是取用梯度的优化器。各组的运算"
+        "个数：{steps}。{others}。",
     ),
 }
 
