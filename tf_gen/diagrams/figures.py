@@ -24,7 +24,7 @@ def vae_graphs(word):
         def row(y, height, *rest, column=main, drawing=drawing):
             return drawing.box(column[0], y, column[1], height, *rest)
 
-        image = row(48, 34, "data", "x  [784]")
+        image = row(48, 34, "data", "x [784]")
         encoder = row(112, 44, "network", word("encoder"), "512 tanh → 2 + 2")
         heads = row(186, 46, "data", "z_mean, z_log_var", "[2] + [2]")
         if reparameterised:
@@ -33,9 +33,9 @@ def vae_graphs(word):
         else:
             sampler = row(264, 66, "random", word("drawn"), "q = N(z_mean, σ²)",
                           word("no derivative"))  # fmt: skip
-        code = row(366, 34, "data", "z  [2]")
+        code = row(366, 34, "data", "z [2]")
         decoder = row(430, 44, "network", word("decoder"), "512 tanh → sigmoid")
-        output = row(504, 34, "data", "x̂  [784]")
+        output = row(504, 34, "data", "x̂ [784]")
         loss = row(570, 46, "loss", word("reconstruction"), "−log p(x|z)")
         kl = row(186, 46, "loss", "KL", "q ‖ N(0, I)", column=aside)
         rows = [image, encoder, heads, sampler, code, decoder, output, loss]
@@ -54,7 +54,7 @@ def vae_graphs(word):
         if reparameterised:
             drawing.arrow(code.top(0.64), sampler.bottom(0.64), gradient=True)
             drawing.arrow(sampler.top(0.64), heads.bottom(0.64), gradient=True)
-            epsilon = row(274, 46, "random", "ε  [2]", "ε ~ N(0, I)", column=aside)
+            epsilon = row(274, 46, "random", "ε [2]", "ε ~ N(0, I)", column=aside)
             drawing.arrow(epsilon.left(), sampler.right())
         else:
             x0, y0 = code.top(0.64)
@@ -93,7 +93,7 @@ def vae_network(word):
     log_var = bar(162, 36, "network", "2", "z_log_var", y=192)
     sampler = drawing.box(263, 114, 138, 72, "data", "", "z = z_mean +", "exp(z_log_var / 2)",
                           "· epsilon")  # fmt: skip
-    epsilon = drawing.box(280, 220, 104, 48, "random", "epsilon  [2]", "~ N(0, I)")
+    epsilon = drawing.box(280, 220, 104, 48, "random", "epsilon [2]", "~ N(0, I)")
     code = bar(424, 36, "data", "2", "z", word("latent"))
     hidden_2 = bar(496, 140, "network", "512", "tanh")
     output = bar(570, 196, "network", "784", "sigmoid", "x̂")
@@ -200,7 +200,7 @@ def minibatch_discrimination(word):
         return left - 6
 
     # h -> M
-    drawing.text(24, 30, "h  [n, 8]", bold=True, anchor="start")
+    drawing.text(24, 30, "h [n, 8]", bold=True, anchor="start")
     drawing.text(24, 52, word("activations"), SMALL, anchor="start")
     right = batch(52, 70, [8], 14)
     for number, (name, kind) in enumerate(rows):
@@ -208,8 +208,8 @@ def minibatch_discrimination(word):
             drawing.text(36, 77 + 15 * number, name, SMALL, kind, bold=True)
     drawing.arrow((right + 12, 100), (right + 138, 100))
     drawing.text(right + 72, 86, "h · W + b", bold=True)
-    drawing.text(right + 72, 116, "W  [8, 15]", SMALL)
-    drawing.text(318, 30, "M  [n, 5, 3]", bold=True, anchor="start")
+    drawing.text(right + 72, 116, "W [8, 15]", SMALL)
+    drawing.text(318, 30, "M [n, 5, 3]", bold=True, anchor="start")
     drawing.text(318, 52, word("projected"), SMALL, anchor="start")
     batch(318, 70, [3] * 5, 17)
     for k in range(5):
@@ -217,7 +217,7 @@ def minibatch_discrimination(word):
     # M -> features, from right to left
     drawing.frame(56, 176, 572, 140, word("for each"))
     distance = drawing.box(450, 212, 168, 92, "network", word("distance"), "Σ |M[i, k] − M[j, k]|",
-                           word("sum of 3"), "d  [n, n, 5]")  # fmt: skip
+                           word("sum of 3"), "d [n, n, 5]")  # fmt: skip
     near = drawing.box(258, 212, 168, 92, "network", "exp(−d)", word("equal is 1"), "[n, n, 5]")
     summed = drawing.box(66, 212, 168, 92, "network", "o = Σ exp(−d)", word("summed"),
                          word("range"), "[n, 5]")  # fmt: skip
@@ -225,7 +225,7 @@ def minibatch_discrimination(word):
     drawing.arrow(distance.left(), near.right())
     drawing.arrow(near.left(), summed.right())
     # beside h
-    drawing.text(216, 344, f"[h, o]  [n, {MINIBATCH['wider']}]", bold=True, anchor="start")
+    drawing.text(216, 344, f"[h, o] [n, {MINIBATCH['wider']}]", bold=True, anchor="start")
     drawing.text(216, 366, word("beside"), SMALL, anchor="start")
     batch(52, 392, [8, 5], 14)
     drawing.text(108, 468, "h", SMALL)
@@ -307,13 +307,13 @@ def ali_joints(word):
     def box(side, y, height, *rest):
         return drawing.box(side + 20, y, 164, height, *rest)
 
-    inferred = box(left, 80, 52, "data", "Q(x)  [64]", word("inferred code"))
+    inferred = box(left, 80, 52, "data", "Q(x) [64]", word("inferred code"))
     encoder = box(left, 184, 88, "network", f"Q: {word('encoder')}", "784 → 128 relu", "→ 64")
-    image = box(left, 324, 52, "data", "x  [784]", word("real image"))
-    code = box(right, 80, 52, "random", "z  [64]  ~ U(−1, 1)", word("code of the prior"))
+    image = box(left, 324, 52, "data", "x [784]", word("real image"))
+    code = box(right, 80, 52, "random", "z [64] ~ U(−1, 1)", word("code of the prior"))
     decoder = box(right, 184, 88, "network", f"P: {word('decoder')}", "64 → 128 relu",
                   "→ 784 sigmoid")  # fmt: skip
-    drawn = box(right, 324, 52, "data", "P(z)  [784]", word("drawn image"))
+    drawn = box(right, 324, 52, "data", "P(z) [784]", word("drawn image"))
     drawing.arrow(image.top(), encoder.bottom())
     drawing.arrow(encoder.top(), inferred.bottom())
     drawing.arrow(code.bottom(), decoder.top())
