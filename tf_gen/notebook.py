@@ -4,12 +4,14 @@ Imports TensorFlow, without the lines that it prints at its start. Needs IPython
 notebook has; nothing else in this package imports it.
 """
 
+import base64
 import html
 import inspect
 import os
 import tempfile
 import textwrap
 from pathlib import Path
+from xml.etree import ElementTree
 
 from IPython.display import HTML, Image, Markdown
 
@@ -17,7 +19,7 @@ from tf_gen import cli
 
 cli.import_tensorflow()
 
-from tf_gen import plots  # noqa: E402
+from tf_gen import diagrams, plots  # noqa: E402
 from tf_gen.mosaic import png  # noqa: E402
 
 
@@ -64,3 +66,37 @@ def animation(frames, fps=10):
         path = Path(directory, "animation.png")
         plots.animation(iter(frames), path, fps)
         return Image(path.read_bytes())
+
+
+def diagram(name, language="en"):
+    """The diagram called `name`, one of `diagrams.NAMES`, to be displayed.
+
+    Those called `running_graph_...` are made from the graph of a model that is built for it, which
+    takes some seconds.
+
+    Args:
+        name, language: see `diagrams.svg`.
+    """
+    return _Diagram(diagrams.svg(name, language))
+
+
+class _Diagram:
+    # An <img> with the drawing in its address, not `image/svg+xml`, nor <svg> in HTML. JupyterLab
+    # shows the former only in notebooks that are trusted, and as an image without alternative text;
+    # it and GitHub take the latter out of HTML. An image is shown by these, Colab and VS Code, and
+    # keeps its text. No page's style reaches into it: it brings its own light panel for dark ones.
+    def __init__(self, svg):
+        drawing = ElementTree.fromstring(svg)
+        title, description = (drawing.find(f"{{*}}{tag}").text for tag in ("title", "desc"))
+        self.text = f"{title}\n{description}"
+        self.image = base64.b64encode(svg.encode()).decode()
+        self.width = drawing.get("width")
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        # On a narrow page it shrinks as long as it can be read, then it scrolls.
+        style = "min-width: 520px; max-width: 100%; height: auto"
+        image = (
+            f'<div style="overflow-x: auto"><img src="data:image/svg+xml;base64,{self.image}" '
+            f'width="{self.width}" style="{style}" alt="{html.escape(self.text)}"></div>'
+        )
+        return {"text/html": image, "text/plain": self.text}
