@@ -356,6 +356,9 @@ print(f"with the article's sign: {article:.4f}")
 # $c$.)
 
 # %%
+notebook.diagram("vae_graphs")
+
+# %%
 source = mnist.load("bundled")
 config = vae.Config()
 model = vae.build(config)
@@ -436,6 +439,9 @@ notebook.source(vae.reconstruction_loss)
 # Encoder and decoder have one hidden layer of 512 tanh units each. The article's initial values,
 # which it came to after others had given it NaN, are normal with standard deviation
 # $\sqrt{2 / \text{shape}[0]}$, for weights and for biases.
+
+# %%
+notebook.diagram("vae_network")
 
 # %%
 notebook.source(vae.Encoder, vae.Decoder, vae.article_normal)

@@ -122,6 +122,9 @@ def finish(**labels):  # of the current picture
 # We check this on a grid, with a $G$ that is still elsewhere.
 
 # %%
+notebook.diagram("gan_game")
+
+# %%
 x = np.linspace(-8, 8, 4001)
 dx = x[1] - x[0]
 p, q = stats.norm(4, 0.5).pdf(x), stats.norm(1, 1.5).pdf(x)
@@ -420,6 +423,9 @@ finish(xlabel="x", ylabel="logit", ylim=(-3, 6))
 #
 # The row sum $o_i$ is a new feature of point $i$. As $c_{ii} = 1$, it lies between 1, for a point
 # that stands alone, and $n$, for one that all others equal.
+
+# %%
+notebook.diagram("minibatch_discrimination")
 
 # %%
 T = np.array([[1.0, 0.5], [0.0, 1.0]])

@@ -242,6 +242,9 @@ for name, x in (("real", real), ("generated", model.generate(batch["z_d"][0]).nu
 # | `sorted` (ours) | $x_{(1)} \le \dots \le x_{(n)}$, the batch in ascending order | $n$ |
 
 # %%
+notebook.diagram("d_inputs")
+
+# %%
 notebook.source(tiny_gan.deviations, tiny_gan.moments)
 
 # %% [markdown]

@@ -191,6 +191,9 @@ notebook.picture(plots.pairs(some, reconstruct(trained, some)))
 # distribution is a table of nine probabilities, and all marginals are 1/3.
 
 # %%
+notebook.diagram("ali_joints")
+
+# %%
 diagonal = np.eye(3) / 3  # rows are x, columns are z: image 0 has code 0, and so on
 shifted = np.roll(diagonal, 1, axis=0)  # code 0 draws image 1, code 1 image 2, code 2 image 0
 independent = np.full([3, 3], 1 / 9)  # each image has any code
@@ -411,8 +414,15 @@ notebook.source(ali.ALI.update, ali.ALI.infer_and_generate, ali.ALI.tell_apart, 
 # pairs, and the gradient goes back through $D$ into $Q$ and $P$; only their variables are handed to
 # their optimiser. `cycle_loss` and `penalty` are remedies of section 8, both 0 in the article.
 #
+# The article ends with a picture of its running graph. Here is TensorFlow's own graph of this
+# update. Operations are grouped by network and loss, and each box tells how many they are.
+#
 # Which variables does each half of an iteration move? An optimiser with a learning rate of 0 moves
 # nothing, so we can look at each half by itself.
+
+
+# %%
+notebook.diagram("running_graph_ali")
 
 
 # %%

@@ -292,6 +292,9 @@ print(f"with the article's sign: {article:.4f}")
 # 下面用真实的情形比较两者：$c$ 是一个手写数字在未经训练的解码器下的损失，每个估计只用一次抽样。（`baseline` 是对第一种办法的常用补救：减去 $c$ 的均值。）
 
 # %%
+notebook.diagram("vae_graphs", "zh-CN")
+
+# %%
 source = mnist.load("bundled")
 config = vae.Config()
 model = vae.build(config)
@@ -355,6 +358,9 @@ notebook.source(vae.reconstruction_loss)
 # ## 网络
 #
 # 编码器和解码器各有一个隐藏层，含 512 个 tanh 单元。原文的初始值是标准差为 $\sqrt{2 / \text{shape}[0]}$ 的正态分布，权重和偏置都是如此；作者先用了别的初始值，得到 NaN，才改用这一种。
+
+# %%
+notebook.diagram("vae_network", "zh-CN")
 
 # %%
 notebook.source(vae.Encoder, vae.Decoder, vae.article_normal)

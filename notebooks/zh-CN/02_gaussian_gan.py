@@ -95,6 +95,9 @@ def finish(**labels):  # of the current picture
 # 我们在网格上检验这一点，这时的 $G$ 还在别处。
 
 # %%
+notebook.diagram("gan_game", "zh-CN")
+
+# %%
 x = np.linspace(-8, 8, 4001)
 dx = x[1] - x[0]
 p, q = stats.norm(4, 0.5).pdf(x), stats.norm(1, 1.5).pdf(x)
@@ -312,6 +315,9 @@ finish(xlabel="x", ylabel="logit", ylim=(-3, 6))
 # $$c_{ij} = \exp\Big(-\sum_d |M_{id} - M_{jd}|\Big), \qquad o_i = \sum_{j=1}^{n} c_{ij}.$$
 #
 # 行和 $o_i$ 就是点 $i$ 的一个新特征。由于 $c_{ii} = 1$，它介于 1 与 $n$ 之间：点孤立时接近 1，其他点都与它相同时等于 $n$。
+
+# %%
+notebook.diagram("minibatch_discrimination", "zh-CN")
 
 # %%
 T = np.array([[1.0, 0.5], [0.0, 1.0]])

@@ -200,6 +200,9 @@ for name, x in (("real", real), ("generated", model.generate(batch["z_d"][0]).nu
 # | `sorted`（我们的） | $x_{(1)} \le \dots \le x_{(n)}$，即按升序排列的批次 | $n$ |
 
 # %%
+notebook.diagram("d_inputs", "zh-CN")
+
+# %%
 notebook.source(tiny_gan.deviations, tiny_gan.moments)
 
 # %% [markdown]

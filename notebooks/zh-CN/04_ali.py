@@ -148,6 +148,9 @@ notebook.picture(plots.pairs(some, reconstruct(trained, some)))
 # 要看清 $D$ 从数据对中多得到了什么，三张图像和三个编码就够了。每个联合分布是一张有九个概率的表，所有边缘概率都是 1/3。
 
 # %%
+notebook.diagram("ali_joints", "zh-CN")
+
+# %%
 diagonal = np.eye(3) / 3  # rows are x, columns are z: image 0 has code 0, and so on
 shifted = np.roll(diagonal, 1, axis=0)  # code 0 draws image 1, code 1 image 2, code 2 image 0
 independent = np.full([3, 3], 1 / 9)  # each image has any code
@@ -315,7 +318,13 @@ notebook.source(ali.ALI.update, ali.ALI.infer_and_generate, ali.ALI.tell_apart, 
 # %% [markdown]
 # 从上往下读。`infer_and_generate` 把 $Q$ 和 $P$ 各运行一次，`g_tape` 记下它们求梯度需要的东西。然后 `g_tape` 暂停，$D$ 用自己的 `d_tape` 学习；对它来说，生成的图像和编码都是常量。接着 `g_tape` 继续记录：由**新的** $D$ 判断同样的数据对，梯度经过 $D$ 传回 $Q$ 和 $P$；交给它们的优化器的只有它们自己的变量。`cycle_loss` 和 `penalty` 是第 8 节的补救办法，这两项在原文中都是 0。
 #
+# 原文以一张运行中的计算图（running graph）收尾。下面是 TensorFlow 为这次更新构建的计算图：操作按网络和损失分组，每个框里标着操作的个数。
+#
 # 一次迭代的两半各更新了哪些变量？学习率为 0 的优化器什么也不动，所以可以把每一半单独拿出来看。
+
+
+# %%
+notebook.diagram("running_graph_ali", "zh-CN")
 
 
 # %%
