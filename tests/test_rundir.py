@@ -186,7 +186,9 @@ def test_the_pieces_are_the_whole_to_the_bit(interrupted, uninterrupted):
     assert not list(run_dir.rglob(".tmp-*"))
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "ali")) for name in OTHERS]
+)
 def test_pieces_of_a_gan_are_the_whole_to_the_bit(command, tmp_path, name):
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"
     steps = int(OTHERS[name][OTHERS[name].index("--steps") + 1])
@@ -425,9 +427,9 @@ SMALL = {
 @pytest.mark.parametrize(
     ("name", "first"),
     [
-        ("gaussian_gan", 40),
-        ("gaussian_gan", 45),  # between two lines of the log
-        ("gaussian_gan", 5),
+        ("gaussian_gan", 5),  # between two lines of the log
+        pytest.param("gaussian_gan", 40, marks=pytest.mark.slow),
+        pytest.param("gaussian_gan", 45, marks=pytest.mark.slow),
         pytest.param("vae", 45, marks=pytest.mark.slow),
         pytest.param("tiny_gan", 40, marks=pytest.mark.slow),
         pytest.param("vae", 40, marks=pytest.mark.slow),

@@ -268,7 +268,8 @@ def test_the_vae_is_trained(bundled):
 def test_ali_reconstructs(bundled):
     images = np.float32(np.concatenate([bundled.images, bundled.held_out_images]) / 255)
     error = np.mean((images - Exported("ali")(images)) ** 2)
-    assert read("ali", "metrics.json")["reconstruction_mse"] == pytest.approx(error, rel=0.15)
+    # All of these images are in the training set, on which the error is smaller than held out.
+    assert 0.75 < error / read("ali", "metrics.json")["reconstruction_mse"] < 1
 
 
 @pytest.mark.parametrize("name", IMAGE_MODELS)
