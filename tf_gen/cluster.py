@@ -241,6 +241,9 @@ def trainer(job):
     identity = dict(job.identity)
     if "tensorflow" not in sys.modules:  # which reads this when it starts
         os.environ["TF_NUM_INTRAOP_THREADS"] = str(identity["threads"])
+        # A worker that takes a dead one's place has this from the process that started both, and
+        # TensorFlow would write its lines among that one's.
+        os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
     cli.import_tensorflow(lean=True)
     from tqdm import tqdm
 
