@@ -28,7 +28,8 @@ from tf_gen.errors import UserError
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 COLAB = "https://colab.research.google.com"
-URL = re.compile(r'^Repository = "https://github\.com/(.+)"\n', re.M)  # in pyproject.toml
+# In pyproject.toml, where there is no such table until somebody says it.
+URL = re.compile(r'^\[project\.urls\]\nRepository = "https://github\.com/(.+)"\n\n', re.M)
 NOWHERE = 'REPOSITORY = ""'  # in the first cell of each source
 
 
@@ -163,7 +164,6 @@ def say_where(repository):
     """Write to pyproject.toml and both READMEs where on GitHub this project is."""
     pyproject = ROOT / "pyproject.toml"
     text = URL.sub("", pyproject.read_text(encoding="utf-8"))
-    text = text.replace("[project.urls]\n", "")
     url = f'[project.urls]\nRepository = "https://github.com/{repository}"\n\n'
     files.write_text(pyproject, text.replace("[project.scripts]\n", f"{url}[project.scripts]\n"))
     for name in ("README.md", "README.zh-CN.md"):

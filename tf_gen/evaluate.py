@@ -120,8 +120,8 @@ def measure_seeds(arguments, settings, argv, client=None):
         summary = summarise(scores)
         write(report, dict(zip(seeds, scores, strict=True)), summary, table_of(summary), out)
         run_dir = Path("runs", f"{out.name.removeprefix('evaluate-')}-{seeds[0]}")
-        train = train_command(arguments, settings)
-        print(f"next: {train} --seed {seeds[0]} --run-dir {cli.typed(run_dir)}")
+        command = train_command(arguments, settings)
+        print(f"next: {command} --seed {seeds[0]} --run-dir {cli.typed(run_dir)}")
 
 
 def cluster_job(arguments, settings, report, threads):

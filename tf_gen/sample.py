@@ -168,11 +168,8 @@ def points(arguments, latent_map, latent_dim):
         z = [checked(point, "--z", latent_dim) for point in arguments.z]
     elif arguments.digit and arguments.count:
         rng = np.random.default_rng(arguments.seed)
-        z = [
-            point
-            for label in arguments.digit
-            for point in digits(label, arguments.count, latent_map, rng)
-        ]
+        z = [digits(label, arguments.count, latent_map, rng) for label in arguments.digit]
+        z = np.concatenate(z)
     elif arguments.digit:
         z = [digit(label, "--digit", latent_map) for label in arguments.digit]
     elif arguments.interpolate:

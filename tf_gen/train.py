@@ -53,8 +53,8 @@ def main(argv=None):
     # Before anything is written: it may not fit into memory.
     replicas = None
     if strategy:
-        settled = what_to_do(report, arguments)
-        replicas = distributed.Replicas(strategy, lambda: recipe.build(config), settled)
+        shared = shared_settings(report, arguments)
+        replicas = distributed.Replicas(strategy, lambda: recipe.build(config), shared)
     model = replicas.model if replicas else recipe.build(config)
     if arguments.anim_path:
         plots.try_animation(arguments.anim_path)
@@ -210,7 +210,7 @@ def samples_every(report):
     return max(report.config.log_every, report.config.steps // tensorboard.SAMPLES)
 
 
-def what_to_do(report, arguments):
+def shared_settings(report, arguments):
     """What the workers of a training must agree on, a dict: else their calls would differ."""
     intervals = [arguments.anim_every, arguments.checkpoint_every, bool(arguments.tensorboard)]
     settings = dataclasses.asdict(report.config)

@@ -301,8 +301,7 @@ def codes_of_labels(decode, z, images, labels, neighbours=50, at_most=100):
     for label in np.unique(labels):
         some = z[order[labels[order] == label]][: 3 * at_most]
         decoded = np.reshape(decode(some), [len(some), -1])
-        near = labels[near_images.kneighbors(decoded, return_distance=False)]
-        share = np.mean(near == label, axis=1)
+        share = _share(near_images, decoded, labels, label)
         codes[int(label)] = some[share >= min(0.5, share.max())][:at_most]
     return codes
 
@@ -329,15 +328,18 @@ def clearest_points(decode, z, images, labels, neighbours=50, candidates=100):
     near_codes = NearestNeighbors(n_neighbors=neighbours).fit(z)
     near_images = NearestNeighbors(n_neighbors=neighbours).fit(images.reshape(len(images), -1))
 
-    def share(near, queries, label):
-        return np.mean(labels[near.kneighbors(queries, return_distance=False)] == label, axis=1)
-
     points = {}
     for label in np.unique(labels):
         own = z[labels == label]
-        purity = share(near_codes, own, label)
+        purity = _share(near_codes, own, labels, label)
         distance = np.linalg.norm(own - own.mean(axis=0), axis=1)
         best = np.lexsort((distance, -purity))[:candidates]
         decoded = np.reshape(decode(own[best]), [len(best), -1])
-        points[int(label)] = own[best[np.argmax(purity[best] * share(near_images, decoded, label))]]
+        shown = _share(near_images, decoded, labels, label)
+        points[int(label)] = own[best[np.argmax(purity[best] * shown)]]
     return points
+
+
+def _share(near, queries, labels, label):
+    """Which share of the points nearest to each of `queries`, [m, d], has `label`: float [m]."""
+    return np.mean(labels[near.kneighbors(queries, return_distance=False)] == label, axis=1)
