@@ -1,5 +1,6 @@
 """The notebooks: made from their sources, whole, the same code in both languages, and they run."""
 
+import ast
 import importlib.util
 import json
 import os
@@ -14,6 +15,8 @@ import jupytext
 import nbformat
 import pytest
 from nbclient import NotebookClient
+
+from tf_gen import labels
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -258,19 +261,81 @@ def test_links_lead_somewhere(source):
 
 @each_chinese
 def test_chinese_edition_has_the_same_code(source):
+    """But for the language of labels, and for texts and comments, which are in Chinese."""
     english = jupytext.read(NOTEBOOKS / source.name)
     chinese = jupytext.read(source)
     assert [cell.cell_type for cell in chinese.cells] == [cell.cell_type for cell in english.cells]
-    pairs = list(zip(english.cells, chinese.cells, strict=True))
-    for ours, theirs in pairs:
+    for ours, theirs in zip(english.cells, chinese.cells, strict=True):
         if ours.cell_type == "code":
-            source = theirs.source.replace(', "zh-CN")', ")")  # of diagrams
-            assert (source, theirs.metadata) == (ours.source, ours.metadata)
+            assert theirs.metadata == ours.metadata
+            list(translations(ours.source, theirs.source))
             continue
         assert re.search(r"[\u4e00-\u9fff]", theirs.source), theirs.source
         assert equations(theirs.source) == equations(ours.source)
         blocks = [re.findall(r"```.*?```", cell.source, re.S) for cell in (ours, theirs)]
         assert blocks[0] == blocks[1]
+
+
+def test_a_label_is_translated_in_one_way():
+    """In all notebooks, and on the plots of the package."""
+    known = dict(labels.CHINESE)
+    for name in NAMES:
+        sources = NOTEBOOKS / f"{name}.py", NOTEBOOKS / "zh-CN" / f"{name}.py"
+        cells = [of_kind(jupytext.read(source), "code") for source in sources]
+        for ours, theirs in zip(*cells, strict=True):
+            for english, chinese in translations(ours.source, theirs.source):
+                assert known.setdefault(english, chinese) == chinese, (name, english)
+
+
+def translations(ours, theirs):
+    """Pairs of an English text in the code of `ours` and what it is in that of `theirs`.
+
+    AssertionError: the two differ in something else.
+    """
+    theirs = theirs.replace("\nnotebook.use_chinese()", "").replace(', "zh-CN")', ")")
+    trees = [ast.parse(re.sub("^%.*", "", code, flags=re.M)) for code in (ours, theirs)]
+    yield from pairs_of_texts(*trees)
+
+
+def pairs_of_texts(ours, theirs):
+    assert type(ours) is type(theirs), (ast.dump(ours), ast.dump(theirs))
+    if isinstance(ours, ast.JoinedStr):
+        texts, filled_in = zip(*map(parts_of_text, (ours, theirs)), strict=True)
+        assert filled_in[0] == filled_in[1], texts
+        if texts[0] != texts[1]:
+            assert re.search(r"[\u4e00-\u9fff]", texts[1]), texts
+            yield texts
+    elif isinstance(ours, ast.Constant):
+        if ours.value != theirs.value:
+            assert isinstance(theirs.value, str), (ours.value, theirs.value)
+            assert re.search(r"[\u4e00-\u9fff]", theirs.value), (ours.value, theirs.value)
+            yield ours.value, theirs.value
+    else:
+        children = [list(ast.iter_child_nodes(node)) for node in (ours, theirs)]
+        assert ast.dump(shell(ours)) == ast.dump(shell(theirs))
+        for pair in zip(*children, strict=True):
+            yield from pairs_of_texts(*pair)
+
+
+def parts_of_text(joined):
+    """A text with {} where something is filled in, and what is, without widths, in any order."""
+    text = "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in joined.values)
+    filled_in = [part.value for part in joined.values if isinstance(part, ast.FormattedValue)]
+    return text, sorted(map(ast.unparse, filled_in))
+
+
+def shell(node):
+    """The node without its children, which are compared by themselves."""
+    copy = type(node)()
+    for field, value in ast.iter_fields(node):
+        of_nodes = isinstance(value, ast.AST) or (isinstance(value, list) and len(value) > 0)
+        setattr(copy, field, None if of_nodes and not is_plain(value) else value)
+    return copy
+
+
+def is_plain(value):
+    """Whether it is a list of other things than nodes, as the names of `global`."""
+    return isinstance(value, list) and not any(isinstance(item, ast.AST) for item in value)
 
 
 def equations(text):

@@ -19,8 +19,39 @@ from tf_gen import cli
 
 cli.import_tensorflow()
 
-from tf_gen import diagrams, plots  # noqa: E402
+from tf_gen import diagrams, labels, plots  # noqa: E402
 from tf_gen.mosaic import png  # noqa: E402
+
+# Fonts with Chinese letters: of Debian and Colab, of Windows, of macOS.
+CHINESE_FONTS = (
+    "Noto Sans CJK SC",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Microsoft YaHei",
+    "SimHei",
+    "PingFang SC",
+    "Heiti TC",
+    "Arial Unicode MS",
+    "Noto Sans CJK JP",  # the name by which matplotlib finds Debian's fonts-noto-cjk
+)
+
+
+def use_chinese():
+    """Label plots in Chinese from now on, or say which font to install, if there is none."""
+    import matplotlib
+    from matplotlib import font_manager
+
+    there = set(font_manager.get_font_names())
+    fonts = [name for name in CHINESE_FONTS if name in there]
+    if fonts:
+        labels.use("zh-CN")
+        matplotlib.rcParams["font.sans-serif"] = [fonts[0], *matplotlib.rcParams["font.sans-serif"]]
+        matplotlib.rcParams["axes.unicode_minus"] = False  # some of them have no such minus
+    else:
+        print(
+            "没有找到中文字体，图中的文字为英文。安装一种即可，例如在 Debian 或 Colab 中运行"
+            " apt-get install fonts-noto-cjk，然后重启内核。"
+        )
 
 
 def budget(full, small):

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tf_gen import files
+from tf_gen.labels import word
 from tf_gen.mosaic import mosaic, write_png
 
 
@@ -35,8 +36,8 @@ def read(path):
     return np.asarray(Image.open(path))
 
 
-def _figure(width, height, **options):
-    """An empty Figure of so many inches."""
+def new_figure(width, height, **options):
+    """An empty Figure of so many inches, whose parts do not overlap."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained", **options)
@@ -59,7 +60,7 @@ def pairs(originals, reconstructions, columns=10):
 def rows(named):
     """Rows of images, each with its name at its left: a list of (name, [n, height, width])."""
     n, height, width = np.shape(named[0][1])
-    figure = _figure(9, 7.5 / n * height / width * len(named))
+    figure = new_figure(9, 7.5 / n * height / width * len(named))
     all_axes = figure.subplots(len(named), squeeze=False)[:, 0]
     for axes, (name, images) in zip(all_axes, named, strict=True):
         axes.imshow(mosaic(images, n, scale=1), cmap="gray")
@@ -79,8 +80,9 @@ def plane(axis):
 def manifold(images, axis):
     """The decoder's images, float [n * n, height, width], at the points of `plane(axis)`."""
     n = len(axis)
-    figure = _figure(8, 8)
-    axes = figure.add_subplot(title="The decoder's image at each z", xlabel="z[0]", ylabel="z[1]")
+    figure = new_figure(8, 8)
+    axes = figure.add_subplot(title=word("The decoder's image at each z"))
+    axes.set(xlabel="z[0]", ylabel="z[1]")
     axes.imshow(mosaic(images, n, scale=1), cmap="gray", extent=(0, n, 0, n))
     labels = [f"{value:.2f}" for value in axis]
     axes.set_xticks(np.arange(n) + 0.5, labels, rotation=90, fontsize=8)
@@ -110,9 +112,9 @@ def latent_map(decode, z_mean, labels, clearest, name=str):
     rows = max(10, min(len(classes), 16))
     blocks = -(-len(classes) // rows)  # side by side, two columns each
     width = 4 * blocks
-    figure = _figure(8 + width, 0.75 * rows)
+    figure = new_figure(8 + width, 0.75 * rows)
     plane_spec, table_spec = figure.add_gridspec(1, 2, width_ratios=[8, width])
-    plane = figure.add_subplot(plane_spec, title="Where the encoder puts held-out images")
+    plane = figure.add_subplot(plane_spec, title=word("Where the encoder puts held-out images"))
     plane.set(xlabel="z[0]", ylabel="z[1]")
     plane.set_aspect("equal", adjustable="datalim")
     size = 4 if len(labels) > 2000 else 14
@@ -130,7 +132,7 @@ def latent_map(decode, z_mean, labels, clearest, name=str):
         for column, (title, points) in enumerate(
             {"--z at centroid": centroids[part], "--z where clearest": clearest[part]}.items()
         ):
-            axes = figure.add_subplot(columns[2 * block + column], title=title)
+            axes = figure.add_subplot(columns[2 * block + column], title=word(title))
             digits = np.asarray(decode(points))
             digits = np.pad(digits, [(0, rows - len(digits)), (2, 2), (2, 2)], constant_values=1)
             height = digits.shape[1]
@@ -167,12 +169,12 @@ def curves(steps, values, ylabel, level=None):
         ylabel: what they are, and their unit.
         level: where to draw a horizontal line, if anywhere.
     """
-    figure = _figure(8, 5)
-    axes = figure.add_subplot(xlabel="training step", ylabel=ylabel)
+    figure = new_figure(8, 5)
+    axes = figure.add_subplot(xlabel=word("training step"), ylabel=word(ylabel))
     if level is not None:
         axes.axhline(level, color="grey", linestyle="--", label=f"{level:g}")
     for name, curve in values.items():
-        axes.plot(steps, curve, label=name, marker="." if len(steps) < 100 else None)
+        axes.plot(steps, curve, label=word(name), marker="." if len(steps) < 100 else None)
     axes.legend()
     axes.grid(alpha=0.3)
     return figure
@@ -189,8 +191,8 @@ def distributions(edges, real, generated, x, probability):
     """
     figure, axes = _density_axes(edges, real)
     axes.plot(x, probability, label="D(x)")
-    axes.plot(_middles(edges), real, label="real data")
-    axes.plot(_middles(edges), generated, label="generated data")
+    axes.plot(_middles(edges), real, label=word("real data"))
+    axes.plot(_middles(edges), generated, label=word("generated data"))
     axes.legend(loc="upper left")
     return figure
 
@@ -218,20 +220,21 @@ def density_frames(snapshots, edges, real):
         (line,) = axes.plot([], [], label="D(x)", animated=True)
         x = np.linspace(edges[0], edges[-1], len(snapshots[0]["probability"]))
         moving.append((line, x, "probability"))
-    axes.plot(_middles(edges), real, color="C1", label="real data")
-    (line,) = axes.plot([], [], color="C2", label="generated data", animated=True)
+    axes.plot(_middles(edges), real, color="C1", label=word("real data"))
+    (line,) = axes.plot([], [], color="C2", label=word("generated data"), animated=True)
     moving.append((line, _middles(edges), "generated"))
     counter = axes.text(0.98, 0.95, "", ha="right", va="top", transform=axes.transAxes)
     counter.set_animated(True)
     axes.legend(loc="upper left")
     canvas.draw()
     background = canvas.copy_from_bbox(figure.bbox)
+    frame = word("Frame: {}/{}, step {}")
     for number, snapshot in enumerate(snapshots, 1):
         canvas.restore_region(background)
         for line, x, name in moving:
             line.set_data(x, snapshot[name])
             axes.draw_artist(line)
-        counter.set_text(f"Frame: {number}/{len(snapshots)}, step {snapshot['step']}")
+        counter.set_text(frame.format(number, len(snapshots), snapshot["step"]))
         axes.draw_artist(counter)
         yield np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
@@ -241,36 +244,37 @@ def course(history, targets):
 
     `targets` is a dict of a column's name to the value that it should reach.
     """
-    figure = _figure(8, 2.5 * len(targets))
+    figure = new_figure(8, 2.5 * len(targets))
     steps = [int(row["step"]) for row in history]
     all_axes = figure.subplots(len(targets), 1, sharex=True)
     for axes, (name, target) in zip(all_axes, targets.items(), strict=True):
-        axes.axhline(target, color="grey", linestyle="--", label=f"data: {target:g}")
-        axes.plot(steps, [float(row[name]) for row in history], label="generated")
-        axes.set_ylabel(name)
+        axes.axhline(target, color="grey", linestyle="--", label=word("data: {:g}").format(target))
+        axes.plot(steps, [float(row[name]) for row in history], label=word("generated"))
+        axes.set_ylabel(word(name))
         axes.grid(alpha=0.3)
     all_axes[0].legend()
-    all_axes[-1].set_xlabel("training step")
+    all_axes[-1].set_xlabel(word("training step"))
     return figure
 
 
 def histogram(x, mean=None, std=None):
     """Histogram of finite points x, float [n], over the density of N(mean, std) if given."""
-    figure = _figure(8, 5)
-    axes = figure.add_subplot(xlabel="x", ylabel="density")
+    figure = new_figure(8, 5)
+    axes = figure.add_subplot(xlabel="x", ylabel=word("density"))
     x = np.asarray(x)
     low, high = np.float64(x.min()), np.float64(x.max())
     margin = max(0.05, 1e-3 * max(abs(low), abs(high)))  # bins need a width, also of equal points
     # Counted here, since matplotlib would make several copies of all the points.
     counts, edges = np.histogram(x, bins=100, range=(low - margin, high + margin))
-    label = f"{len(x):,} generated points"
-    axes.hist(_middles(edges), edges, weights=counts, density=True, color="C2", label=label)
+    points = word("{:,} generated points").format(len(x))
+    axes.hist(_middles(edges), edges, weights=counts, density=True, color="C2", label=points)
     if mean is not None:
         grid = np.linspace(mean - 4 * std, mean + 4 * std, 400)
         normal = statistics.NormalDist(mean, std)
         axes.plot(grid, [normal.pdf(v) for v in grid], color="C1", label=f"N({mean:g}, {std:g})")
         average = np.mean(x, dtype=np.float64)
-        axes.axvline(average, color="black", linewidth=1, label=f"mean {average:.3f}")
+        words = word("mean {:.3f}").format(average)
+        axes.axvline(average, color="black", linewidth=1, label=words)
     axes.legend()
     return figure
 
@@ -278,19 +282,20 @@ def histogram(x, mean=None, std=None):
 def densities(edges, real, generated):
     """The generated densities of many runs, a list, over the real one; as in `distributions`."""
     figure, axes = _density_axes(edges, real)
+    words, alpha = word("generated data, {} seeds"), max(0.1, min(1, 8 / len(generated)))
     for number, density in enumerate(generated):
-        label = f"generated data, {len(generated)} seeds" if number == 0 else None
-        alpha = max(0.1, min(1, 8 / len(generated)))
-        axes.plot(_middles(edges), density, color="C2", alpha=alpha, linewidth=1, label=label)
-    axes.plot(_middles(edges), real, color="C1", label="real data")
-    axes.plot(_middles(edges), np.mean(generated, axis=0), "k--", label="all seeds together")
+        name = words.format(len(generated)) if number == 0 else None
+        axes.plot(_middles(edges), density, color="C2", alpha=alpha, linewidth=1, label=name)
+    axes.plot(_middles(edges), real, color="C1", label=word("real data"))
+    everything = np.mean(generated, axis=0)
+    axes.plot(_middles(edges), everything, "k--", label=word("all seeds together"))
     axes.legend(loc="upper left")
     return figure
 
 
 def _density_axes(edges, real, width=8, height=5, **options):
-    figure = _figure(width, height, **options)
-    axes = figure.add_subplot(xlabel="Data values", ylabel="Probability density")
+    figure = new_figure(width, height, **options)
+    axes = figure.add_subplot(xlabel=word("Data values"), ylabel=word("Probability density"))
     axes.set(xlim=(edges[0], edges[-1]), ylim=(0, max(1.4, 1.5 * np.max(real))))
     return figure, axes
 
@@ -392,10 +397,11 @@ def _write_mp4(frames, path, fps, codec):
 
 def values_by_seed(values, name):
     """One dot for each seed, and their mean. `values` float [seeds], `name` what they are."""
-    figure = _figure(8, 4)
-    axes = figure.add_subplot(xlabel="seed", ylabel=name)
+    figure = new_figure(8, 4)
+    axes = figure.add_subplot(xlabel=word("seed"), ylabel=word(name))
     axes.plot(range(len(values)), values, "o")
-    axes.axhline(np.mean(values), color="grey", linestyle="--", label=f"mean {np.mean(values):.2f}")
+    words = word("mean {:.2f}").format(np.mean(values))
+    axes.axhline(np.mean(values), color="grey", linestyle="--", label=words)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend()
     return figure

@@ -1,0 +1,1 @@
+"""Figures of notebook 4. Adversarially learned inference."""

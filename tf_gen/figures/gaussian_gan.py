@@ -1,0 +1,1 @@
+"""Figures of notebook 2. A GAN that learns a Gaussian."""

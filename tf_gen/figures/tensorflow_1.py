@@ -1,0 +1,1 @@
+"""Figures of notebook 0. From TensorFlow 1."""

@@ -1,0 +1,1 @@
+"""Figures of notebook 3. The GAN in 50 lines."""

@@ -1,0 +1,1 @@
+"""Figures of notebook 1. A variational autoencoder."""

@@ -1,0 +1,57 @@
+"""The words on plots, in English and in Chinese, so that the Chinese notebooks speak one language.
+
+Code that draws writes English, as `word("training step")`. `use("zh-CN")` switches, for this
+process, to what stands here; a text without an entry, such as a formula, stays as it is.
+"""
+
+LANGUAGES = ("en", "zh-CN")
+CHINESE = {
+    # axes
+    "training step": "训练步数",
+    "seed": "随机种子",
+    "density": "密度",
+    "Data values": "数据取值",
+    "Probability density": "概率密度",
+    "nats": "奈特",
+    # series
+    "loss": "损失",
+    "reconstruction": "重构损失",
+    "kl": "KL 散度",
+    "held-out loss": "留出集损失",
+    "held-out reconstruction": "留出集重构损失",
+    "held-out kl": "留出集 KL 散度",
+    "real data": "真实数据",
+    "generated data": "生成数据",
+    "generated data, {} seeds": "生成数据，{} 个随机种子",
+    "all seeds together": "所有随机种子合计",
+    "generated": "生成",
+    "data: {:g}": "数据：{:g}",
+    "{:,} generated points": "{:,} 个生成的点",
+    "mean {:.2f}": "均值 {:.2f}",
+    "mean {:.3f}": "均值 {:.3f}",
+    "mean": "均值",
+    "std": "标准差",
+    "skew": "偏度",
+    "kurtosis": "峰度",
+    "Frame: {}/{}, step {}": "第 {}/{} 帧，第 {} 步",
+    # the latent plane
+    "The decoder's image at each z": "解码器在每个 z 处生成的图像",
+    "Where the encoder puts held-out images": "编码器把留出集图像放在哪里",
+    "--z at centroid": "质心处的 --z",
+    "--z where clearest": "最清晰处的 --z",
+}
+
+_language = "en"
+
+
+def use(language):
+    """Label plots in `language` from now on, one of LANGUAGES. ValueError: it is none of them."""
+    global _language
+    if language not in LANGUAGES:
+        raise ValueError(f"no labels in {language!r}; there are {', '.join(LANGUAGES)}")
+    _language = language
+
+
+def word(text):
+    """`text` in the language in use; what is to be filled in stays, as in "mean {:.2f}"."""
+    return CHINESE.get(text, text) if _language == "zh-CN" else text
