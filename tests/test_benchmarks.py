@@ -7,6 +7,8 @@ import sys
 import pytest
 from helpers import ROOT, environment
 
+from tf_gen.models import NAMES
+
 
 def compared(*flags, module="tests.benchmarks"):
     """The rows of the tables that the benchmarks print, lists of strings, without their heads."""
@@ -52,6 +54,13 @@ def test_parts_of_an_update_are_timed(arguments, names):
     rows = compared(*arguments, module="tests.benchmarks.parts")
     assert all(name in row[0] for name, row in zip(names, rows, strict=True))
     assert all(float(row[1]) > 0 for row in rows)
+
+
+@pytest.mark.slow
+def test_the_first_wait_is_timed():
+    rows = compared("--data", "bundled", "--turns", "1", module="tests.benchmarks.start")
+    assert [row[0].strip() for row in rows] == list(NAMES)
+    assert all(float(cell.split()[0]) > 1 for row in rows for cell in row[1:])
 
 
 @pytest.mark.slow
