@@ -39,6 +39,29 @@ CHINESE = {
     "Where the encoder puts held-out images": "编码器把留出集图像放在哪里",
     "--z at centroid": "质心处的 --z",
     "--z where clearest": "最清晰处的 --z",
+    # notebook 1
+    "nats an image": "奈特/图像",
+    "the article's log: one batch of MNIST": "原文的日志：MNIST 的一个批次",
+    "training loss": "训练损失",
+    "logit of a pixel that should be black, x = 0": "应为黑色（x = 0）的像素的 logit",
+    "gradient": "梯度",
+    "cross entropy": "交叉熵",
+    "squared error": "平方误差",
+    "squared error, λ = 10": "平方误差，λ = 10",
+    "squared error, λ = 1": "平方误差，λ = 1",
+    "cross entropy without KL": "交叉熵，没有 KL 项",
+    "drawn from the prior": "从先验采样生成",
+    "heads of 10": "十次中正面的次数",
+    "probability of each outcome, fair coin": "概率：均匀硬币的各种结果",
+    "likelihood of each coin, 7 heads of 10": "似然：十次七正，各种硬币",
+    "log-likelihood of 100 points, and the formulas' maximum (+)": (
+        "100 个点的对数似然，公式给出的最大值点（+）"
+    ),
+    "after {} iterations": "{} 次迭代之后",
+    "data and mixture": "数据与混合分布",
+    "iteration": "迭代次数",
+    "log-likelihood": "对数似然",
+    "bound, q of the E step at the dot": "下界，q 取自圆点处的 E 步",
 }
 
 _language = "en"
