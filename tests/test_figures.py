@@ -7,15 +7,14 @@ from tf_gen.figures import vae
 rng = np.random.default_rng(0)
 
 
-def test_a_training_is_drawn_over_the_article_s_log():
-    history = {"loss": np.array([200.0, 170.0]), "held_out_loss": np.array([210.0, 180.0])}
-    article = np.array([[1000, 169.6], [2000, 163.5], [3000, 166.2]])
-    (axes,) = vae.training(np.array([100, 200]), history, article).axes
-    dots, loss, held_out = axes.lines
-    assert np.array_equal(dots.get_xydata(), article)
-    assert dots.get_linestyle() == "None"
-    assert np.array_equal(loss.get_xydata(), [[100, 200.0], [200, 170.0]])
-    assert np.array_equal(held_out.get_xydata(), [[100, 210.0], [200, 180.0]])
+def test_a_training_is_drawn_beside_the_article_s_log():
+    training = np.array([[1, 600.0], [100, 200.0], [200, 170.0]])
+    held_out = np.array([[100, 210.0], [200, 180.0]])
+    article = np.array([[1, 616.3], [1000, 169.6], [2000, 163.5]])
+    (axes,) = vae.training(training, held_out, article).axes
+    for line, expected in zip(axes.lines, (article, training, held_out), strict=True):
+        assert np.array_equal(line.get_xydata(), expected)
+    assert axes.lines[0].get_linestyle() == "None"
 
 
 def test_an_ellipse_lies_two_standard_deviations_around_the_mean():

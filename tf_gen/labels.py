@@ -54,9 +54,7 @@ CHINESE = {
     "heads of 10": "十次中正面的次数",
     "probability of each outcome, fair coin": "概率：均匀硬币的各种结果",
     "likelihood of each coin, 7 heads of 10": "似然：十次七正，各种硬币",
-    "log-likelihood of 100 points, and the formulas' maximum (+)": (
-        "100 个点的对数似然，公式给出的最大值点（+）"
-    ),
+    "log-likelihood of 100 points, + by the formulas": "100 个点的对数似然，+ 由公式得到",
     "after {} iterations": "{} 次迭代之后",
     "data and mixture": "数据与混合分布",
     "iteration": "迭代次数",

@@ -7,20 +7,21 @@ from tf_gen import plots
 from tf_gen.labels import word
 
 
-def training(steps, history, article):
-    """Losses of a training over the article's log.
+def training(training, held_out, article):
+    """The losses of a training beside the article's log; both axes are logarithmic.
 
     Args:
-        steps: int [n], of the lines of `history`.
-        history: dict with `loss` and `held_out_loss`, float [n] each.
-        article: float [m, 2], the step and the loss of each line of the article's log.
+        training, held_out, article: float [n, 2] each, of any n: a step, and the loss there.
     """
     figure = plots.new_figure(8, 4)
     axes = figure.add_subplot(xlabel=word("training step"), ylabel=word("nats an image"))
     axes.plot(*article.T, "k.", label=word("the article's log: one batch of MNIST"))
-    axes.plot(steps, history["loss"], label=word("training loss"))
-    axes.plot(steps, history["held_out_loss"], label=word("held-out loss"))
-    axes.set_ylim(130, 230)
+    axes.plot(*training.T, label=word("training loss"))
+    axes.plot(*held_out.T, label=word("held-out loss"))
+    axes.set(xscale="log", yscale="log")
+    ticks = [150, 200, 300, 400, 600]
+    axes.set_yticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
     axes.legend()
     axes.grid(alpha=0.3)
     return figure
@@ -106,7 +107,7 @@ def log_likelihood(mu, sigma, values, best):
     axes = figure.add_subplot(xlabel="$\\mu$", ylabel="$\\sigma$")
     axes.contour(mu, sigma, values, levels=values.max() - np.arange(12)[::-1] ** 2 / 2)
     axes.plot(*best, "k+", markersize=12)
-    axes.set_title(word("log-likelihood of 100 points, and the formulas' maximum (+)"))
+    axes.set_title(word("log-likelihood of 100 points, + by the formulas"))
     return figure
 
 
