@@ -9,8 +9,8 @@ Paper: Kingma and Welling, Auto-Encoding Variational Bayes, arXiv:1312.6114.
 
 The loss is the negative evidence lower bound (ELBO): the mean over the batch of the sum of
 
-    reconstruction = -sum_pixels x log(x^ + 1e-10) + (1 - x) log(1 - x^ + 1e-10)
-    kl             = -1/2 sum_latent 1 + z_log_var - z_mean^2 - exp(z_log_var)
+    reconstruction = -sum_pixels (x log(x^ + 1e-10) + (1 - x) log(1 - x^ + 1e-10))
+    kl             = -1/2 sum_latent (1 + z_log_var - z_mean^2 - exp(z_log_var))
 
 RMSProp minimises it. Pixels are grey values in [0, 1], so the reconstruction term is a cross
 entropy, not a likelihood of binary pixels. It cannot fall below the entropy of the pixels.
