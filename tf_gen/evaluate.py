@@ -115,7 +115,7 @@ def measure_seeds(arguments, settings, argv, client=None):
             scores = train_seeds(recipe, report, out / "seeds", seeds, train)
         except KeyboardInterrupt:
             again = shlex.join(["python", "-m", "tf_gen.evaluate", *argv])
-            print(f"stopped; to continue with the remaining seeds: {again}")
+            print(f"stopped; to go on with the remaining seeds: {again}")
             raise
         summary = summarise(scores)
         write(report, dict(zip(seeds, scores, strict=True)), summary, table_of(summary), out)
