@@ -170,7 +170,7 @@ def check_animation(path):
     """Raise UserError if an animation could not be written to `path` after the training."""
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise UserError(
-            f"--anim-path {path}: must be a file in an existing directory that can be written"
+            f"--anim-path {path}: not a file in an existing directory that can be written"
         )
     if path.suffix.lower() == ".mp4" and not shutil.which("ffmpeg"):
         raise UserError(
@@ -425,7 +425,7 @@ def answer_finished(model, report, directory, arguments):
     from tf_gen import rundir
 
     print(
-        f"{directory.path}: already finished, nothing to train; another run needs another --run-dir"
+        f"{directory.path}: finished already, nothing to train; another run needs another --run-dir"
     )
     if not directory.drawing and not arguments.anim_path:
         return

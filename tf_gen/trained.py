@@ -99,7 +99,7 @@ class TrainedModel(savedmodel.Generator):
         """
         outputs = self._call("encode", images=_pixels(images))
         if "z_log_var" not in outputs:
-            raise AttributeError(f"{self.name}: the encoder returns z, not a distribution")
+            raise AttributeError(f"{self.name}: the encoder returns z, and no distribution")
         return outputs["z_mean"], outputs["z_log_var"]
 
     def reconstruct(self, images: ArrayLike) -> Array:

@@ -346,7 +346,7 @@ def compress(network, compute, trials, tolerances):
         if close(candidate):
             return candidate
     if not close(network):
-        raise UserError("the explorer's networks do not agree with the model")
+        raise UserError("the explorer would show something else than the model computes")
     return network
 
 

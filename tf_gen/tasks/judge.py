@@ -143,7 +143,7 @@ def _read_classifier(path, source):
         classifier = keras.models.load_model(path)
     except Exception as error:  # damage can look like anything to zipfile and Keras
         raise UserError(
-            f"{path}: cannot be read as a classifier; move it away to train a new one"
+            f"{path}: cannot be read as a classifier; move it away to train another"
         ) from error
     if not classifier.name.startswith(_name(source, "")):
         raise UserError(f"{path}: not a judge trained on these images; move it away to train one")
