@@ -8,10 +8,10 @@ from tf_gen import __version__, cli
 
 COMMANDS = {
     "train": "train one of the models",
-    "evaluate": "measure a model, over many seeds or of a run",
+    "evaluate": "measure a model over many seeds, or measure a run",
     "export": "export the newest checkpoint of a run as a SavedModel",
-    "sample": "generate images, or points, with a SavedModel",
-    "explore": "write a page in which a model can be touched",
+    "sample": "generate images or points with a SavedModel",
+    "explore": "write a web page to explore a model in",
     "import_v1": "import a checkpoint that an article's TensorFlow 1 code wrote",
 }
 
@@ -22,7 +22,7 @@ def main(argv=None):
     parser = cli.Parser(
         prog="tf-gen",
         usage="tf-gen COMMAND ...",
-        description="\n".join(["commands:", *lines, "", "tf-gen COMMAND --help tells the rest."]),
+        description="\n".join(["commands:", *lines, "", "tf-gen COMMAND --help tells more."]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"tf_gen {__version__}")

@@ -1,4 +1,4 @@
-"""What all models share: many updates in one compiled program, and the SavedModel. No algorithm."""
+"""The base classes of all models: many updates in one compiled program, and the signatures."""
 
 import dataclasses
 import os
@@ -15,29 +15,31 @@ if keras.backend.backend() != "tensorflow":
         "set KERAS_BACKEND=tensorflow before Python starts"
     )
 
-# On a CPU XLA starts each operation of a program by itself, and that takes longer than the
-# arithmetic of a very small model. It makes one function of a whole loop where an iteration touches
-# fewer bytes than this: `gaussian_gan` with the preset `listing` then trains eight times as fast. A
-# much larger number would slow other models down. XLA reads this when it first compiles: a program
-# that compiled something before it imports tf_gen trains slower and rounds otherwise.
+# On a CPU, XLA starts each operation of a program separately, which takes longer than the
+# arithmetic of a very small model. If an iteration of a loop touches fewer bytes than this, XLA
+# makes one function of the whole loop: `gaussian_gan` with the preset `listing` then trains eight
+# times as fast. A much larger number would slow down other models. XLA reads the option when it
+# first compiles. A program that compiles something before it imports tf_gen trains more slowly, and
+# its results are rounded differently.
 _SMALL_LOOP = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=100000"
 _flags = os.environ.get("XLA_FLAGS", "")
-if _SMALL_LOOP not in _flags and _flags.lstrip()[:1] in ("", "-"):  # else it names a file of flags
+if _SMALL_LOOP not in _flags and _flags.lstrip()[:1] in ("", "-"):  # else it names a flag file
     os.environ["XLA_FLAGS"] = f"{_SMALL_LOOP} {_flags}".strip()
 
-use_xla = True  # `--no-jit` of a command clears it, before anything is compiled
+use_xla = True  # the flag `--no-jit` of a command clears it before anything is compiled
 
 
 def compiled(function):
-    """`function` as one program, which XLA compiles unless `use_xla` is false now.
+    """Return `function` as one program, compiled by XLA unless `use_xla` is now False.
 
-    Nothing in it may need AutoGraph, which would take a second.
+    AutoGraph is off, since it takes a second: `function` must not have Python control flow that
+    depends on tensors.
     """
     return tf.function(function, jit_compile=use_xla, autograph=False)
 
 
 def check_precision():
-    """Raise UserError where Keras would make layers or optimisers of another type than float32."""
+    """Raise UserError if Keras is set to another precision than float32."""
     floatx, policy = keras.config.floatx(), keras.config.dtype_policy().name
     if not floatx == policy == "float32":
         raise UserError(
@@ -47,15 +49,16 @@ def check_precision():
 
 
 class Generative(keras.Model):
-    """A model that learns by `update(batch)`, many updates a call.
+    """A model that learns by `update(batch)`, with many updates per call.
 
-    A subclass stands beside its `Config` in a recipe and defines `update(batch)`: one iteration of
+    A subclass stands in a recipe with its `Config`. It defines `update(batch)`, one iteration of
     the article's training loop. `batch` holds everything that the iteration consumes, data and
-    noise, so an update draws nothing by itself. It also has `prior(count, seed)`, int32 [] and
-    int32 [2] to z float32 [count, latent_dim], and a `generator`, or its own `decode` and `call`.
+    noise, so an update draws no random numbers. A subclass also has `prior(count, seed)`, from
+    int32 [] and int32 [2] to z float32 [count, latent_dim], and either a `generator` or its own
+    `decode` and `call`.
 
     Args:
-        config: a `Config`, which `.keras` files keep, too.
+        config: a `Config`; `.keras` files store it, too.
 
     Raises:
         UserError: Keras is set to another precision than float32.
@@ -63,9 +66,9 @@ class Generative(keras.Model):
     Attributes:
         losses_reported: the names of the scalars that `update` returns.
         latent_dim: the length of z.
-        generates: what `decode` makes of z: "images", or "x" for points on a line.
-        means: a `keras.metrics.Mean` for each of `losses_reported`, which `fit` and `evaluate`
-            reset at the start of each epoch and report at its end.
+        generates: what `decode` returns: "images", or "x" for points on a line.
+        means: a `keras.metrics.Mean` for each of `losses_reported`. `fit` and `evaluate` reset them
+            at the start of each epoch and report them at its end.
     """
 
     losses_reported = ("loss",)
@@ -81,7 +84,7 @@ class Generative(keras.Model):
         check_precision()
         super().__init__(**kwargs)
         self.config = config
-        self.latent_dim = getattr(config, "latent_dim", 1)  # noise on a line
+        self.latent_dim = getattr(config, "latent_dim", 1)  # 1 for models of points on a line
         self.means = [keras.metrics.Mean(name) for name in self.losses_reported]
 
     def get_config(self):
@@ -92,7 +95,7 @@ class Generative(keras.Model):
         return cls(cls.Config(**settings))
 
     def compile(self, optimizer, jit_compile=True, **options):
-        """Set the optimiser, and create its variables, so that a checkpoint holds them."""
+        """Set the optimiser and create its variables, so that a checkpoint holds them."""
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **options)
         self.optimizer.build(self.trainable_variables)
 
@@ -108,16 +111,19 @@ class Generative(keras.Model):
         return self.means
 
     def update(self, batch):
-        """One iteration of the article's loop on one batch; returns a dict of float32 scalars."""
+        """Do one iteration of the article's loop on a batch; return a dict of float32 scalars."""
         raise NotImplementedError
 
     def train_step(self, batches):
-        """K updates on K stacked batches in one program, which `fit` compiles; their mean losses.
+        """Do K updates on K stacked batches and return their mean losses; `fit` compiles this.
 
-        An update of these small models takes less time than a call from Python into TensorFlow,
-        so a call does K of them. K = 1 is the ordinary Keras step with a leading axis of 1.
+        An update of these small models takes less time than a call from Python into TensorFlow.
+        So one call does K of them. With K = 1 this is the ordinary Keras step, with a leading axis
+        of 1.
 
-        UserError: a strategy would give the K batches, not the parts of each, to several devices.
+        Raises:
+            UserError: a strategy has several devices. It would distribute the K batches among them
+                instead of the parts of each batch.
         """
         if tf.distribute.get_strategy().num_replicas_in_sync > 1:
             raise UserError(
@@ -130,22 +136,22 @@ class Generative(keras.Model):
         return losses
 
     def call(self, z):
-        """Generate, as `decode` does."""
+        """The same as `decode`."""
         return self.decode(z)
 
     def decode(self, z):
-        """Float32 z [n, latent_dim] to x [n, 1] or images [n, 28, 28]; it draws nothing."""
+        """Turn z, float32 [n, latent_dim], into x [n, 1] or images [n, 28, 28]; deterministic."""
         return self.generator(z)
 
     def sample(self, count, seed):
-        """Draw z from the prior and decode it: z and what `decode` makes of it."""
+        """Draw z from the prior and decode it; return z and the output of `decode`."""
         z = self.prior(count, seed)
         return z, self.decode(z)
 
     def signatures(self):
-        """What the SavedModel offers: name -> (function, its inputs, the names of its outputs).
+        """The signatures of the SavedModel: name -> (function, its inputs, names of its outputs).
 
-        The first is the default. A subclass adds those of its other networks.
+        The first is the default. A subclass adds the signatures of its other networks.
         """
         z = tf.TensorSpec([None, self.latent_dim], tf.float32, name="z")
         count = tf.TensorSpec([], tf.int32, name="count")
@@ -167,25 +173,25 @@ class Generative(keras.Model):
 
 
 class Adversarial(Generative):
-    """A model whose discriminator and generator learn against each other, each by an optimiser.
+    """A model whose discriminator and generator learn against each other, each with its optimiser.
 
-    A subclass has a `discriminator`, and a `generator` or its own `g_variables`; its `update`
-    applies `d_optimizer` to `d_variables` and `g_optimizer` to `g_variables`.
+    A subclass has a `discriminator`, and either a `generator` or its own `g_variables`. Its
+    `update` applies `d_optimizer` to `d_variables` and `g_optimizer` to `g_variables`.
     """
 
     @property
     def d_variables(self):
-        """What the discriminator's optimiser trains."""
+        """The variables that the discriminator's optimiser trains."""
         return self.discriminator.trainable_variables
 
     @property
     def g_variables(self):
-        """What the generator's optimiser trains."""
+        """The variables that the generator's optimiser trains."""
         return self.generator.trainable_variables
 
     def compile(self, d_optimizer, g_optimizer, jit_compile=True, **options):
-        """Set the optimisers, and create their variables, so that a checkpoint holds them."""
-        # None, or Keras would create and save an RMSprop that nobody uses.
+        """Set the optimisers and create their variables, so that a checkpoint holds them."""
+        # With the default, Keras would create and save an RMSprop that nobody uses.
         keras.Model.compile(self, optimizer=None, jit_compile=jit_compile, **options)
         self.d_optimizer = d_optimizer
         self.g_optimizer = g_optimizer
@@ -205,15 +211,15 @@ class Adversarial(Generative):
 
 
 def repeat(update, batches, names, count=None):
-    """Run `update` on each of K stacked batches, in a loop that is part of the program.
+    """Run `update` on each of K stacked batches, in a loop inside the compiled program.
 
     Args:
-        update: function of a batch to a dict of float32 scalars.
-        batches: structure of tensors [K, ...]: K batches stacked, K > 0.
+        update: function from a batch to a dict of float32 scalars.
+        batches: structure of tensors [K, ...]: K stacked batches, K > 0.
         names: the keys of that dict.
-        count: K as a tensor, int32 [], for a loop whose length XLA does not know: it compiles a
-            loop of one iteration as if there were no loop, and may round it otherwise. None for
-            the length of `batches`.
+        count: None to take K from `batches`, or K as an int32 [] tensor to hide it from XLA. XLA
+            compiles a loop of one known iteration as if there were no loop, and then may round
+            differently.
 
     Returns:
         dict of float32 scalars, the means over the K batches, and K, int32 [].

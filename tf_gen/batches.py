@@ -1,6 +1,6 @@
-"""Which examples each update sees, and its noise, as pure functions of (seed, step).
+"""The examples and the noise of each update, as pure functions of (seed, step).
 
-So training can start at any step at no cost, and a run that stops goes on with the same bits.
+So training can start at any step at no cost, and a run that was stopped continues bit by bit.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -8,19 +8,19 @@ from functools import cached_property
 
 import tensorflow as tf
 
-BLOCK = 100  # batches made at once, if they are not large
+BLOCK = 100  # batches made at once, unless they are large
 _map = tf.nest.map_structure
 
 
 def examples_at(steps, batch_size, count, seed):
-    """Which examples updates use: each once in an epoch, in an order of its own.
+    """The examples that updates use: each example once per epoch, in a new order each time.
 
-    The stream of examples is one long row of epochs; batches are cut from it without regard to
-    where an epoch ends, so no example is left out.
+    The epochs form one long stream of examples. Batches are cut from it and may span two epochs, so
+    no example is left out.
 
     Args:
-        steps: int64, any shape, numbers of updates, counted from 0.
-        batch_size, count: Python ints; `count` examples make an epoch.
+        steps: int64, any shape, the numbers of updates, counted from 0.
+        batch_size, count: Python ints; an epoch has `count` examples.
         seed: Python int.
 
     Returns:
@@ -30,10 +30,10 @@ def examples_at(steps, batch_size, count, seed):
     position = tf.reshape(positions, [-1])
     epoch = position // count
     seeds = tf.stack([tf.fill(tf.shape(epoch), tf.cast(seed, tf.int64)), epoch, epoch], axis=1)
-    # A cipher on 0 .. count-1: a permutation without a buffer, so any step costs the same. The raw
-    # op rather than tf.random.experimental.index_shuffle, for two reasons: a batch can span two
-    # epochs, so it needs a seed for each example; and with the 4 rounds of that function the orders
-    # of successive epochs of 60,000 examples are all but the same (from 8 rounds on they are not).
+    # A cipher on 0 .. count-1 is a permutation without a buffer, so any step costs the same. Why
+    # the raw op and not tf.random.experimental.index_shuffle? A batch can span two epochs, so it
+    # needs a seed for each example. And that function uses 4 rounds, with which successive epochs
+    # of 60,000 examples have almost the same order (from 8 rounds on they do not).
     examples = tf.raw_ops.RandomIndexShuffle(
         index=position % count, seed=seeds, max_index=tf.constant(count - 1, tf.int64), rounds=16
     )
@@ -41,18 +41,18 @@ def examples_at(steps, batch_size, count, seed):
 
 
 def noise_seed(step, seed):
-    """The seed, int64 [2], of all noise of update number `step`, int64 []; or of a block's."""
-    # Folding in a constant keeps the noise apart from the draws of the initial weights.
+    """The seed, int64 [2], of all noise of update number `step`, int64 [], or of block `step`."""
+    # Folding in a constant makes it independent of the draws of the initial weights.
     root = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), 0]), 1, alg="philox")
     return tf.random.fold_in(root, step, alg="philox")
 
 
 class Blocks:
-    """The batches of all updates, made a block at a time: one by one the calls would take longest.
+    """The batches of all updates, made in blocks, since a call for each batch would take too long.
 
     Args:
-        make: function of the updates of a block, int64 [size], of which the first is a multiple of
-            `size`, to their batches, a structure of tensors [size, ...].
+        make: function from the updates of a block, int64 [size], the first a multiple of `size`, to
+            their batches, a structure of tensors [size, ...].
         size: Python int.
     """
 
@@ -64,14 +64,14 @@ class Blocks:
 
     @cached_property
     def spec(self):
-        """A block's structure of `tf.TensorSpec`."""
+        """A structure of `tf.TensorSpec` that describes a block."""
         program = tf.function(self.make, autograph=False).get_concrete_function(self._updates(0))
         outputs = program.structured_outputs
         return _map(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), outputs)
 
     @property
     def bytes_each(self):
-        """The size of one batch."""
+        """The size of one batch in bytes."""
         each = (spec.shape.num_elements() * spec.dtype.size for spec in tf.nest.flatten(self.spec))
         return sum(each) // self.size
 
@@ -79,9 +79,9 @@ class Blocks:
         return number * self.size + tf.range(self.size, dtype=tf.int64)
 
     def dataset(self, start=0):
-        """Endless `tf.data.Dataset` whose element k is the batch of update start + k."""
+        """An endless `tf.data.Dataset`; its element k is the batch of update start + k."""
 
-        @tf.autograph.experimental.do_not_convert  # nothing here needs AutoGraph, which takes long
+        @tf.autograph.experimental.do_not_convert  # AutoGraph is slow, and not needed here
         def block(number):
             return self.make(self._updates(number))
 
@@ -89,14 +89,14 @@ class Blocks:
         return dataset.skip(start % self.size).prefetch(self.size)
 
     def stacks(self, start, counts):
-        """The same batches in stacks: a generator.
+        """A generator of the same batches in stacks.
 
-        Where a batch is small, this takes a tenth of the time of a `tf.data.Dataset`, which spends
-        ten microseconds on each operation. The next stack is made while one is in use.
+        For small batches this takes a tenth of the time of a `tf.data.Dataset`, which spends ten
+        microseconds on each operation. The next stack is made while one is in use.
 
         Args:
             start: Python int, the update that the first batch belongs to.
-            counts: iterable of Python ints, at least 1: how many batches each stack has.
+            counts: iterable of Python ints, at least 1: the number of batches in each stack.
         """
         with ThreadPoolExecutor(1) as maker:
             stacks = self._stacks(start, counts)
@@ -110,7 +110,7 @@ class Blocks:
         made = None
         for count in counts:
             stop = start + count
-            with tf.device("CPU"):  # as in a `tf.data.Dataset`: a GPU would round otherwise
+            with tf.device("CPU"):  # as in a `tf.data.Dataset`; a GPU would round differently
                 if stop > end:
                     missing = -(-(stop - end) // self.size)
                     more = self._some(end // self.size, missing)
@@ -122,7 +122,7 @@ class Blocks:
             yield stack
 
     def _make_some(self, number, count):
-        """`count` blocks from `number` on, in one list."""
+        """`count` blocks from block `number` on, concatenated."""
         made = tf.map_fn(
             lambda number: self.make(self._updates(number)),
             tf.range(number, number + count),
@@ -141,5 +141,5 @@ def _part(stack, begin, end):
 
 
 def drawn(draw, seed):
-    """`Blocks` of what is drawn; `draw` takes a seed, int64 [2], to tensors [BLOCK, ...]."""
+    """`Blocks` of random draws; `draw` turns a seed, int64 [2], into tensors [BLOCK, ...]."""
     return Blocks(lambda steps: draw(noise_seed(steps[0] // BLOCK, seed)))

@@ -1,6 +1,6 @@
-"""What the commands share: one-line errors with the right exit status, and how signals stop them.
+"""What the commands share: one-line errors with the right exit status, and handling of signals.
 
-Imports nothing heavy.
+This module imports no heavy library.
 """
 
 import argparse
@@ -18,13 +18,13 @@ from tf_gen import device
 from tf_gen.errors import Terminated, UserError
 from tf_gen.settings import complaint, plain_type
 
-# Signals after which a command saves and ends: SIGHUP, of a terminal that is closed, is not
-# everywhere.
+# A command saves its state and ends after these signals. SIGHUP comes when a terminal is closed;
+# some systems do not have it.
 TERMINATING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-SIGPIPE = 13  # which Windows does not have
-MODELS = (  # what `model` takes, for help texts
-    "a trained model that comes with this package (vae, gaussian_gan, tiny_gan, ali), a "
-    "SavedModel's directory, or a run that has one, such as runs/vae"
+SIGPIPE = 13  # Windows does not define it
+MODELS = (  # the help text of `model`
+    "a trained model that comes with this package (vae, gaussian_gan, tiny_gan, ali), the "
+    "directory of a SavedModel, or a run that has one, such as runs/vae"
 )
 
 
@@ -35,9 +35,9 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **kwargs)
 
     def option(self, flag, kind, help_text, **more):
-        """Add a flag, or a positional, whose values are of `kind`.
+        """Add a flag or a positional argument with values of `kind`.
 
-        That is a type of `tf_gen.settings`, or a function of the text, such as `path`.
+        `kind` is a type of `tf_gen.settings`, or a function of the text such as `path`.
         """
 
         def value(text):
@@ -50,17 +50,17 @@ class Parser(argparse.ArgumentParser):
         self.add_argument(flag, type=value, help=help_text, **more)
 
     def error(self, message):
-        line = _one_line(f"{self.prog}: error: {message} (--help lists what there is)")
+        line = _one_line(f"{self.prog}: error: {message} (see --help)")
         self.exit(2, f"{line}\n")
 
 
 def expanded(text):
-    """The text of a path, with ~ expanded, which shells leave alone in `--out=~/a.png`."""
+    """Expand ~ in the text of a path. Shells do not expand it in `--out=~/a.png`."""
     if not text:
         raise argparse.ArgumentTypeError("is empty, but must be a path")
     if "\0" in text:
         raise argparse.ArgumentTypeError("must be a path, but has a NUL in it")
-    return os.path.expanduser(text)  # noqa: PTH111, that of Path raises where it knows no such user
+    return os.path.expanduser(text)  # noqa: PTH111, Path.expanduser raises for an unknown user
 
 
 def path(text):
@@ -69,19 +69,22 @@ def path(text):
 
 
 def model(text):
-    """The Path of a model; ./vae and vae/ are a directory here, only vae is also a name."""
+    """The Path of a model. ./vae and vae/ mean a directory here; vae can also be a name."""
     place = path(text)
     return place if len(place.parts) != 1 or text == place.name else place.absolute()
 
 
 def typed(path):
-    """`path`, or another value, as it can be pasted into a command line of ours."""
+    """`path`, or another value, in a form that can be pasted into a command line."""
     text = str(path)
     return shlex.quote(f"./{text}" if text.startswith(("-", "~")) else text)
 
 
 def run(main):
-    """Run `main()` as a command: status 1 and a line for a user's error, 128 + N for signal N."""
+    """Run `main()` as a command.
+
+    A user's error prints one line and gives exit status 1; signal N gives 128 + N.
+    """
     _prepare_streams()
     for signum in TERMINATING:
         if signal.getsignal(signum) != signal.SIG_IGN:  # nohup ignores SIGHUP
@@ -90,7 +93,7 @@ def run(main):
         sys.exit(main())
     except UserError as error:
         message = str(error)
-    except BrokenPipeError:  # of `| head`, which has read enough
+    except BrokenPipeError:  # as after `| head`
         _discard_output(lambda fd: True)
         sys.exit(128 + SIGPIPE)
     except OSError as error:
@@ -100,7 +103,7 @@ def run(main):
     except KeyboardInterrupt as error:  # or Terminated
         try:
             sys.stdout.flush()
-        except BrokenPipeError:  # or Python would complain when it ends
+        except BrokenPipeError:  # without this, Python would complain when it ends
             _discard_output(lambda fd: True)
         sys.exit(128 + getattr(error, "signum", signal.SIGINT))
     except Exception as error:
@@ -117,22 +120,22 @@ def run(main):
 
 
 def _prepare_streams():
-    """Let there be a stdout and a stderr that take any text: a path may have what they do not."""
+    """Make sure that stdout and stderr exist and accept any text, since a path may have any."""
     for fd in range(3):
         try:
             os.fstat(fd)
-        except OSError:  # closed, as by `2>&-`: the next file that is opened would take its place
+        except OSError:  # closed, as by `2>&-`; the next opened file would get this number
             os.open(os.devnull, os.O_RDWR)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a program may have put another one there
-            # Buffered by lines, since a log file is read while it grows.
+        if hasattr(stream, "reconfigure"):  # a program may have replaced the stream
+            # Line buffering, since a log file is read while it grows.
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
 
 
 def _discard_output(which):
-    """Let go nowhere what is written to stdout and stderr, where `which` says so of their fd."""
+    """Discard what is written to stdout and stderr, if `which` is true for their fd."""
     devnull = os.open(os.devnull, os.O_WRONLY)
     for fd in filter(which, (1, 2)):
         os.dup2(devnull, fd)
@@ -140,15 +143,16 @@ def _discard_output(which):
 
 
 def _one_line(text):
-    """`text` with line breaks and the like, which a path in it may have, escaped."""
+    """`text` with line breaks and the like escaped; a path may have them."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class StopRequest:
-    """In `with`, a first SIGINT, SIGTERM or SIGHUP is noted in `requested`; a second acts at once.
+    """In `with`, the first SIGINT, SIGTERM or SIGHUP is noted in `requested`.
 
-    But not a second SIGHUP: the kernel and the shell send one each when a terminal is closed.
-    In another thread than the main one there are no signals, and nothing is noted.
+    A second SIGINT or SIGTERM acts at once. A second SIGHUP does not, since the kernel and the
+    shell both send one when a terminal is closed. Only the main thread receives signals; in another
+    thread nothing is noted.
 
     Attributes:
         requested: the exception that the signal would have raised, or None.
@@ -179,7 +183,7 @@ class StopRequest:
 
     @contextlib.contextmanager
     def showing(self):
-        """In `with`, output that nobody reads any more is a request to stop, not an error."""
+        """In `with`, a closed output pipe is a request to stop instead of an error."""
         try:
             yield
         except BrokenPipeError:
@@ -187,26 +191,27 @@ class StopRequest:
 
 
 def warn(*messages):
-    """Print warnings, a line each, on stderr."""
+    """Print each warning as a line on stderr."""
     for message in messages:
         print(_one_line(f"warning: {message}"), file=sys.stderr)
 
 
 def import_tensorflow(lean=False, keras=True, one_thread=False, start=None):
-    """Import TensorFlow, without the lines on stderr that every process begins with.
+    """Import TensorFlow without the messages that it writes to stderr at the start.
 
-    They tell which processor instructions the build could have used and that there is no GPU, and
-    no setting silences them all. Whoever sets TF_CPP_MIN_LOG_LEVEL, to any level, sees them.
+    They say which processor instructions the build could have used and that there is no GPU. No
+    setting silences them all. If TF_CPP_MIN_LOG_LEVEL is set, to any level, they are shown.
 
-    Keras starts with its own settings, whatever a keras.json says, and GPUs with little memory.
+    Keras ignores keras.json, and TensorFlow allocates GPU memory as it needs it.
 
     Args:
-        lean: let TensorFlow and Keras find no JAX, matplotlib, pandas, SciPy and scikit-learn
-            while they are imported, which costs a second or more, for parts that no command uses.
-        keras: false for a command that does without Keras, so that TensorFlow does not import it.
-        one_thread: run an operation on one core, unless TF_NUM_INTRAOP_THREADS says otherwise. For
-            small arrays of points a second core takes as long to wake up as the first to compute.
-        start: function without arguments, which is the first to use TensorFlow's devices.
+        lean: hide JAX, matplotlib, pandas, SciPy and scikit-learn from TensorFlow and Keras during
+            the import. They would import them, which takes a second or more, for parts that no
+            command uses.
+        keras: false for a command that does not need Keras, so that TensorFlow does not import it.
+        one_thread: run an operation on one core, unless TF_NUM_INTRAOP_THREADS is set. For small
+            arrays of points, waking up a second core takes as long as computing on the first.
+        start: function without arguments that is the first to use TensorFlow's devices.
 
     Returns:
         What `start` returns.
@@ -215,7 +220,7 @@ def import_tensorflow(lean=False, keras=True, one_thread=False, start=None):
         raise UserError(
             f"KERAS_BACKEND is {os.environ['KERAS_BACKEND']}, but tf_gen needs tensorflow; unset it"
         )
-    # So that Keras finds no keras.json, in which another precision may be chosen for all programs.
+    # Keras then finds no keras.json, which may choose another precision for all programs.
     os.environ["KERAS_HOME"] = os.devnull
     if one_thread:
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
@@ -225,7 +230,7 @@ def import_tensorflow(lean=False, keras=True, one_thread=False, start=None):
         with hidden(*libraries):
             device.grow_memory()
         return start() if start else None
-    # Several machines write many lines when one of them ends, which is an error of ours, too.
+    # When one of several machines ends, the others write many lines; we report the error ourselves.
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3" if start else "2"
     with stderr_discarded():
         with hidden(*libraries):
@@ -237,13 +242,13 @@ def import_tensorflow(lean=False, keras=True, one_thread=False, start=None):
     from absl import logging
 
     logging.set_verbosity(logging.ERROR)
-    tf.get_logger().setLevel("ERROR")  # or it warns where calls of many sizes are compiled
+    tf.get_logger().setLevel("ERROR")  # it warns when calls of many sizes are compiled
     return started
 
 
 @contextlib.contextmanager
 def hidden(*names):
-    """In `with`, no package of these names is found, unless it is imported already."""
+    """In `with`, packages of these names cannot be imported, unless they already are."""
     names = [name for name in names if name not in sys.modules]
     sys.modules.update(dict.fromkeys(names))  # None makes `import` raise ImportError
     try:
@@ -255,7 +260,7 @@ def hidden(*names):
 
 @contextlib.contextmanager
 def stderr_discarded():
-    """Discard what C++ code writes to stderr. A Python exception passes, and is printed later."""
+    """Discard what C++ code writes to stderr. A Python exception still propagates."""
     sys.stderr.flush()
     with Path(os.devnull).open("w") as devnull:
         saved = os.dup(2)
@@ -270,7 +275,7 @@ def stderr_discarded():
 def _terminate(signum, frame):
     _leave_terminal(signum)
     if signum != signal.SIGTERM:
-        signal.signal(signum, signal.SIG_IGN)  # a second one would disturb what is tidied up
+        signal.signal(signum, signal.SIG_IGN)  # a second one would interrupt the cleanup
     raise Terminated(signum)
 
 

@@ -1,11 +1,12 @@
-"""Many seeds on many machines, by Dask: a worker trains and scores a seed a task.
+"""Training many seeds on many machines with Dask. A task trains and scores one seed on a worker.
 
-What travels is settings, the judge and scores. Images do not: each worker loads them itself, and
-must find the same ones. A worker compiles once, for its first seed. The workers need the same
-versions and number of threads as the process that gives out the seeds, since both change bits.
+Settings, the judge and scores travel over the network. Images do not: each worker loads them
+itself, and must find the same images. A worker compiles once, for its first seed. Workers need the
+same versions and number of threads as the process that distributes the seeds, since both change
+the bits of the results.
 
-Imports nothing heavy: `distributed` only where it is used, and a scheduler, which reads tasks, has
-no use for TensorFlow.
+This module imports `distributed` only where it is used, and no TensorFlow at first: a scheduler
+imports this module to read tasks, but does not need TensorFlow.
 """
 
 import asyncio
@@ -26,22 +27,22 @@ from typing import NamedTuple
 from tf_gen import cli
 from tf_gen.errors import UserError
 
-PATIENCE = 2  # seconds in which a scheduler must answer
-VARIABLES = ("XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS")  # which change bits
+PATIENCE = 2  # seconds within which a scheduler must answer
+VARIABLES = ("XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS")  # environment variables that change bits
 
 
 class Job(NamedTuple):
-    """What all seeds of one evaluation have in common. It can be hashed."""
+    """What all seeds of one evaluation have in common. It is hashable."""
 
     model: str
     settings: tuple  # pairs of the name and the value of a setting
-    data: str | None  # what `mnist.load` takes
+    data: str | None  # the `spec` of `mnist.load`
     resize: bool
     invert: bool
     sha256: str | None  # of the images
     judge: bytes | None  # its .keras file
     jit: bool
-    identity: tuple  # `identity_here` of the process that gives out the seeds
+    identity: tuple  # `identity_here` of the process that distributes the seeds
 
 
 @contextlib.contextmanager
@@ -50,7 +51,7 @@ def connected(scheduler, workers):
 
     Args:
         scheduler: its address, "tcp://HOST:PORT", or None.
-        workers: how many processes to start where there is no `scheduler`.
+        workers: how many processes to start if `scheduler` is None.
 
     Raises:
         UserError: Dask is not installed, or no scheduler answers.
@@ -61,13 +62,13 @@ def connected(scheduler, workers):
         raise UserError(
             "--workers and --scheduler need Dask: pip install 'tf_gen[cluster]'"
         ) from error
-    for name in ("distributed", "distributed.client"):  # they tell at length what we say in a line
+    for name in ("distributed", "distributed.client"):  # we report their errors in one line
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
         if scheduler:
             check_scheduler(scheduler)
         else:
-            # It must not stop workers whose memory grows, as TensorFlow's does.
+            # Without a limit, or Dask would stop workers when TensorFlow's memory grows.
             scheduler = distributed.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
@@ -78,7 +79,7 @@ def connected(scheduler, workers):
             )
             stack.enter_context(scheduler)
         with warnings.catch_warnings():
-            # Of Dask's own versions; those that change bits are compared on each worker.
+            # About Dask's own versions. Each worker compares the versions that change bits.
             warnings.simplefilter("ignore", distributed.versions.VersionMismatchWarning)
             client = distributed.Client(scheduler, set_as_default=False)
         stack.enter_context(client)
@@ -89,7 +90,7 @@ def connected(scheduler, workers):
 def check_scheduler(address):
     """Raise UserError if no Dask scheduler answers at `address` within seconds.
 
-    A `Client` would wait without end for something else that listens there.
+    If something else listens there, a `Client` would wait forever.
     """
     import distributed
 
@@ -100,10 +101,10 @@ def check_scheduler(address):
 
     try:
         found = asyncio.run(ask())["type"]
-    except Exception as error:  # the answer of something else can look like anything
+    except Exception as error:  # something else can answer in any way
         raise UserError(
             f"--scheduler {address}: no Dask scheduler answers there; `dask scheduler` starts one "
-            "and tells its address"
+            "and prints its address"
         ) from error
     if found != "Scheduler":
         raise UserError(
@@ -114,7 +115,7 @@ def check_scheduler(address):
 def check_installed(client):
     """Raise UserError if the scheduler of a `distributed.Client` or a worker lacks this module.
 
-    A task would end them, since they could not read it.
+    Without it they cannot read a task, and end when one arrives.
     """
     find = importlib.util.find_spec
     found = {f"worker {w}": s for w, s in client.run(find, __name__, on_error="return").items()}
@@ -130,9 +131,9 @@ def check_installed(client):
 
 
 def identity_here(threads):
-    """What must be the same in two processes for the same bits: a tuple of pairs.
+    """What must be the same in two processes so that both compute the same bits: a tuple of pairs.
 
-    `threads` is how many TensorFlow has for an operation, or shall have on a worker.
+    `threads` is the number of threads that TensorFlow uses for an operation, here or on a worker.
     """
     from tf_gen import rundir
 
@@ -144,22 +145,22 @@ def identity_here(threads):
 def scores(client, job, seeds):
     """Yield each of `seeds`, Python ints, with its score, in the order in which they arrive.
 
-    A seed whose worker dies is trained by another one. No other seed is begun after the caller has
-    closed this generator, or an error.
+    If a worker dies, another one trains its seed. After an error, or after the caller has closed
+    this generator, no further seed is started.
 
     Args:
         client: a `distributed.Client`.
         job: a `Job`.
 
     Raises:
-        UserError: a worker differs from this process, its workers died again and again, or an error
-            stopped a seed.
+        UserError: a worker differs from this process, workers died repeatedly, or a seed failed
+            with an error.
     """
     import distributed
 
     if not client.scheduler_info()["workers"]:
         cli.warn(f"{client.scheduler.address} has no workers yet; waiting for some")
-    # As a task, so that a worker has it from another one, and again if that one dies.
+    # The job is a task, so a worker can get it from another worker, and again if that one dies.
     shared = client.submit(same, job, pure=False)
     futures = client.map(train, seeds, job=shared, pure=False)
     seed_of = {future.key: seed for future, seed in zip(futures, seeds, strict=True)}
@@ -175,20 +176,20 @@ def scores(client, job, seeds):
         for future in distributed.as_completed(futures, loop=client.loop):
             seed = seed_of.pop(future.key)
             yield seed, result(future, seed)
-            future.release()  # so that no worker keeps it
+            future.release()  # the worker can then delete the result
     finally:
         client.unsubscribe_topic("all")
         client.cancel([*futures, shared])
 
 
 def result(future, seed):
-    """The score in a `distributed.Future` that is done; UserError if there is none."""
+    """The score in a finished `distributed.Future`. Raises UserError if there is none."""
     import distributed
 
     if future.status == "finished":
         return future.result()
     if future.status != "error":
-        raise UserError("the scheduler is gone, or has cancelled the seeds that are left")
+        raise UserError("the scheduler is gone, or has cancelled the remaining seeds")
     error = future.exception()
     if isinstance(error, UserError):
         raise error
@@ -205,12 +206,12 @@ def result(future, seed):
 
 
 def dask_setup(worker):
-    """Leave Ctrl-C to the command that started this worker; Dask calls it by this name."""
+    """Leave Ctrl-C to the command that started this worker. Dask calls this function by name."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def same(job):
-    """`job` itself."""
+    """Return `job`."""
     return job
 
 
@@ -224,7 +225,7 @@ def train(seed, job):
             raise UserError(
                 f"trains {worker.state.nthreads} seeds at once; start it with --nthreads 1"
             )
-        # What a command would print here, nobody reads.
+        # Nobody reads what would be printed here.
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             ((_, score),) = trainer(job).scores([seed])
     except UserError as error:
@@ -236,32 +237,34 @@ def train(seed, job):
 def trainer(job):
     """The `seeds.Trainer` of `job` in this process, made for its first seed.
 
-    UserError: this process would train otherwise than the one that gives out the seeds.
+    Raises UserError if this process would not compute the same as the one that distributes the
+    seeds.
     """
     identity = dict(job.identity)
-    if "tensorflow" not in sys.modules:  # which reads this when it starts
+    if "tensorflow" not in sys.modules:  # TensorFlow reads this when it starts
         os.environ["TF_NUM_INTRAOP_THREADS"] = str(identity["threads"])
-        # A worker that takes a dead one's place has this from the process that started both, and
-        # TensorFlow would write its lines among that one's.
+        # A worker that replaces a dead one inherits this from the process that started both. Then
+        # TensorFlow's messages would appear among those of that process.
         os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
     cli.import_tensorflow(lean=True)
     from tqdm import tqdm
 
     from tf_gen import base, device, models, rundir, seeds, tasks
 
-    tqdm.set_lock(threading.RLock())  # its own is a semaphore, which outlives a killed worker
+    tqdm.set_lock(threading.RLock())  # tqdm's own lock is a semaphore that outlives a killed worker
     base.use_xla = job.jit
     if changed := rundir.differences(identity, dict(identity_here(device.threads()))):
         raise UserError(
             f"differs from the process that gives out the seeds ({'; '.join(changed)}), so its "
-            "bits may, too; start it anew with the same"
+            "results may differ; restart it with the same values"
         )
     recipe = models.load(job.model)
     source = tasks.source_for(recipe, job.data, job.resize, job.invert)
     if source and source.sha256 != job.sha256:
         raise UserError(
             f"--data {job.data} is other images there ({source.name}, {len(source.images):,} to "
-            f"train, SHA-256 {source.sha256[:8]} instead of {job.sha256[:8]}); put the same there"
+            f"train, SHA-256 {source.sha256[:8]} instead of {job.sha256[:8]}); copy the same "
+            "images there"
         )
     report = tasks.report(
         recipe, recipe.Config(**dict(job.settings)), source, judge_of(job, source)
@@ -270,7 +273,7 @@ def trainer(job):
 
 
 def judge_of(job, source):
-    """The `judge.Judge` that came with `job`; None where it needs none."""
+    """The `judge.Judge` that came with `job`, or None if it has none."""
     if job.judge is None:
         return None
     from tf_gen.tasks.judge import Judge

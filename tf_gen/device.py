@@ -1,6 +1,6 @@
-"""What TensorFlow runs on: how it takes a GPU's memory, and why it uses none.
+"""The devices that TensorFlow runs on: how it allocates GPU memory, and why it uses no GPU.
 
-Imports nothing heavy at first.
+TensorFlow is imported only when it is needed.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# What TensorFlow says where it can use no GPU, from what tells most to what tells least.
+# TensorFlow's messages if it cannot use a GPU, from the most to the least informative.
 TELLING = (
     "failed call to cuInit",
     "Could not load dynamic library",
@@ -23,37 +23,38 @@ INSTALL = "pip install 'tf_gen[gpu]'"
 
 
 def cores():
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not everywhere
+    """The number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on all systems
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def threads(processes=1):
-    """How many threads TensorFlow has for an operation on a CPU, and which number changes bits.
+    """The number of threads that TensorFlow uses for an operation on a CPU. It changes bits.
 
-    One for each core, or, unless TF_NUM_INTRAOP_THREADS is set, the share of one of `processes`.
+    It is TF_NUM_INTRAOP_THREADS if that is set, else the share of the cores that one of `processes`
+    gets.
     """
     return int(os.environ.get("TF_NUM_INTRAOP_THREADS") or max(1, cores() // processes))
 
 
 def grow_memory():
-    """Let TensorFlow take the memory of GPUs as it needs it, instead of all of it at once.
+    """Let TensorFlow allocate GPU memory as it needs it, instead of all of it at once.
 
-    Nothing changes where TensorFlow has begun to use them, or where the environment variable
-    TF_FORCE_GPU_ALLOW_GROWTH says what it should do.
+    This does nothing if TensorFlow already uses the GPUs, or if the environment variable
+    TF_FORCE_GPU_ALLOW_GROWTH is set.
     """
     import tensorflow as tf
 
     if "TF_FORCE_GPU_ALLOW_GROWTH" in os.environ:
         return
     for gpu in tf.config.list_physical_devices("GPU"):
-        with contextlib.suppress(RuntimeError):  # in use already
+        with contextlib.suppress(RuntimeError):  # already in use
             tf.config.experimental.set_memory_growth(gpu, True)
 
 
 def describe():
-    """Name what TensorFlow runs on: GPU, or CPU, and why no GPU where a driver is there."""
+    """Name the device: "GPU" or "CPU", with the reason for no GPU if a driver is installed."""
     import tensorflow as tf
 
     if tf.config.list_physical_devices("GPU"):
@@ -66,20 +67,20 @@ def describe():
 
 
 def has_driver():
-    """Whether a driver of NVIDIA's seems to be there; only Linux's, which TensorFlow could use."""
+    """Whether an NVIDIA driver seems to be installed on Linux, where TensorFlow can use it."""
     files = (Path("/proc/driver/nvidia/version"), Path("/dev/nvidia0"))
     found = any(file.exists() for file in files) or shutil.which("nvidia-smi")
     return sys.platform == "linux" and bool(found)
 
 
 def why_none(visible, with_cuda, messages):
-    """Why TensorFlow uses no GPU where there is a driver: a clause.
+    """Why TensorFlow uses no GPU although there is a driver: a clause.
 
     Args:
-        visible: what the environment variable CUDA_VISIBLE_DEVICES says, or None.
+        visible: the value of the environment variable CUDA_VISIBLE_DEVICES, or None.
         with_cuda: whether this TensorFlow was built with CUDA.
-        messages: function without arguments to what TensorFlow wrote when it looked for GPUs;
-            called only where the others do not tell.
+        messages: function without arguments that returns what TensorFlow wrote when it looked for
+            GPUs; called only if the other two do not explain it.
     """
     if visible is not None and not re.match(r"\s*(\d|GPU-|MIG-)", visible):
         return f"CUDA_VISIBLE_DEVICES={visible!r} hides them"
@@ -95,9 +96,9 @@ def why_none(visible, with_cuda, messages):
 
 
 def messages():
-    """What TensorFlow writes when it looks for GPUs, with all that this process keeps quiet.
+    """What TensorFlow writes when it looks for GPUs, including messages that are silenced here.
 
-    From a process of its own, since TensorFlow reads its level of messages only once.
+    They come from a separate process, since TensorFlow reads its log level only once.
     """
     code = "import tensorflow as tf; tf.config.list_physical_devices('GPU')"
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0"}

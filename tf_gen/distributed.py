@@ -1,7 +1,7 @@
-"""One model on several devices by `tf.distribute`, each of which computes a part of every batch.
+"""One model on several devices with `tf.distribute`. Each device computes a part of every batch.
 
-Each device, a replica, has the whole model. It computes the gradients of its part of a batch, and
-all replicas apply the mean of these gradients, which is the gradient of the whole batch.
+Each device, called a replica, has the whole model and computes the gradients of its part of a
+batch. All replicas apply the mean of these gradients, which is the gradient of the whole batch.
 """
 
 import hashlib
@@ -18,20 +18,20 @@ from tf_gen.strategies import explained
 class Replicas:
     """A model on all devices of a strategy.
 
-    The chief, one of the processes, has another copy of the model, to which no strategy belongs:
-    what is measured, drawn, saved and exported needs to know nothing of replicas. A `with` waits at
-    its end until all processes are there.
+    One of the processes is the chief. It has another copy of the model, outside of the strategy. So
+    the code that measures, draws, saves and exports does not have to deal with replicas. At its
+    end, a `with` waits for all processes.
 
     Args:
         strategy: a `tf.distribute.MirroredStrategy` or `MultiWorkerMirroredStrategy`.
-        build: function without arguments to the model, built and compiled, with the same weights
-            each time.
-        settings: a dict that JSON can write, which must be the same in all processes.
+        build: function without arguments that returns the built and compiled model, with the same
+            weights each time.
+        settings: a dict for JSON that must be the same in all processes.
 
     Attributes:
-        count: how many replicas there are, in all processes.
+        count: the number of replicas in all processes.
         chief: whether this process is the chief.
-        model: the copy; in another process it stays as it was built.
+        model: the copy; in other processes it never changes.
         stop: a `cli.StopRequest` for all processes.
 
     Raises:
@@ -53,13 +53,13 @@ class Replicas:
         with strategy.scope(), explained():
             self._mirrored = build()
         for optimizer in self._mirrored.optimizers:
-            # Keras adds up the gradients of the replicas; the division makes a mean of the sum.
+            # Keras adds up the gradients of the replicas; this factor turns the sum into a mean.
             optimizer.loss_scale_factor = self.count
 
     def begin(self, step=0):
-        """Let all replicas start with the chief's `model`, after `step` updates of it.
+        """Let all replicas start from the chief's `model`, which has had `step` updates.
 
-        Returns the chief's `step`, a Python int. UserError: another worker ended.
+        Returns the chief's `step`, a Python int. Raises UserError if another worker ended.
         """
         values = [tf.constant(step, tf.int64), *(v.value for v in self.model.state)]
         step, *state = self._of_chief(values)
@@ -71,7 +71,7 @@ class Replicas:
         return self
 
     def __exit__(self, *exception):
-        # Wait for all processes: TensorFlow takes one that ends while others work for a crash.
+        # Wait for all processes. If one ends while others work, TensorFlow takes that for a crash.
         if not any(exception):
             with explained():
                 tf.function(lambda: self._run(self._sum, tf.ones([])), autograph=False)()
@@ -80,13 +80,13 @@ class Replicas:
         """Compile many updates into one program, without XLA, which knows no other devices.
 
         Returns:
-            A function like that of `loop.program`, but for one stretch only. After a call the
-            chief's `model` is up to date, and `stop` is what all processes agree on.
+            A function like that of `loop.program`, but for one stretch only. After a call, the
+            chief's `model` is up to date and all processes agree on `stop`.
         """
 
         @tf.function(autograph=False)
         def updates(batches, asked):
-            # The loop is outside of `strategy.run`: within, Keras could not apply the gradients.
+            # The loop is outside of `strategy.run`. Inside, Keras cannot apply the gradients.
             losses, _ = repeat(self._update, batches, self.model.losses_reported)
             sums = self._run(self._sum, (losses, asked))
             return tf.nest.map_structure(lambda total: total / self.count, sums)
@@ -104,7 +104,7 @@ class Replicas:
         return one_stretch
 
     def _update(self, batch):
-        """One update of all replicas; the mean losses of those in this process."""
+        """Do one update on all replicas; return the mean losses of those in this process."""
         losses = self.strategy.run(self._update_by_part, [batch])
         return {name: tf.reduce_mean(self._here(loss)) for name, loss in losses.items()}
 
@@ -117,12 +117,12 @@ class Replicas:
         return self._mirrored.update(tf.nest.map_structure(part, batch))
 
     def _of_chief(self, values):
-        """What `values`, a list of tensors, are in the chief: a list of arrays."""
+        """The chief's `values`, a list of tensors: a list of arrays."""
 
-        def chiefs(values):  # the sum of those of the first replica and zeros of the others
+        def chiefs(values):  # the sum of the first replica's values and the zeros of the others
             first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
             kept = [tf.where(first, value, tf.zeros_like(value)) for value in values]
-            # One by one, since TensorFlow would pack them, but cannot pack several types.
+            # One by one: TensorFlow would pack them together, but cannot pack different types.
             return [self._sum(value) for value in kept]
 
         program = tf.function(lambda values: self._run(chiefs, values), autograph=False)
@@ -130,17 +130,20 @@ class Replicas:
             return [value.numpy() for value in program(values)]
 
     def _run(self, function, values):
-        """What `function` of `values`, run on all replicas, gives on the first one here."""
+        """Run `function` of `values` on all replicas; return the result of the first one here."""
         results = self.strategy.run(function, [values])
         return tf.nest.map_structure(lambda result: self._here(result)[0], results)
 
     def _here(self, value):
-        """A tuple of what `value` is on each replica of this process."""
+        """The values of `value` on the replicas of this process: a tuple."""
         return self.strategy.experimental_local_results(value)
 
     def _sum(self, values):
-        """The sum over all replicas, as one of them: of a tensor, or a structure of one type."""
-        # Where all have the same tensor, TensorFlow would not know on which device to put the sum.
+        """The sum over all replicas of a tensor, or of a structure of tensors of one type.
+
+        Called on each replica.
+        """
+        # If all replicas have the same tensor, TensorFlow does not know where to put the sum.
         copies = tf.nest.map_structure(tf.identity, values)
         context = tf.distribute.get_replica_context()
         return context.all_reduce(tf.distribute.ReduceOp.SUM, copies)
@@ -151,7 +154,7 @@ class StopTogether(cli.StopRequest):
 
     Attributes:
         asked: the exception of a signal to this process, or None.
-        requested: the same when all processes know of a signal to any of them, until then None.
+        requested: None until all processes know of a signal to one of them; then an exception.
     """
 
     def __init__(self):
@@ -167,12 +170,12 @@ class StopTogether(cli.StopRequest):
         self.asked = exception
 
     def agree(self, agreed):
-        """Note whether any of the processes was `asked` when all began their last call."""
+        """Note whether any process had been `asked` to stop when all began their last call."""
         self.agreed = bool(agreed)
         if agreed:
             self.asked = self.asked or KeyboardInterrupt()
 
     def __exit__(self, *exception):
         super().__exit__(*exception)
-        if self.asked and not any(exception):  # in the last call, after which nobody looked
+        if self.asked and not any(exception):  # a signal during the last call
             raise self.asked

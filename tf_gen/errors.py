@@ -1,18 +1,19 @@
-"""Errors that a command answers with one line instead of a traceback. Imports nothing heavy."""
+"""Errors for which a command prints one line instead of a traceback."""
 
 import signal
 
 
 class UserError(ValueError):
-    """Something that the user can mend: the message says what is wrong, where, and what to do."""
+    """Something that the user can fix. The message says what is wrong, where, and what to do."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP came, where Ctrl-C would have raised KeyboardInterrupt; or nobody reads
-    the output any more.
+    """SIGTERM or SIGHUP arrived, or the pipe that reads the output was closed.
+
+    It derives from KeyboardInterrupt, so it stops a command like Ctrl-C.
 
     Args:
-        signum: which one; that of SIGPIPE where nobody reads.
+        signum: the number of the signal; that of SIGPIPE for a closed pipe.
     """
 
     def __init__(self, signum=signal.SIGTERM):

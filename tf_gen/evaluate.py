@@ -1,10 +1,10 @@
 """Measure a model: `python -m tf_gen.evaluate gaussian_gan --seeds 100`.
 
-One run of a GAN says nothing; the distribution over seeds does. All runs go through one compiled
-program and one pipeline, whose variables are set anew for each seed, so that a hundred small runs
-take less than a minute. With `--workers` or `--scheduler` the seeds are shared out among processes.
-With `--run DIR` a run of `tf_gen.train` is measured instead, which unlike the runs made here can be
-stopped on its way.
+A single run of a GAN says little; a distribution over many seeds says more. All seeds use the same
+compiled program and input pipeline; only their variables are set anew for each seed. So a hundred
+small runs take less than a minute. With `--workers` or `--scheduler`, several processes share the
+seeds. With `--run DIR`, the command measures a run of `tf_gen.train` instead. Unlike the runs made
+here, such a run can be stopped and continued.
 """
 
 import argparse
@@ -82,9 +82,9 @@ def measure_run(arguments):
 
 
 def measure_seeds(arguments, settings, argv, client=None):
-    """Train from many seeds and measure each; what is there already is only read.
+    """Train from many seeds and measure each one; scores that exist already are only read.
 
-    With a `client`, of `cluster.connected`, its workers train them.
+    If there is a `client`, from `cluster.connected`, its workers train the seeds.
     """
     from tf_gen import rundir, tasks
 
@@ -95,10 +95,10 @@ def measure_seeds(arguments, settings, argv, client=None):
     report = tasks.report(recipe, config, source, load_judge(source, arguments))
     manifest = {**rundir.manifest(arguments.model, settings, source), "evaluation": True}
     if report.judge:
-        manifest["judge"] = report.judge.sha256  # scores that are kept must be of the same one
-    # On other machines a worker is expected for each core.
+        manifest["judge"] = report.judge.sha256  # stored scores must come from the same judge
+    # On a cluster we expect one worker per core.
     threads = device.threads(device.cores() if arguments.scheduler else arguments.workers or 1)
-    manifest["versions"]["threads"] = threads  # which change bits, as versions do
+    manifest["versions"]["threads"] = threads  # their number changes bits, as versions do
     out = arguments.out or Path("runs", f"evaluate-{arguments.model}-{arguments.preset}")
     with rundir.RunDirectory(out, manifest) as directory:
         cli.warn(*directory.warnings)
@@ -115,7 +115,7 @@ def measure_seeds(arguments, settings, argv, client=None):
             scores = train_seeds(recipe, report, out / "seeds", seeds, train)
         except KeyboardInterrupt:
             again = shlex.join(["python", "-m", "tf_gen.evaluate", *argv])
-            print(f"stopped; to go on with the seeds that are left: {again}")
+            print(f"stopped; to go on with the remaining seeds: {again}")
             raise
         summary = summarise(scores)
         write(report, dict(zip(seeds, scores, strict=True)), summary, table_of(summary), out)
@@ -125,7 +125,7 @@ def measure_seeds(arguments, settings, argv, client=None):
 
 
 def cluster_job(arguments, settings, report, threads):
-    """The `cluster.Job` of what a command line says."""
+    """The `cluster.Job` that a command line describes."""
     from tf_gen.mnist import named
 
     data, sha256, judge = arguments.data, None, None
@@ -147,7 +147,7 @@ def cluster_job(arguments, settings, report, threads):
 
 
 def load_judge(source, arguments):
-    """The `judge.Judge` of models of images; None for a model without."""
+    """The `judge.Judge` for a model of images; None for other models."""
     if source is None:
         return None
     from tf_gen.tasks import judge
@@ -156,12 +156,12 @@ def load_judge(source, arguments):
 
 
 def judge_path(source, arguments):
-    """Where the judge's .keras file is, or will be."""
+    """The path of the judge's .keras file, which may not exist yet."""
     return arguments.judge or Path("runs", f"judge-{source.sha256[:8]}.keras")
 
 
 def check_judge(path):
-    """Raise OSError if `path` is no file and none can be written there."""
+    """Raise OSError if `path` is not a file and no file can be written there."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not path.exists():
@@ -169,7 +169,7 @@ def check_judge(path):
 
 
 def train_command(arguments, settings):
-    """The command that makes one of the runs, without its seed."""
+    """The command that trains one of the seeds as a run, without its `--seed`."""
     outline = flags.read(arguments.model)
     command = f"python -m tf_gen.train {flags.command_line(outline, arguments.preset, settings)}"
     if outline.with_images:
@@ -180,27 +180,27 @@ def train_command(arguments, settings):
 def parse(argv):
     """Parse the command line without TensorFlow; return the arguments and the Config as a dict."""
     parser = cli.Parser(
-        prog="tf_gen.evaluate", description="Measure a model, over many seeds or of a run."
+        prog="tf_gen.evaluate", description="Measure a model over many seeds, or measure a run."
     )
     commands = flags.subcommands(parser)
     for name, (command, outline) in commands.items():
         words = (
-            "measure the newest checkpoint of this run of tf_gen.train, and train nothing: for "
-            "runs that take long, of which nothing is kept here before they are done"
+            "measure the newest checkpoint of this run of tf_gen.train instead of training seeds; "
+            "useful for long trainings, since this command keeps a seed only when it is finished"
         )
         command.option("--run", cli.path, words, metavar="DIR")
         default = 1 if outline.with_images else 10
-        words = f"how many runs, seeds from 0, or their seeds, as 1000-1019 (default: {default})"
+        words = f"number of seeds, from 0 on, or a range such as 1000-1019 (default: {default})"
         command.add_argument("--seeds", type=seed_range, help=words, metavar="INT[-INT]")
         words = (
-            "train the seeds in so many processes on this machine, each with its share of the "
-            "cores, by Dask (pip install 'tf_gen[cluster]')"
+            "train the seeds in this number of processes on this machine, which share its cores; "
+            "needs Dask (pip install 'tf_gen[cluster]')"
         )
         command.option("--workers", Count, words, metavar="INT")
         words = (
-            "train them on the workers of a Dask cluster, one thread each, which read images "
-            "themselves, by the same path, and need the same versions as this machine. Scores are "
-            "those of one process to the bit where the processors are of one kind and "
+            "train the seeds on the workers of a Dask cluster. Workers must have one thread each, "
+            "the same versions as this machine, and the images at the same path. Scores are bit by "
+            "bit those of one process if all processors are of the same kind and "
             "TF_NUM_INTRAOP_THREADS is the same"
         )
         command.option("--scheduler", address, words, metavar="tcp://HOST:PORT")
@@ -209,13 +209,14 @@ def parse(argv):
         command.set_defaults(judge=None)
         if outline.with_images:
             words = (
-                "the classifier that judges digits, a .keras file; trained and written there if "
-                "it is missing (default: runs/judge-DATA.keras)"
+                "the classifier that judges digits, a .keras file; if it is missing, it is trained "
+                "and written there (default: runs/judge-DATA.keras)"
             )
             command.option("--judge", cli.path, words, metavar="FILE")
         words = (
-            f"where to keep the results (default: runs/evaluate-{name}-PRESET, or "
-            "runs/evaluate-RUN-step-STEP); seeds of the same settings there are not trained again"
+            f"directory for the results (default: runs/evaluate-{name}-PRESET, or "
+            "runs/evaluate-RUN-step-STEP); seeds that it has with the same settings are not "
+            "trained again"
         )
         command.option("--out", cli.path, words, metavar="DIR")
         flags.add_no_jit(command)
@@ -225,9 +226,9 @@ def parse(argv):
     if arguments.run:
         changed = [name for name in settings if name in arguments]
         if changed or arguments.seeds is not None or arguments.preset != "article":
-            command.error("argument --run: has its settings already; give no others")
+            command.error("argument --run: a run has its settings already; give no others")
         if arguments.workers or arguments.scheduler:
-            command.error("argument --run: is measured here; give no --workers or --scheduler")
+            command.error("argument --run: needs no workers; give no --workers or --scheduler")
     elif arguments.seeds is None:
         arguments.seeds = range(1 if outline.with_images else 10)
     if arguments.workers and arguments.scheduler:
@@ -240,15 +241,15 @@ def parse(argv):
 def address(text):
     """The address of a Dask scheduler."""
     if not re.fullmatch(r"\w+://[^/]+:\d+", text):
-        raise argparse.ArgumentTypeError(f"must be as tcp://HOST:PORT, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must have the form tcp://HOST:PORT, not {text!r}")
     return text
 
 
 def seed_range(text):
-    """The range that `--seeds` names: 0 .. N - 1 by "N", FIRST .. LAST by "FIRST-LAST"."""
+    """The range that `--seeds` means: "N" is 0 .. N - 1, "FIRST-LAST" is FIRST .. LAST."""
     numbers = re.fullmatch(r"(?:(\d+)-)?(\d+)", text)
     if not numbers:
-        words = f"must be a number of seeds, at least 1, or two as 1000-1019, not {text!r}"
+        words = f"must be a number of seeds, at least 1, or a range as 1000-1019, not {text!r}"
         raise argparse.ArgumentTypeError(words)
     first, last = numbers.groups()
     chosen = range(int(first), int(last) + 1) if first else range(int(last))
@@ -261,15 +262,15 @@ def seed_range(text):
 
 
 def train_seeds(recipe, report, directory, seeds, train=None):
-    """Train and score `seeds`; those that `directory` holds are only read.
+    """Train and score `seeds`; scores that `directory` holds already are only read.
 
     Args:
-        recipe, report: a module of `tf_gen.models`, and what reports on its models; the seed of
-            its config is replaced.
-        directory: path, where each seed's score is kept, in a file of its own.
+        recipe, report: a module of `tf_gen.models` and a `Report` for its models; the seed of the
+            report's config is replaced.
+        directory: path of a directory with one file for the score of each seed.
         seeds: sequence of Python ints.
-        train: function of those of the seeds that are missing, a list, which yields each with its
-            score, in any order; None to train them in this process.
+        train: function that takes the list of the missing seeds and yields each with its score, in
+            any order; None to train them in this process.
 
     Returns:
         list of dicts, the `score` of each seed.
@@ -297,7 +298,7 @@ def train_seeds(recipe, report, directory, seeds, train=None):
 
 
 def read_score(path):
-    """The score kept in `path`, a dict; None if it is not there or damaged."""
+    """The score in the file `path`, a dict; None if the file is missing or damaged."""
     import numpy as np
 
     if not path.exists():
@@ -305,23 +306,23 @@ def read_score(path):
     try:
         with np.load(io.BytesIO(path.read_bytes())) as file:
             return {name: value[()] for name, value in file.items()}
-    except Exception:  # damage can look like anything to zipfile: encrypted, say
+    except Exception:  # damage can look like anything to zipfile, even like encryption
         cli.warn(f"{path} is damaged; training this seed again")
         return None
 
 
 def plain(score):
-    """The figures of a `score`, without its arrays: dict of Python floats and bools."""
+    """The figures of a `score`, without its arrays: a dict of Python floats and bools."""
     import numpy as np
 
     return {name: np.asarray(v).item() for name, v in score.items() if np.ndim(v) == 0}
 
 
 def summarise(scores):
-    """Statistics over seeds: dict of a figure's name to a dict of COLUMNS, or to a share.
+    """Statistics over seeds: a dict from the names of figures to a dict of COLUMNS, or to a share.
 
-    Bools become shares, of all seeds. Arrays are left out. Seeds whose figure is not finite, or
-    that have none, are left out of its statistics; `diverged` counts them.
+    Bools become shares of all seeds. Arrays are left out. The statistics of a figure leave out
+    seeds for which it is missing or not finite; `diverged` counts them.
     """
     import numpy as np
 
@@ -341,7 +342,7 @@ def summarise(scores):
 
 
 def table_of(summary):
-    """The lines of a table in Markdown of what `summarise` returned."""
+    """The output of `summarise` as a Markdown table: a list of lines."""
     lines = [f"| {summary['seeds']} seeds | {' | '.join(COLUMNS)} |"]
     lines.append("|---" * (len(COLUMNS) + 1) + "|")
     shares = []
@@ -355,9 +356,9 @@ def table_of(summary):
 
 
 def write(report, scores, summary, lines, out):
-    """Print a table, write it, the numbers and a picture to `out`, and say where they are.
+    """Print a table; write it, the numbers and a picture to `out`; and print where they are.
 
-    `scores` has the score of each seed, `summary` what summary.json says, `lines` the table.
+    `scores` has the score of each seed, `summary` the content of summary.json, `lines` the table.
     """
     from tf_gen import plots
 

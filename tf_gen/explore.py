@@ -1,8 +1,8 @@
-"""Write a page in which a model can be touched: `python -m tf_gen.explore vae --open`.
+"""Write a web page to explore a model in: `python -m tf_gen.explore vae --open`.
 
-One HTML file, with the weights in it: it opens by double click, needs no server, and asks no host
-for anything. Of a run it also shows the course of the training, if snapshots were kept for an
-animation.
+The page is one HTML file that contains the weights. It opens with a double click, needs no server,
+and loads nothing from the network. For a run, it also shows the course of the training, if
+snapshots were kept for an animation.
 """
 
 import webbrowser
@@ -10,14 +10,14 @@ from pathlib import Path
 
 from tf_gen import cli, files, flags, savedmodel
 
-DIGITS = ("bundled", "mnist", "tfds")  # all of MNIST, which --data auto finds
+DIGITS = ("bundled", "mnist", "tfds")  # names of digits of MNIST, which --data auto finds
 
 
 def main(argv=None):
     arguments = parse(argv)
     directory = savedmodel.find(arguments.model)
     files.check_file(arguments.out)
-    savedmodel.verify(directory)  # before anything is said of the data
+    savedmodel.verify(directory)  # before printing anything about the data
     cli.import_tensorflow(lean=True)
     from tf_gen import explorer
 
@@ -32,14 +32,14 @@ def main(argv=None):
 
 
 def images_of(directory, arguments):
-    """The images to show beside the SavedModel in `directory`: a `mnist.Source`, or None."""
+    """The images to show with the SavedModel in `directory`: a `mnist.Source`, or None."""
     name = savedmodel.read_data(directory).get("source")
     data = arguments.data
     if data == "auto" and name not in (None, *DIGITS):
         from tf_gen.mnist import named
 
         if name not in named.SETS:
-            print(f"learned from images of its own ({name}): name them with --data to see some")
+            print(f"trained on your own images ({name}): name them with --data to see some")
             return None
         data = name
     if name is None and data == "auto":
@@ -52,7 +52,7 @@ def images_of(directory, arguments):
 
 
 def course_of(run):
-    """What the run directory `run` kept of its training for the page, or None."""
+    """The course of the training that the run directory `run` has for the page, or None."""
     from tf_gen import rundir, tasks
 
     _, recipe, config = rundir.identify(run)
@@ -63,12 +63,12 @@ def course_of(run):
 def parse(argv):
     """Parse the command line without TensorFlow."""
     parser = cli.Parser(
-        prog="tf_gen.explore", description="Write a page in which a model can be touched."
+        prog="tf_gen.explore", description="Write a web page to explore a model in."
     )
     parser.option("model", cli.model, cli.MODELS)
     words = "the HTML file to write (default: explorer.html)"
     parser.option("--out", cli.path, words, default=Path("explorer.html"))
-    parser.add_argument("--open", action="store_true", help="open it in a browser")
+    parser.add_argument("--open", action="store_true", help="open the page in a browser")
     flags.add_images(parser)
     arguments = parser.parse_args(argv)
     if arguments.out.suffix.lower() not in (".html", ".htm"):

@@ -25,7 +25,7 @@ def main(argv=None):
     model = recipe.build(config)
     step, _, damaged = rundir.restore(model, arguments.run_dir)
     cli.warn(*(f"checkpoint {directory} is damaged and left out" for directory in damaged))
-    # Made from the data, which may not be at hand now; there if the run is finished.
+    # It is made from the data, which may be missing here. A finished run has it.
     saved_model = arguments.run_dir / "saved_model"
     savedmodel.verify(saved_model)
     latent_map = savedmodel.read_latent_map(saved_model, model.latent_dim)

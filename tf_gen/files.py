@@ -1,4 +1,4 @@
-"""Writing so that what is on disk is always whole: beside, then rename. Imports nothing heavy."""
+"""Writing files completely or not at all: write a temporary file beside the target, then rename."""
 
 import contextlib
 import errno
@@ -17,10 +17,9 @@ PREFIX = ".tmp-"
 def beside(path):
     """Yield a temporary path in the directory of `path`; rename it to `path` on success.
 
-    What the body makes there, a file or a directory, appears under `path` whole or not at all. An
-    existing file is replaced. An existing directory is not, unless it is empty: that raises
-    OSError. An OSError of the body names `path`, too, where it would name the temporary one or
-    none.
+    The file or directory that the body makes there appears under `path` complete or not at all. An
+    existing file is replaced, and so is an empty directory; any other directory raises OSError. If
+    an OSError of the body names the temporary path or none, it is changed to name `path`.
     """
     path = Path(path)
     temporary = _temporary(path)
@@ -35,9 +34,9 @@ def beside(path):
 
 
 def check_file(path, size=0):
-    """Raise the OSError with which writing the file `path` would end, before the work for it.
+    """Raise the OSError that writing the file `path` would raise, before the work is done.
 
-    UserError: its disk has no room for `size` bytes.
+    Raises UserError if its disk has no room for `size` bytes.
     """
     path = Path(path)
     _check_name(path)
@@ -56,7 +55,7 @@ def check_file(path, size=0):
 
 
 def check_directory(path):
-    """Raise the OSError with which making files in `path`, which may be missing, would end."""
+    """Raise the OSError that making files in the directory `path` would raise; it may not exist."""
     path = Path(path)
     _check_name(path)
     there = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
@@ -73,7 +72,7 @@ def write_text(path, text):
 
 
 def write_json(path, content):
-    """Write `content`, a dict of what JSON knows, to `path`."""
+    """Write `content`, a dict for JSON, to `path`."""
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
@@ -81,7 +80,7 @@ def read_json(path):
     """The dict in a JSON file.
 
     Raises:
-        OSError: it cannot be read; FileNotFoundError or NotADirectoryError: it is not there.
+        OSError: it cannot be read; FileNotFoundError or NotADirectoryError if it does not exist.
         UserError: it is damaged.
     """
     try:
@@ -94,24 +93,24 @@ def read_json(path):
 
 
 def remove_leftovers(directory):
-    """Remove what killed processes left half written in `directory`."""
+    """Remove the incomplete files that killed processes left in `directory`."""
     for path in Path(directory).glob(PREFIX + "*"):
         _remove(path)
 
 
 def _check_name(path):
-    """Raise OSError if nothing can have this name: it is too long, say."""
+    """Raise OSError if no file can have this name, for example because it is too long."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         path.stat()
 
 
 def _temporary(path):
-    # Of a long name only the end, lest it be too long with what comes before.
+    # Only the end of a long name, since with the prefix it could be too long.
     return path.with_name(f"{PREFIX}{os.getpid()}-{path.name[-50:]}")
 
 
 def replace(temporary, path):
-    """Rename; on Windows a virus scanner may hold the file for a moment, so try for a second."""
+    """Rename. On Windows a virus scanner may hold the file for a moment, so try for a second."""
     for wait in [0.1] * 10 + [0]:
         try:
             temporary.replace(path)
@@ -123,7 +122,7 @@ def replace(temporary, path):
 
 
 def _rename_in(error, temporary, path):
-    """Let an OSError speak of `path` where it does of `temporary`, which nobody knows."""
+    """Replace `temporary` by `path` in an OSError, since the user does not know `temporary`."""
 
     def renamed(text):
         return text.replace(str(temporary), str(path)) if isinstance(text, str) else text

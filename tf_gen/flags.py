@@ -1,9 +1,9 @@
 """A `Config` as a command line, without running the rest of its recipe.
 
-Importing a recipe imports TensorFlow, which takes seconds; `--help` and a mistyped flag must answer
-at once. So `Config`, `PRESETS` and `TASK` may use `dataclasses`, `math`, `typing`,
-`tf_gen.settings` and choices named `X = Literal[...]`, but no other name of the file. A `Config`
-has one field a line, whose comment is the help text of the flag.
+Importing a recipe imports TensorFlow, which takes seconds. `--help` and the answer to a mistyped
+flag must come at once. So `Config`, `PRESETS` and `TASK` may use only `dataclasses`, `math`,
+`typing`, `tf_gen.settings` and choices named `X = Literal[...]`, and no other name of their file. A
+`Config` has one field on each line, and its comment is the help text of the flag.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from tf_gen.settings import plain_type
 
 @dataclasses.dataclass(frozen=True)
 class Outline:
-    """What the text of a recipe says of its settings."""
+    """The settings of a recipe, read from its source text."""
 
     name: str  # of the model
     Config: type  # like `tf_gen.models.<name>.Config`, but another object
@@ -31,7 +31,7 @@ class Outline:
 
     @property
     def with_images(self):
-        """Whether the model learns from images, which the user may choose."""
+        """Whether the model learns from images, which the user can choose."""
         return self.task in tasks.WITH_IMAGES
 
 
@@ -55,7 +55,10 @@ def read(name):
 
 
 def subcommands(parser):
-    """Add to `parser` a command for each model: a dict of its name to its parser and `Outline`."""
+    """Add a command for each model to `parser`.
+
+    Returns a dict of the names of models to the command's parser and the model's `Outline`.
+    """
     subparsers = parser.add_subparsers(dest="model", metavar="MODEL", required=True)
     found = {}
     for name in NAMES:
@@ -66,9 +69,9 @@ def subcommands(parser):
 
 
 def add(parser, outline, without=()):
-    """Add to `parser` `--preset` and a flag for each field of `outline.Config` but some.
+    """Add `--preset`, and a flag for each field of `outline.Config` except those in `without`.
 
-    A flag of a field that is not given stays absent from what the parser returns.
+    If a flag is not given, the parser returns no value for its field.
     """
     parser.add_argument(
         "--preset",
@@ -99,37 +102,38 @@ def add(parser, outline, without=()):
 
 
 def add_no_jit(parser):
-    """Add to `parser` `--no-jit`, for machines whose XLA does not work: `jit` is then False."""
+    """Add `--no-jit` to `parser`, for machines where XLA does not work: `jit` is then False."""
     words = (
-        "do without TensorFlow's compiler XLA, for machines where it does not work: slower, rounds "
-        "otherwise, and bits may differ between two processes"
+        "do not use TensorFlow's compiler XLA, if it does not work on your machine; this is "
+        "slower, rounds differently, and bits may differ between two processes"
     )
     parser.add_argument("--no-jit", dest="jit", action="store_false", help=words)
 
 
 def add_data(parser, outline):
-    """Add to `parser` the flags that choose images, if the model learns from some."""
+    """Add the flags that choose images to `parser`, if the model learns from images."""
     parser.set_defaults(data=None, resize=False, invert=False)
     if outline.with_images:
         add_images(parser)
 
 
 def add_images(parser):
-    """Add to `parser` the flags that choose images."""
+    """Add the flags that choose images to `parser`."""
     words = (
-        "bundled; mnist, fashion_mnist, kmnist, emnist/digits and its other kinds; a directory of "
-        "IDX files or of LABEL/*.png; a .npz; or a list of image files: README.md has a table "
-        "(default: auto: MNIST that TensorFlow Datasets has or can download, else bundled)"
+        "images to use: bundled; mnist, fashion_mnist, kmnist, emnist/digits and its other kinds; "
+        "a directory of IDX files or of LABEL/*.png; a .npz file; or a list of image files. "
+        "README.md has a table (default: auto, which is MNIST if TensorFlow Datasets has it or can "
+        "download it, else bundled)"
     )
     parser.option("--data", cli.expanded, words, default="auto")
-    words = "scale images of other sizes to 28 x 28, with their aspect kept"
+    words = "scale images of other sizes to 28 x 28 and keep their aspect ratio"
     parser.add_argument("--resize", action="store_true", help=words)
-    words = "make black white, for images that are black on white"
+    words = "exchange black and white, for images that are black on white"
     parser.add_argument("--invert", action="store_true", help=words)
 
 
 def chosen(parser, outline, arguments):
-    """The settings that a parsed command line means, as a dict; a usage error if they are bad."""
+    """The settings of a parsed command line, a dict. Invalid settings are a usage error."""
     preset = dataclasses.asdict(outline.presets[arguments.preset])
     settings = {name: getattr(arguments, name, value) for name, value in preset.items()}
     try:
@@ -141,12 +145,12 @@ def chosen(parser, outline, arguments):
 
 
 def is_small(settings, data):
-    """Whether one core is enough for `settings`, a dict: points, and not many of them an update."""
+    """Whether one core is enough for `settings`, a dict: an update uses few points, no images."""
     return data is None and settings.get("batch_size", 1) <= 500
 
 
 def command_line(outline, preset, settings):
-    """The arguments that mean `settings`, a dict, as a string: the inverse of `chosen`."""
+    """The arguments that mean `settings`, a dict: a string. This is the inverse of `chosen`."""
     words = [outline.name, "--preset", preset]
     start = dataclasses.asdict(outline.presets[preset])
     for name, value in settings.items():

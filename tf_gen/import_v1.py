@@ -1,10 +1,10 @@
-"""Import what an article's own code trained: `python -m tf_gen.import_v1 CHECKPOINT OUT`.
+"""Import a model that an article's own code trained: `python -m tf_gen.import_v1 CHECKPOINT OUT`.
 
-CHECKPOINT is what `tf.train.Saver` of TensorFlow 1 wrote, OUT becomes a run directory. A Saver
-keeps each variable under its name, and in most articles the names are Variable, Variable_1 and so
-on. So a system is recognised by the shapes of its variables, which tell its sizes, too. Variables
-of one shape are told apart by their names, or by numbers that follow the article's order; where
-neither does, nothing is guessed. The graph beside a checkpoint (.meta) is not opened.
+CHECKPOINT was written by `tf.train.Saver` of TensorFlow 1; OUT becomes a run directory. A Saver
+stores each variable under its name, and in most articles the names are Variable, Variable_1 and so
+on. So the shapes of the variables tell which article's model it is, and its sizes. Variables of the
+same shape are distinguished by their names, or by numbers that follow the article's order. If
+neither works, nothing is guessed. The graph beside a checkpoint (.meta) is never opened.
 """
 
 import collections
@@ -18,26 +18,26 @@ from tf_gen.errors import UserError
 from tf_gen.models import load
 from tf_gen.settings import Count
 
-LISTED = 30  # variables that a message names, at most
+LISTED = 30  # the largest number of variables that a message names
 
-# ---- What the articles' code creates, in its order -----------------------------------------------
+# ---- The variables that the articles' code creates, in its order ---------------------------------
 
 
 class Weight(NamedTuple):
     """A variable that is trained."""
 
-    word: str  # a part of its name that tells it from others of its shape, if names tell
+    word: str  # a part of its name that distinguishes it from others of its shape
     shape: tuple
-    here: str  # where it is in the model of this package
+    here: str  # its place in the model of this package
 
 
 class System(NamedTuple):
-    """An article's networks with the sizes that a checkpoint's shapes tell."""
+    """An article's networks, with sizes that follow from the shapes in a checkpoint."""
 
     model: str
-    sizes: dict  # of the settings that follow from the shapes
-    presets: dict  # of the optimiser whose averages a checkpoint has ("" for none) to a preset
-    orders: list  # of lists of the same `Weight`s, as one or the other script creates them
+    sizes: dict  # the settings that follow from the shapes
+    presets: dict  # from the optimiser whose averages a checkpoint has ("" for none) to a preset
+    orders: list  # the same `Weight`s in each order in which a script creates them
 
 
 def dense(word, inputs, units, here):
@@ -46,11 +46,11 @@ def dense(word, inputs, units, here):
 
 
 def vae(hidden_dim, latent_dim):
-    """The article has a dict of weights, and after it one of biases, with the same five keys."""
+    """The article has a dict of weights, then a dict of biases with the same five keys."""
     layers = [
         dense("encoder", 784, hidden_dim, "encoder.hidden"),
         dense("mean", hidden_dim, latent_dim, "encoder.z_mean"),
-        dense("std", hidden_dim, latent_dim, "encoder.z_log_var"),  # so the article calls it
+        dense("std", hidden_dim, latent_dim, "encoder.z_log_var"),  # the article's name
         dense("decoder", latent_dim, hidden_dim, "decoder.hidden"),
         dense("out", hidden_dim, 784, "decoder.logits"),
     ]
@@ -60,10 +60,10 @@ def vae(hidden_dim, latent_dim):
 
 
 def gaussian_gan(hidden_size, minibatch):
-    """G in the scope G, D in the scope D; the names of their layers are the article's."""
+    """G is in the scope G and D in the scope D, with the article's names of layers."""
     width = 2 * hidden_size
     third = dense("d2", width, width, "discriminator.hidden_3")
-    if minibatch:  # five kernels of length 3, and as many features more
+    if minibatch:  # five kernels of length 3, and five more features
         third = dense("minibatch", width, 15, "discriminator.hidden_3")
     order = [
         *dense("g0", 1, hidden_size, "generator.hidden"),
@@ -95,10 +95,10 @@ def ali(hidden_dim, latent_dim):
     return System("ali", sizes, {"Adam": "article"}, [d + q + p, q + p + d])
 
 
-# How many variables an optimiser of TensorFlow 1 keeps for each weight, and what those of ours are
-# called, in the same order. RMSProp's second is the step it took last, of use only with momentum.
+# How many variables an optimiser of TensorFlow 1 keeps for each weight, and the names of ours in
+# the same order. RMSProp's second variable is its last step, which is used only with momentum.
 AVERAGES = {"RMSProp": (2, ["velocity"]), "Adam": (2, ["momentum", "velocity"]), "": (0, [])}
-OURS = {"RMSpropTF1": "RMSProp", "Adam": "Adam", "SGD": ""}  # of our optimisers' classes
+OURS = {"RMSpropTF1": "RMSProp", "Adam": "Adam", "SGD": ""}  # from the classes of our optimisers
 
 # ---- The command ---------------------------------------------------------------------------------
 
@@ -125,11 +125,12 @@ def main(argv=None):
     sizes = ", ".join(f"{name} {value}" for name, value in system.sizes.items())
     print(f"{prefix}: {system.model}, {sizes}, step {step} ({how})")
     print(
-        f"assumed: what no checkpoint keeps, such as batch size and learning rate, is as in preset "
-        f"{preset}; after OUT, flags of python -m tf_gen.train {system.model} --help change it"
+        f"assumed: settings that no checkpoint keeps, such as batch size and learning rate, are as "
+        f"in preset {preset}; to change them, give flags of python -m tf_gen.train {system.model} "
+        "--help after OUT"
     )
     if missing:
-        cli.warn(f"{prefix}: {missing}; training goes on with a fresh optimiser")
+        cli.warn(f"{prefix}: {missing}; training continues with a fresh optimiser")
 
     source = tasks.source_for(recipe, arguments.data, arguments.resize, arguments.invert)
     report = tasks.report(recipe, config, source)
@@ -149,21 +150,21 @@ def main(argv=None):
 
 
 def parse(argv):
-    """Parse the command line without TensorFlow; return the arguments, and those of the model.
+    """Parse the command line without TensorFlow; return its arguments and those for the model.
 
-    Which settings there are is known when the model is.
+    The latter are parsed when the model, and so its settings, are known.
     """
     parser = cli.Parser(
         prog="tf_gen.import_v1",
-        description="Import a checkpoint that an article's own code, in TensorFlow 1, has written.",
-        epilog="After OUT, settings that a checkpoint does not keep can be given, with the flags "
-        "of tf_gen.train, such as --learning-rate; of gaussian_gan also --preset.",
+        description="Import a checkpoint that an article's own TensorFlow 1 code has written.",
+        epilog="After OUT, you can give settings that a checkpoint does not keep, with the flags "
+        "of tf_gen.train, such as --learning-rate, and for gaussian_gan also --preset.",
     )
-    words = "what tf.train.Saver wrote: model.ckpt-30000, one of its files, or their directory"
+    words = "a checkpoint of tf.train.Saver: model.ckpt-30000, one of its files, or their directory"
     parser.option("checkpoint", cli.path, words, metavar="CHECKPOINT")
     words = "run directory to write, which must not exist yet"
     parser.option("out", cli.path, words, metavar="OUT")
-    words = "updates that were made (default: as a counter, the file's name or Adam tells)"
+    words = "number of updates so far (default: from a counter, the file's name or Adam)"
     parser.option("--step", Count, words, metavar="INT")
     flags.add_images(parser)
     flags.add_no_jit(parser)
@@ -171,7 +172,7 @@ def parse(argv):
 
 
 def choose(system, checkpoint, step, arguments):
-    """The preset and the settings, a dict, of a run of a system that has come to `step`."""
+    """The preset and the settings, a dict, of a run of a system that has reached `step`."""
     outline = flags.read(system.model)
     parser = cli.Parser(prog=f"tf_gen.import_v1 ({system.model})")
     flags.add(parser, outline, without=(*system.sizes, "steps"))
@@ -183,10 +184,10 @@ def choose(system, checkpoint, step, arguments):
 
 
 def preset_of(system, checkpoint):
-    """The preset that the optimiser's variables tell of. UserError: they do not."""
+    """The preset that follows from the optimiser's variables. Raises UserError if none does."""
     if len(system.presets) == 1:
         return next(iter(system.presets.values()))
-    # Without counters, too, only the weights were saved.
+    # If there are no counters either, only the weights were saved.
     kinds = checkpoint.optimizers or ([""] if checkpoint.counters else [])
     told = {preset for kind, preset in system.presets.items() if kind in kinds}
     if len(told) != 1:
@@ -198,10 +199,10 @@ def preset_of(system, checkpoint):
 
 
 def next_commands(arguments, report, model, preset, settings):
-    """What can be done with the run now."""
+    """Commands to use the run with."""
     out = cli.typed(arguments.out)
     data = " --resize" * arguments.resize + " --invert" * arguments.invert
-    if arguments.data != "auto":  # which is then what this run began with
+    if arguments.data != "auto":  # "auto" means the data that the run has now
         data = f" --data {cli.typed(arguments.data)}{data}"
     data = data if report.source else ""
     outline = flags.read(model)
@@ -217,9 +218,9 @@ def next_commands(arguments, report, model, preset, settings):
 
 
 def find(path):
-    """The common beginning of a checkpoint's files, of which `path` names one, or their directory.
+    """The common prefix of a checkpoint's files; `path` is one of them, or their directory.
 
-    UserError: there is none.
+    Raises UserError if there is no checkpoint.
     """
     if path.is_dir():
         return newest(path)
@@ -230,11 +231,11 @@ def find(path):
 
 
 def newest(directory):
-    """The checkpoint that the file `checkpoint` in a directory names, or the only one there is."""
+    """The checkpoint that a directory's file `checkpoint` names, or else its only checkpoint."""
     with contextlib.suppress(OSError):
         text = (directory / "checkpoint").read_text(errors="replace")
         if named := re.search(r'^model_checkpoint_path: "(.*)"', text, re.MULTILINE):
-            # The path is that of another time, perhaps of another machine.
+            # The path is an old one, perhaps on another machine; only its name is used.
             prefix = directory / re.split(r"[/\\]", named[1])[-1]
             if is_checkpoint(prefix):
                 return prefix
@@ -251,15 +252,15 @@ def is_checkpoint(prefix):
 
 
 class Checkpoint:
-    """The variables of a checkpoint, sorted out.
+    """The variables of a checkpoint, sorted by kind.
 
     Attributes:
-        prefix: path, the common beginning of its files.
-        weights: dict of a name to a shape, a tuple: what is trained.
-        averages: dict of the name of a weight to what optimisers keep for it, a dict of "Adam" to
-            a list of names, for example.
+        prefix: path, the common prefix of its files.
+        weights: the trained variables, a dict of names to shapes (tuples).
+        averages: for the name of a weight, the names of the variables that optimisers keep for it:
+            a dict such as {"Adam": [...]}.
         optimizers: the names of those optimisers, sorted.
-        counters: dict of a name to an int, of variables that count updates.
+        counters: the variables that count updates, a dict of names to ints.
 
     Raises:
         UserError: it is damaged.
@@ -273,7 +274,7 @@ class Checkpoint:
             self.reader = tf.train.load_checkpoint(str(prefix))
             shapes = self.reader.get_variable_to_shape_map()
             self.types = self.reader.get_variable_to_dtype_map()
-        # The article's first code trained a copy of D, from which D began.
+        # The article's first code first trained a copy of D, whose weights D then took.
         ours = [name for name in sorted(shapes, key=by_number) if not name.startswith("D_pre/")]
         arrays = {name: tuple(shapes[name]) for name in ours if shapes[name]}
         owners = {name: owner_of(name, arrays) for name in arrays}
@@ -286,12 +287,12 @@ class Checkpoint:
         self.optimizers = sorted({kind for kept in self.averages.values() for kind in kept})
         self.scalars = [name for name in ours if not shapes[name]]
         integers = [name for name in self.scalars if self.types[name].is_integer]
-        # One that is 0 was made and never counted.
+        # A counter that is 0 was created but never used.
         self.counters = {name: int(n) for name in integers if (n := self.read(name)) > 0}
 
     @contextlib.contextmanager
     def whole(self):
-        """In `with`, what TensorFlow says of a damaged file becomes a UserError."""
+        """In `with`, TensorFlow's errors about a damaged file become a UserError."""
         import tensorflow as tf
 
         try:
@@ -302,7 +303,7 @@ class Checkpoint:
             raise UserError(f"{self.prefix}: damaged, or no checkpoint ({reason})") from error
 
     def read(self, name):
-        """A variable, a NumPy array. UserError: it is damaged, or not finite."""
+        """Read a variable, a NumPy array. Raises UserError if it is damaged or not finite."""
         import numpy as np
 
         with self.whole():
@@ -314,7 +315,7 @@ class Checkpoint:
         return value
 
     def powers(self, beta):
-        """The names of what Adam multiplies with a `beta`, "beta1", in each update: a list."""
+        """The names of the variables that Adam multiplies by `beta` ("beta1") in each update."""
         return [name for name in self.scalars if re.search(rf"(^|/){beta}_power(_\d+)?$", name)]
 
     def listing(self):
@@ -330,9 +331,10 @@ def by_number(name):
 
 
 def owner_of(name, arrays):
-    """The variable for which an optimiser keeps the one called `name`; None if it does not.
+    """The variable for which an optimiser keeps the variable `name`; None if there is none.
 
-    D/d0/w/Adam belongs to D/d0/w; an optimiser in a scope of its own has it as scope/D/d0/w/Adam.
+    D/d0/w/Adam belongs to D/d0/w. If the optimiser has its own scope, the name is
+    scope/D/d0/w/Adam.
     """
     parts = name.split("/")[:-1]
     owners = ("/".join(parts[i:]) for i in range(len(parts)))
@@ -343,9 +345,10 @@ def owner_of(name, arrays):
 
 
 def recognise(checkpoint):
-    """The `System` of a checkpoint, and for each of its `Weight`s the name of the variable, a dict.
+    """The `System` of a checkpoint, and a dict of its `Weight`s to the names of variables.
 
-    UserError: it is none of the articles', or nothing tells variables of one shape apart.
+    Raises UserError if it is not of one of the articles, or if variables of the same shape cannot
+    be distinguished.
     """
     import tensorflow as tf
 
@@ -373,7 +376,7 @@ def recognise(checkpoint):
 
 
 def systems(sizes):
-    """All systems whose layers have some of these sizes."""
+    """All systems whose layers have any of these sizes."""
     for first, second in itertools.product(sorted(sizes), repeat=2):
         yield vae(first, second)
         yield ali(first, second)
@@ -382,9 +385,9 @@ def systems(sizes):
 
 
 def by_words(weights, shapes):
-    """The name of each of `weights`, a dict, if each is the only one of its shape or has its word.
+    """The name of each of `weights`, a dict, if its shape or its word in the name is unique.
 
-    None: names do not tell.
+    None if it is not.
     """
     names = {}
     for weight in weights:
@@ -398,7 +401,7 @@ def by_words(weights, shapes):
 
 
 def by_order(orders, shapes):
-    """The same if only numbers tell the names apart, and follow one of the articles' `orders`."""
+    """The same if names differ only by numbers, which follow one of the articles' `orders`."""
     if len({re.sub(r"_\d+$", "", name) for name in shapes}) > 1:
         return None
     for weights in orders:
@@ -408,7 +411,7 @@ def by_order(orders, shapes):
 
 
 def step_of(checkpoint, given):
-    """How many updates were made, and what tells it. UserError: nothing does."""
+    """The number of updates so far, and where it comes from. Raises UserError if it is unknown."""
     if given:
         return given, "as --step says"
     counters = checkpoint.counters
@@ -425,10 +428,10 @@ def step_of(checkpoint, given):
 
 
 def updates_of(power, beta):
-    """After how many updates Adam's power of `beta` has this value; None if that cannot be told.
+    """The number of updates after which Adam's power of `beta` has this value; None if unknown.
 
-    It begins as `beta`, float32, and each update multiplies it. A processor may take numbers for 0
-    that are too small to have all their bits.
+    The power starts as `beta`, float32, and each update multiplies it by `beta`. A processor may
+    round subnormal numbers to 0.
     """
     import numpy as np
 
@@ -451,7 +454,7 @@ def variable_at(model, path):
 
 
 def fill(model, checkpoint, names):
-    """Give `model` the weights of a checkpoint. UserError: it has other shapes."""
+    """Assign the weights of a checkpoint to `model`. Raises UserError if shapes differ."""
     for weight, name in names.items():
         variable = variable_at(model, weight.here)
         if tuple(variable.shape) != weight.shape:
@@ -463,10 +466,10 @@ def fill(model, checkpoint, names):
 
 
 def fill_optimizers(model, checkpoint, names, step):
-    """Give the optimisers of `model` what those of a checkpoint had kept.
+    """Assign the optimisers' variables of a checkpoint to the optimisers of `model`.
 
     Returns:
-        Why they stay as they are, or "".
+        The reason why they stay unchanged, or "".
     """
     from tf_gen import base
 
@@ -500,7 +503,7 @@ def fill_optimizers(model, checkpoint, names, step):
 
 
 def updates_made(checkpoint, count, step):
-    """How many updates each of `count` optimisers made, D's first, as in the articles: a list."""
+    """The number of updates of each of `count` optimisers, D's first as in the articles: a list."""
     powers = [updates_of(checkpoint.read(name), 0.999) for name in checkpoint.powers("beta2")]
     counters = [n for name, n in checkpoint.counters.items() if not name.endswith("global_step")]
     for updates in (powers, counters):
@@ -513,7 +516,7 @@ def updates_made(checkpoint, count, step):
 
 
 def other_beta(checkpoint, optimizer, updates):
-    """Which beta of Adam is not that of `optimizer`, a sentence, or ""."""
+    """A sentence about a beta of Adam that differs from that of `optimizer`, or ""."""
     for word, ours in (("beta1", optimizer.beta_1), ("beta2", optimizer.beta_2)):
         for name in checkpoint.powers(word)[:1]:
             power = float(checkpoint.read(name))

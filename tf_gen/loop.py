@@ -1,4 +1,4 @@
-"""Many updates a compiled call, and the clocks of what happens between two calls."""
+"""The training loop: many updates per compiled call, and clocks for what happens between calls."""
 
 import math
 import time
@@ -9,44 +9,45 @@ from tqdm import tqdm
 
 from tf_gen.base import compiled, repeat
 
-# At most so many are made in one call from Python into TensorFlow, fewer if batches are large.
+# The largest number of updates in one call from Python into TensorFlow; fewer if batches are large.
 # A call costs half a millisecond, as much as one update with images, or twenty without.
 UPDATES_PER_CALL, UPDATES_PER_CALL_WITH_IMAGES = 1000, 100
 BYTES_PER_CALL = 2**25
-SECONDS_BETWEEN_LINES = 10  # of the time left, where there is no bar
+SECONDS_BETWEEN_LINES = 10  # between two lines with the time left, if there is no bar
 
 
 class Stretch(NamedTuple):
-    """Some updates in a row, up to a line of the log or to the end of a call."""
+    """Consecutive updates up to a line of the log or to the end of a call."""
 
-    step: int  # updates in all
+    step: int  # total number of updates at its end
     losses: dict  # of floats, means over these updates
-    seen: Any  # what `report.observe` gave at `step`, an array; without an `observe` the model
-    updates_per_second: float  # since the last line of the log, without the making of batches
+    seen: Any  # the array that `report.observe` returned at `step`; without `observe`, the model
+    updates_per_second: float  # since the last line of the log, not counting the making of batches
 
 
 def program(model, observe):
     """Compile many updates, in one or several stretches, into one program.
 
-    Where a line of the log comes every few updates, it would take longer to come back to Python
-    for each of them than to train.
+    If the log has a line every few updates, returning to Python for each line would take longer
+    than the training.
 
     Args:
         model: a `base.Generative`.
-        observe: function of the model to a float32 tensor, which is called at the end of each
-            stretch, or None.
+        observe: function from the model to a float32 tensor, called at the end of each stretch; or
+            None.
 
     Returns:
         A function of `batches`, a structure of tensors [stretches * K, ...]; `stretches`, a Python
-        int; and K, int32 [] (see `repeat`). It returns a tuple: dict of float32 [stretches], the
-        means of the losses; and, with `observe`, float32 [stretches, ...].
+        int; and K, int32 [] (see `repeat`). It returns a tuple of a dict of float32 [stretches],
+        the means of the losses, and, with `observe`, float32 [stretches, ...].
     """
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
     specs = (dict.fromkeys(model.losses_reported, tf.float32), *([tf.float32] if observe else []))
 
     def all_stretches(batches, stretches, size):
-        # Or a call of one update would be rounded otherwise, see `repeat`; not with images, and not
-        # on a GPU, which has no small loops (see `base`) and would ask the CPU in each iteration.
+        # Hide K from XLA, so that a call of one update is rounded like the others (see `repeat`).
+        # Not with images, and not on a GPU: it has no small loops (see `base`) and would ask the
+        # CPU in each iteration.
         count = size if model.generates == "x" and not on_gpu else None
 
         def stretch(part):
@@ -62,10 +63,10 @@ def program(model, observe):
 
 
 def updates(model, program, schedule, start, log_every):
-    """Train `model` from step `start` with its `program`, as `schedule` of `calls` says.
+    """Train `model` from step `start` with its `program`; `schedule` comes from `calls`.
 
     Yields:
-        A list of `Stretch` for each call; the model is at the step of the last of them.
+        A list of `Stretch` for each call. The model is then at the step of the last one.
     """
     step, count, seconds = start, 0, 0.0
     for stretches, size, stack in schedule:
@@ -74,7 +75,7 @@ def updates(model, program, schedule, start, log_every):
         results = tf.nest.map_structure(lambda tensor: tensor.numpy(), results)
         seconds += time.monotonic() - begin
         count += stretches * size
-        # Without `observe` a call has one stretch, see `calls`.
+        # Without `observe`, a call has one stretch (see `calls`).
         losses, seen = results if len(results) == 2 else (results[0], [model])
         yield [
             Stretch(
@@ -91,21 +92,22 @@ def updates(model, program, schedule, start, log_every):
 
 
 def calls(blocks, report, start=0, anim_every=None, lines_per_call=None, log_every=None):
-    """What to do in each call from step `start` to the last.
+    """Plan the calls from step `start` to the last step.
 
-    Where several lines of the log fit into a call, and nothing but `observe` looks at the model on
-    the way, they share it.
+    Several lines of the log share a call if they fit into it and only `observe` looks at the model
+    in between.
 
     Args:
         blocks: the `batches.Blocks` of a recipe.
-        report: what reports on its model.
+        report: the `Report` for its model.
         start: Python int.
-        anim_every: updates between two frames of an animation, at which a call must end; or None.
-        lines_per_call: at most so many lines of the log share a call; None for no other limit.
-        log_every: updates between two lines of the log, if not those of the config.
+        anim_every: updates between two frames of an animation, where a call must end; or None.
+        lines_per_call: the largest number of lines of the log that share a call, or None.
+        log_every: updates between two lines of the log; by default that of the config.
 
     Yields:
-        How many stretches, how many updates in each, and their batches, stacked.
+        For each call: the number of stretches, the number of updates in each, and their batches,
+        stacked.
     """
     total, log_every = report.config.steps, log_every or report.config.log_every
     intervals = [log_every, anim_every or log_every]
@@ -124,16 +126,16 @@ def calls(blocks, report, start=0, anim_every=None, lines_per_call=None, log_eve
                 yield lines, log_every
                 step += lines * log_every
                 continue
-            # A function of the step only, so that a resumed run makes the same calls; and few
-            # different sizes, since XLA compiles the program anew for each: even ones, or powers of
-            # two where the two intervals make gaps of many lengths. Of `total` only the last one
-            # depends, so that a longer run makes the same calls up to there.
+            # The size depends only on the step, so a resumed run makes the same calls. There are
+            # few different sizes, since XLA compiles the program again for each: equal ones, or
+            # powers of two if the two intervals leave gaps of many lengths. Only the last size
+            # depends on `total`, so a longer run makes the same calls up to there.
             begin = max(step - step % interval for interval in intervals)
             end = min(step - step % interval + interval for interval in intervals)
             part = even(end - begin, at_most)
             if max(intervals) % min(intervals):
                 size = 1 << (min(part, end - step).bit_length() - 1)
-            else:  # to the end of a part, also where a run of fewer steps ended within one
+            else:  # to the end of a part, even if a shorter run ended inside this part
                 size = min(part - (step - begin) % part, end - step)
             size = min(size, total - step)
             yield 1, size
@@ -145,7 +147,7 @@ def calls(blocks, report, start=0, anim_every=None, lines_per_call=None, log_eve
 
 
 def even(count, at_most):
-    """The size of equal parts of `count`, at most `at_most`, or that of all of them but the last.
+    """The size of equal parts of `count`, at most `at_most`; the last part may be smaller.
 
     XLA compiles a program for each size, so a few more parts are better than two sizes.
     """
@@ -157,16 +159,14 @@ def even(count, at_most):
 
 
 class Clock:
-    """Says when something is due: after each multiple of `every` steps, and not more often than
-    every so many `seconds`.
-    """
+    """Says when something is due: at each multiple of `every` steps, at least `seconds` apart."""
 
     def __init__(self, every, start=0, seconds=0.0):
         self.every, self.step = every, start
         self.seconds, self.time = seconds, time.monotonic()
 
     def due(self, step, ending=False):
-        """Whether it is due at `step`, and then not again at the same one; always if `ending`."""
+        """Whether it is due at `step`; if so, not again at this step. Always true if `ending`."""
         passed = step // self.every > self.step // self.every
         if not ending and not (passed and time.monotonic() - self.time >= self.seconds):
             return False
@@ -175,7 +175,7 @@ class Clock:
 
 
 class Progress:
-    """A bar on stderr, made by `tqdm`; where that is no terminal, lines on stdout instead."""
+    """A `tqdm` bar on stderr, or lines on stdout if stderr is not a terminal."""
 
     def __init__(self, total, start=0, **bar):
         self.total, self.step = total, start
@@ -189,7 +189,7 @@ class Progress:
         self.bar.close()
 
     def update(self, step, words):
-        """Show that `step` is done; a line says so in `words` and how much time is left."""
+        """Show that `step` is done. A line has `words` and the time left."""
         self.bar.update(step - self.step)
         self.step = step
         if self.first is None:

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-MOST_PIXELS = 89_478_485  # of larger pictures Pillow warns, and many viewers do not open them
+MOST_PIXELS = 89_478_485  # Pillow warns about larger pictures, and many viewers do not open them
 
 
 def mosaic(images, columns, scale=3):
-    """Lay images, float [n, height, width] in [0, 1], out in rows, read like text.
+    """Arrange images, float [n, height, width] in [0, 1], in rows from left to right.
 
-    Each pixel becomes scale x scale: uint8 [rows * height * scale, columns * width * scale].
+    Each pixel becomes scale x scale pixels. Returns uint8 [rows * height * scale, columns * width *
+    scale].
     """
     images = np.asarray(images)
     n, height, width = images.shape
@@ -29,17 +30,17 @@ def mosaic(images, columns, scale=3):
 def fitting_scale(n, columns, shape, at_most):
     """The largest scale, up to `at_most`, at which a mosaic of n images has MOST_PIXELS or fewer.
 
-    `shape` is [height, width] of an image. 0 if there is no such scale.
+    `shape` is [height, width] of an image. The result is 0 if there is no such scale.
     """
     pixels = -(-n // columns) * columns * shape[0] * shape[1]
     return min(at_most, math.isqrt(MOST_PIXELS // pixels))
 
 
 def png(pixels):
-    """Pixels, uint8 [height, width], as the bytes of a PNG file."""
+    """Encode pixels, uint8 [height, width], as the bytes of a PNG file."""
     return tf.io.encode_png(pixels[..., None]).numpy()
 
 
 def write_png(path, pixels):
-    """Write uint8 [height, width] to `path`, whatever its name ends in."""
+    """Write uint8 [height, width] as a PNG file to `path`, whatever its suffix."""
     Path(path).write_bytes(png(pixels))

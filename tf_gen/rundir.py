@@ -1,11 +1,11 @@
-"""A run directory: what a training run keeps on disk, so that it can stop anywhere and go on.
+"""A run directory: the files of a training run, so that it can stop anywhere and continue.
 
-config.json              every setting, the data's hash, the versions
+config.json              all settings, the data's hash, the versions
 history.csv              a row for each line of the log
-checkpoints/step-N/      model, optimisers, step counter, and what the animation shows up to
-                         there; the newest KEEP of them
-pictures/                what the model draws of itself
-saved_model/             written last: a run is finished when it is there
+checkpoints/step-N/      the model, its optimisers, the step counter, and the frames of the
+                         animation up to this step; the newest KEEP checkpoints are kept
+pictures/                pictures of what the model generates and of its training
+saved_model/             when this exists, the run is finished
 """
 
 import contextlib
@@ -29,26 +29,26 @@ from tf_gen.errors import UserError
 from tf_gen.mnist import named
 
 KEEP = 3
-DRAWING = ".drawing"  # a file in pictures/ as long as they are not all drawn
+DRAWING = ".drawing"  # a file in pictures/ that exists until all pictures are drawn
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)  # as on some NFS
 
 
 class RunDirectory:
-    """An open run directory, locked against other processes until `close`; made if it is missing.
+    """An open run directory, locked against other processes until `close`; created if missing.
 
     Args:
-        path: of the directory.
-        manifest: what its config.json says, or will say.
-        same_updates: function of a number of steps: whether the updates of a run of so many are
-            the first ones of this run. If they are, a run with fewer steps there is extended.
+        path: path of the directory.
+        manifest: the content of its config.json, which is written if it is missing.
+        same_updates: function that tells whether a run of a given number of steps makes the first
+            updates of this run. If so, a shorter run in the directory is extended.
 
     Attributes:
         finished: whether the run has ended and was exported.
-        extended_from: the steps of the run that is extended; None where none is.
+        extended_from: the number of steps of the run that is extended, or None.
         warnings: list of strings.
 
     Raises:
-        UserError: it is no run directory, is in use, or holds a run with other settings.
+        UserError: it is not a run directory, is in use, or holds a run with other settings.
         OSError: it cannot be written.
     """
 
@@ -68,7 +68,7 @@ class RunDirectory:
         self._lock()
         try:
             if self._old_saved_model.exists() and not self.saved_model.exists():
-                files.replace(self._old_saved_model, self.saved_model)  # of a killed process
+                files.replace(self._old_saved_model, self.saved_model)  # left by a killed process
             if config.exists():
                 self._compare(read_manifest(self.path), manifest, same_updates)
             else:
@@ -79,7 +79,7 @@ class RunDirectory:
         self.finished = self._is_finished()
 
     def _compare(self, old, new, same_updates):
-        """Refuse a run with other settings, but for more steps; warn about other versions."""
+        """Refuse a run with other settings, except for more steps; warn about other versions."""
         changed = differences({**old, "versions": {}}, {**new, "versions": {}})
         before, steps = old.get("config", {}).get("steps"), self.config.get("steps")
         if same_updates and len(changed) == 1 and before != steps:
@@ -110,7 +110,7 @@ class RunDirectory:
         except (UserError, FileNotFoundError, KeyError, TypeError):
             self.warnings.append(f"{self.saved_model}: its config.json is damaged; exporting again")
             return False
-        # The SavedModel of fewer steps stays until there is another.
+        # The SavedModel of a shorter run stays until there is a new one.
         return exported == self.config.get("steps")
 
     def _lock(self):
@@ -140,7 +140,7 @@ class RunDirectory:
 
     @property
     def drawing(self):
-        """Whether the run was exported, but its pictures were not all drawn."""
+        """Whether the run was exported, but not all of its pictures were drawn."""
         return (self.pictures / DRAWING).exists()
 
     def drawn(self):
@@ -149,9 +149,9 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def new_saved_model(self):
-        """Yield a path, where the body writes the SavedModel; it takes the place of an older one.
+        """Yield a path where the body writes the SavedModel, which then replaces an older one.
 
-        After it the run is finished, but for its pictures.
+        Afterwards the run is finished, except for its pictures.
         """
         path = self.path / f"{files.PREFIX}new-saved_model"
         (self.pictures / DRAWING).touch()
@@ -165,37 +165,37 @@ class RunDirectory:
     def save(self, model, step, snapshots=()):
         """Write the checkpoint of `step` and delete all but the newest KEEP.
 
-        With it goes a copy of history.csv. `snapshots` is a list of dicts of arrays, one for each
-        frame of an animation up to `step`.
+        The checkpoint includes a copy of history.csv. `snapshots` is a list of dicts of arrays, one
+        for each frame of an animation up to `step`.
         """
         self.checkpoints.mkdir(exist_ok=True)
         target = self.checkpoints / f"step-{step:08d}"
         if target.exists():
-            return  # the same step of the same run: the same bits
+            return  # the same step of the same run has the same bits
         with files.beside(target) as temporary:
             checkpoint = _checkpoint(model, tf.Variable(step, dtype=tf.int64))
             try:
                 checkpoint.write(str(temporary / "state"))
-            except tf.errors.OpError as error:  # say, no space left
+            except tf.errors.OpError as error:  # for example, no space left
                 reason = error.message.rpartition("; ")[2]
                 raise OSError(f"{target}: cannot be written ({reason})") from error
             columns = {name: [s[name] for s in snapshots] for name in (snapshots or [{}])[0]}
             np.savez_compressed(temporary / "snapshots.npz", **columns)
-            # With its hash for a name, so that damage of the copy is noticed, too.
+            # The name contains the hash, so that damage to the copy is noticed, too.
             content = self.history.read_bytes() if self.history.exists() else b""
             (temporary / f"history-{_hash(content)}.csv").write_bytes(content)
         for old in list_checkpoints(self.path)[:-KEEP]:
             shutil.rmtree(old)
 
     def resume(self, model):
-        """Put the newest usable checkpoint into `model`, and forget what came after it.
+        """Restore the newest usable checkpoint into `model` and delete what came after it.
 
-        Where a shorter run ended between two lines of the log, the checkpoint before that is
-        better: the next line of a long run tells of the updates before, too. If there is a usable
-        one, config.json says from then on how many steps an extended run shall have.
+        If a shorter run ended between two lines of the log, its last checkpoint is not used if an
+        earlier one is usable: the next line of a longer run also covers the updates before that
+        end. If a run is extended, config.json now gets its new number of steps.
 
         Returns:
-            step (0 where nothing was saved), the snapshots saved with it, and a list of warnings
+            The step (0 if nothing was saved), the snapshots saved with it, and a list of warnings
             about damaged checkpoints, which are renamed.
         """
         files.remove_leftovers(self.path)
@@ -223,11 +223,11 @@ class RunDirectory:
         return step, snapshots, warnings
 
     def _is_due(self, step):
-        """Whether the log has a line for `step`; that of a shorter run may have one more."""
+        """Whether the log has a line for `step`. A shorter run may have one more."""
         return step % self.config.get("log_every", 1) == 0 or step == self.config.get("steps")
 
     def _is_end(self, directory):
-        """Whether a shorter run ended at this checkpoint, between two lines of this one's log."""
+        """Whether a shorter run ended at this checkpoint, between two lines of this run's log."""
         step = directory.name.removeprefix("step-")
         if not step.isdecimal() or self._is_due(int(step)):
             return False
@@ -235,7 +235,7 @@ class RunDirectory:
         return any(b"\n%d," % int(step) in path.read_bytes() for path in logs if path.exists())
 
     def _restore_history(self, step):
-        """Bring history.csv to what it was at the checkpoint of `step`; return warnings."""
+        """Restore history.csv as it was at the checkpoint of `step`; return warnings."""
         every = self.config.get("log_every", 1)
 
         def rows_of(content):
@@ -266,7 +266,7 @@ class RunDirectory:
         _write_rows(self.history, rows, header=not self.history.exists())
 
     def read_history(self):
-        """The rows of history.csv, each a dict of strings. UserError: it is damaged."""
+        """The rows of history.csv, each a dict of strings. Raises UserError if it is damaged."""
         if not self.history.exists():
             return []
         rows, lost = _rows(self.history.read_bytes())
@@ -276,10 +276,13 @@ class RunDirectory:
 
 
 def manifest(name, settings, source, strategy=None):
-    """What config.json says of a run, a dict.
+    """The content of a run's config.json, a dict.
 
-    `name` is the model's, `settings` its `Config` as a dict, `source` a `mnist.Source`, or None
-    for a model that draws its data, `strategy` which devices train it where there are several.
+    Args:
+        name: the name of the model.
+        settings: its `Config` as a dict.
+        source: a `mnist.Source`, or None for a model that draws its data.
+        strategy: a description of the devices that train it, if there are several.
     """
     data = source and {
         "source": source.name,
@@ -287,7 +290,7 @@ def manifest(name, settings, source, strategy=None):
         "train": len(source.images),
         "held_out": len(source.held_out_images),
     }
-    # What changes bits as another version does.
+    # These change bits, as other versions do.
     jit = {} if base.use_xla else {"jit": "off"}
     devices = {"strategy": strategy} if strategy else {}
     return {
@@ -307,7 +310,10 @@ def manifest(name, settings, source, strategy=None):
 
 
 def read_manifest(path):
-    """What config.json of the run directory `path` says. UserError: there is none, or damaged."""
+    """The content of config.json in the run directory `path`.
+
+    Raises UserError if it is missing or damaged.
+    """
     path = Path(path) / "config.json"
     try:
         manifest = files.read_json(path)
@@ -322,9 +328,9 @@ def read_manifest(path):
 
 
 def identify(path):
-    """What the run directory `path` holds: its manifest, its recipe and its `Config`.
+    """The manifest, the recipe and the `Config` of the run directory `path`.
 
-    UserError: it is no run directory, or not of a model of this version.
+    Raises UserError if it is not a run directory, or not one of a model of this version.
     """
     manifest = read_manifest(path)
     config, data = manifest.get("config", {}), manifest.get("data") or {}
@@ -336,7 +342,7 @@ def identify(path):
             for key in ("source", "sha256"):
                 if not isinstance(data.get(key), str):
                     raise ValueError(f"has no {key!r} of the data")
-        # The default of a setting that is missing might be another model's.
+        # A missing setting may have had another value than its default now.
         missing = [f.name for f in dataclasses.fields(recipe.Config) if f.name not in config]
         if missing:
             raise ValueError(f"has no {', '.join(map(repr, missing))}")
@@ -348,10 +354,10 @@ def identify(path):
 
 
 def data_of(path, spec):
-    """What `--data` means for the run directory `path`: "auto" is what its run began with."""
+    """What `--data` means for the run directory `path`: "auto" keeps its run's data."""
     if spec == "auto" and (Path(path) / "config.json").exists() and not holds_other_files(path):
         source = (read_manifest(path)["data"] or {}).get("source")
-        # "mnist" stands for the four original files, which lie somewhere.
+        # "mnist" means the four original files, whose place is not known here.
         if source in {"bundled", *named.SETS} - {"mnist"}:
             return source
     return spec
@@ -359,7 +365,7 @@ def data_of(path, spec):
 
 def list_checkpoints(path):
     """The checkpoint directories of the run directory `path`, oldest first."""
-    # Listed rather than remembered in a file of their own, which could be torn or out of date.
+    # Listed, not kept in an index file, which could be damaged or out of date.
     directories = (Path(path) / "checkpoints").glob("step-*")
     return sorted(directories, key=lambda directory: (len(directory.name), directory.name))
 
@@ -371,18 +377,20 @@ def holds_other_files(path):
         return False
     if (path / "config.json").exists() and not (path / "saved_model.pb").exists():
         return "data" not in read_manifest(path)
-    ours = (".lock", files.PREFIX)  # of a run that was killed before it wrote config.json
+    ours = (".lock", files.PREFIX)  # left by a run that was killed before it wrote config.json
     return any(not child.name.startswith(ours) for child in path.iterdir())
 
 
 def restore(model, path, directories=None):
-    """Put the newest usable checkpoint of the run directory `path` into `model`; write nothing.
+    """Restore the newest usable checkpoint of the run directory `path` into `model`; write nothing.
 
-    `directories` are its checkpoints in another order, the first choice last.
+    `directories` are its checkpoints in another order, with the first choice last.
 
     Returns:
         The checkpoint's step, its snapshots, and the list of newer directories that are damaged.
-        UserError: none is usable.
+
+    Raises:
+        UserError: no checkpoint is usable.
     """
     damaged = []
     for directory in reversed(directories or list_checkpoints(path)):
@@ -391,18 +399,18 @@ def restore(model, path, directories=None):
             _checkpoint(model, step).read(str(directory / "state")).assert_consumed()
             snapshots = _read_snapshots(directory / "snapshots.npz")
         except (tf.errors.PermissionDeniedError, tf.errors.ResourceExhaustedError):
-            raise  # the checkpoint may be whole
-        except (tf.errors.OpError, IndexError, ValueError):  # files missing, torn or changed
+            raise  # the checkpoint may be intact
+        except (tf.errors.OpError, IndexError, ValueError):  # files missing, cut off or changed
             damaged.append(directory)
             continue
-        except AssertionError as error:  # of assert_consumed
+        except AssertionError as error:  # from assert_consumed
             raise UserError(f"{directory}: of another version of this model") from error
         return int(step.numpy()), snapshots, damaged
     raise UserError(f"{path}: no usable checkpoint; to start anew, move this directory away")
 
 
 def snapshots(path):
-    """The snapshots kept with the newest whole checkpoint of the run directory `path`: a list."""
+    """The snapshots in the newest intact checkpoint of the run directory `path`: a list."""
     for directory in reversed(list_checkpoints(path)):
         with contextlib.suppress(ValueError):
             return _read_snapshots(directory / "snapshots.npz")
@@ -410,7 +418,7 @@ def snapshots(path):
 
 
 def differences(old, new, prefix=""):
-    """Lines `field: old -> new` for each entry on which two nested dicts differ."""
+    """Lines `field: old -> new` for the entries in which two nested dicts differ."""
     lines = []
     for key in dict.fromkeys([*old, *new]):
         a, b = old.get(key), new.get(key)
@@ -422,23 +430,23 @@ def differences(old, new, prefix=""):
 
 
 def _checkpoint(model, step):
-    # The variables one by one: of a model, TensorFlow would not find those of layers in lists. And
-    # by position, since Keras numbers the names of layers by what was built before in the process.
+    # The variables one by one, since in a model TensorFlow does not find those of layers in lists.
+    # By position, since Keras's names of layers depend on what the process built before.
     state = [variable.value for variable in model.state]
     return tf.train.Checkpoint(state=state, step=step)
 
 
 def _read_snapshots(path):
-    """The snapshots saved with a checkpoint; ValueError if the file is damaged."""
+    """The snapshots saved with a checkpoint. Raises ValueError if the file is damaged."""
     if not path.exists():
         if list(path.parent.glob("history-*")):
             raise ValueError(f"{path}: missing")
-        return []  # of an earlier version, which wrote none where there were no frames
+        return []  # an earlier version wrote no file if there were no frames
     content = io.BytesIO(path.read_bytes())
     try:
         with np.load(content) as file:
             columns = dict(file)
-    except Exception as error:  # damage can look like anything to zipfile: encrypted, say
+    except Exception as error:  # damage can look like anything to zipfile, even like encryption
         raise ValueError(f"{path}: damaged") from error
     rows = zip(*columns.values(), strict=True)
     return [dict(zip(columns, values, strict=True)) for values in rows]
@@ -449,9 +457,10 @@ def _hash(content):
 
 
 def _rows(content):
-    """The whole rows of a history.csv, dicts of strings, and whether others are lost.
+    """The complete rows of a history.csv, dicts of strings, and whether rows are lost.
 
-    A last row without its end was being written when the process was killed, and is not missed.
+    An incomplete last line does not count as lost. It was being written when the process was
+    killed.
     """
     text = content[: content.rfind(b"\n") + 1].decode(errors="replace").replace("\0", " ")
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
@@ -464,7 +473,7 @@ def _steps(rows):
 
 
 def _is_whole(row):
-    """Whether a row of history.csv has a step, and a number in each of its other columns."""
+    """Whether a row of history.csv has a step and a number in each other column."""
     try:
         return None not in row and int(row["step"]) >= 0 and all(map(_number, row.values()))
     except (KeyError, TypeError, ValueError):
@@ -485,7 +494,7 @@ def _write_rows(path, rows, header):
 
 
 def _lock_exclusively(file):
-    """Lock an open file for this process until it is closed; OSError if another one holds it."""
+    """Lock an open file until it is closed. Raises OSError if another process has locked it."""
     if os.name == "nt":
         import msvcrt
 

@@ -1,9 +1,9 @@
-"""Draw from a SavedModel: `python -m tf_gen.sample vae --z 3,3 --out three.png`.
+"""Generate with a SavedModel: `python -m tf_gen.sample vae --z 3,3 --out three.png`.
 
-Draws from the prior, or decodes points of the latent space: given ones, one or many where a digit
-lies, the way between two, or a grid. Needs only TensorFlow and a SavedModel, by its path or by the
-name of a trained model that comes with this package: no model code, no checkpoint, no data. What
-comes out are images, or points on a line, of which a picture is a histogram.
+It decodes draws of the prior, or other points of the latent space: given points, one or many codes
+of a digit, points between two ends, or a grid. It needs only TensorFlow and a SavedModel, named by
+its path or, if it comes with this package, by its name. It needs no model code, no checkpoint and
+no data. The output is images, or points on a line, whose picture is a histogram.
 """
 
 import math
@@ -16,8 +16,8 @@ from tf_gen import cli, files, memory, savedmodel
 from tf_gen.errors import UserError
 from tf_gen.settings import Seed
 
-PART = 10_000  # at most so many are decoded at once
-SECONDS_BETWEEN_LINES = 10  # of the time left, where stderr is no terminal and shows no bar
+PART = 10_000  # the largest number that is decoded at once
+SECONDS_BETWEEN_LINES = 10  # between two lines with the time left, if stderr shows no bar
 NO_MAP = "this model has no latent_map.json, which training with images writes at its end; give --z"
 
 
@@ -32,7 +32,7 @@ def main(argv=None):
 
     from tf_gen import plots
 
-    with cli.stderr_discarded():  # TensorFlow has pages to say of a damage, besides its exception
+    with cli.stderr_discarded():  # besides its exception, TensorFlow writes pages about damage
         generator = savedmodel.Generator(directory)
     latent_map = savedmodel.read_latent_map(directory, generator.latent_dim)
     picture, images = arguments.out.suffix.lower() == ".png", generator.generates == "images"
@@ -69,7 +69,7 @@ def main(argv=None):
 
 
 def how_many(arguments, latent_map):
-    """How many images or points the command line asks for."""
+    """The number of images or points that the command line asks for."""
     if arguments.grid:
         return max(1, len(latent_map.get("axis", []))) ** 2
     if arguments.digit:
@@ -78,10 +78,10 @@ def how_many(arguments, latent_map):
 
 
 def layout(arguments, count, shape):
-    """Columns and scale of a mosaic of so many images of this shape.
+    """Columns and scale of a mosaic of `count` images of this shape.
 
-    A way is read from left to right, and of several digits each has a row. UserError: it would be
-    too large.
+    An interpolation is read from left to right. If there are several digits, each has a row. Raises
+    UserError if the mosaic would be too large.
     """
     from tf_gen import mosaic
 
@@ -99,7 +99,7 @@ def layout(arguments, count, shape):
 def density_of(arguments, directory):
     """Mean and standard deviation that draws of the model in `directory` should have, or ()."""
     if arguments.z or arguments.digit or arguments.interpolate or arguments.grid:
-        return ()  # given points are no sample
+        return ()  # given points are not a random sample
     density = savedmodel.read_density(directory)
     if density is None:
         cli.warn(
@@ -110,13 +110,13 @@ def density_of(arguments, directory):
 
 
 def check_room(count, generator, out):
-    """Raise an error if there is no room for the work: z in memory, and what is written to `out`.
+    """Raise an error if there is not enough room for z in memory and for the output `out`.
 
-    UserError: memory or disk are too small. OSError: `out` cannot be written.
+    Raises UserError if memory or disk are too small, and OSError if `out` cannot be written.
     """
     values = 4 * count * math.prod(generator.shape)
     npy = out.suffix.lower() == ".npy"
-    # Drawing z takes several times its memory. A picture is made of all values at once.
+    # Drawing z takes several times its memory. A picture needs all values at once.
     memory.check(16 * count * generator.latent_dim + (0 if npy else 3 * values), f"{count:,} draws")
     files.check_file(out, values if npy else 0)
 
@@ -124,8 +124,9 @@ def check_room(count, generator, out):
 def decoded(generator, z):
     """Decode z, float32 [n, latent_dim], in parts, so that memory does not grow with n.
 
-    What an image becomes may depend on how many are decoded together, by rounding: parts of one
-    image, which TensorFlow multiplies otherwise, are avoided, and up to PART there is one part.
+    The rounding of an image may depend on how many are decoded together, since TensorFlow
+    multiplies a single row differently. So parts of one image are avoided, and up to PART images
+    are one part.
     """
     import numpy as np
     from tqdm import tqdm
@@ -145,12 +146,12 @@ def decoded(generator, z):
 
 
 def write_npy(path, parts, shape):
-    """Write what `np.save` would write of all parts, float32, together, which have this shape."""
+    """Write float32 parts as `np.save` would write them together, as an array of this shape."""
     import numpy as np
 
     lib = np.lib.format
     header = {"descr": "<f4", "fortran_order": False, "shape": tuple(shape)}
-    # Not through a memory map, which kills the process where the disk is full.
+    # Not through a memory map, with which a full disk kills the process.
     with files.beside(path) as temporary, temporary.open("wb") as file:
         lib.write_array_header_1_0(file, header)
         for part in parts:
@@ -158,9 +159,10 @@ def write_npy(path, parts, shape):
 
 
 def points(arguments, latent_map, latent_dim):
-    """Which z the command line means: float32 [n, latent_dim], or None for draws of the prior.
+    """The z that the command line means: float32 [n, latent_dim], or None for draws of the prior.
 
-    UserError: it means one that this model, with its `savedmodel.read_latent_map`, does not have.
+    `latent_map` is from `savedmodel.read_latent_map`. Raises UserError if the model does not have
+    such a z.
     """
     import numpy as np
 
@@ -196,7 +198,7 @@ def points(arguments, latent_map, latent_dim):
 
 
 def checked(point, flag, latent_dim):
-    """The point, a list of floats. UserError if it has another length."""
+    """Return the point, a list of floats. Raises UserError if its length is not `latent_dim`."""
     if len(point) != latent_dim:
         numbers = "1 number" if len(point) == 1 else f"{len(point)} numbers"
         raise UserError(f"{flag}: {numbers}, but this model's z has {latent_dim}")
@@ -204,9 +206,9 @@ def checked(point, flag, latent_dim):
 
 
 def digit(label, flag, latent_map):
-    """A point where the digit `label`, a string, lies: list of floats. UserError if none is there.
+    """The clearest point of the digit `label`, a string: list of floats.
 
-    The labels of other images are words, say.
+    Labels of other images may be words. Raises UserError if the map has no such label.
     """
     labels = latent_map.get("labels")
     if labels is None:
@@ -217,11 +219,11 @@ def digit(label, flag, latent_map):
 
 
 def digits(label, count, latent_map, rng):
-    """`count` different points where `label`, a string, lies: float [count, latent_dim].
+    """`count` different points that decode to `label`, a string: float [count, latent_dim].
 
-    They are chosen from the codes in the map by `rng`, a `np.random.Generator`. Maps of earlier
-    versions have none; from those, points are drawn around the label's clearest one, most of them
-    within a third of the distance to the next label's. UserError: there are not so many.
+    `rng`, a `np.random.Generator`, chooses them from the codes in the map. Maps of earlier versions
+    have no codes. Then points are drawn around the label's clearest point, most of them within a
+    third of the distance to the next label's. Raises UserError if there are not enough codes.
     """
     import numpy as np
 
@@ -240,31 +242,31 @@ def digits(label, count, latent_map, rng):
 def parse(argv):
     """Parse the command line without TensorFlow."""
     parser = cli.Parser(
-        prog="tf_gen.sample", description="Generate images, or points, with a SavedModel."
+        prog="tf_gen.sample", description="Generate images or points with a SavedModel."
     )
     parser.option("model", cli.model, cli.MODELS)
     words = (
-        "how many to draw (default: 16), to decode on the way of --interpolate (default: 10), or "
-        "to choose of each --digit"
+        "number of images or points to draw (default: 16), to decode for --interpolate (default: "
+        "10), or to choose for each --digit"
     )
     parser.option("--count", int, words)
-    words = "of the draws of z, or of the choice of --digit with --count (default: 0)"
+    words = "seed of the draws of z, or of the choice that --digit makes with --count (default: 0)"
     parser.option("--seed", Seed, words, default=0)
     instead = parser.add_mutually_exclusive_group()
-    words = "decode this point instead of drawing one, such as 3,3 or -1.5,0; may be repeated"
+    words = "decode this z instead of a draw, such as 3,3 or -1.5,0; may be repeated"
     instead.add_argument("--z", type=_numbers, action="append", help=words)
     words = (
-        "decode a point where this digit, or other label of the training images, lies, and print "
-        "it; with --count, as many different ones; may be repeated"
+        "decode and print a z of this digit, or of another label of the training images; with "
+        "--count, decode this number of different z; may be repeated"
     )
     instead.add_argument("--digit", "--label", type=str.strip, action="append", help=words)
-    words = "decode points on the straight way from A to B: two z, or two digits or other labels"
+    words = "decode points on the straight line from A to B: two z, or two digits or other labels"
     instead.add_argument("--interpolate", type=_end, nargs=2, metavar=("A", "B"), help=words)
     words = "decode a grid of 20 x 20 points of a latent plane"
     instead.add_argument("--grid", action="store_true", help=words)
     words = (
-        "a .png of all images (of points: a histogram), or .npy: float32 [count, 28, 28] "
-        "(of points: [count, 1]), of which there may be millions (default: samples.png)"
+        "file to write: a .png of all images (for points, a histogram), or a .npy with float32 "
+        "[count, 28, 28] (for points, [count, 1]), which may hold millions (default: samples.png)"
     )
     parser.option("--out", cli.path, words, default=Path("samples.png"))
     # A leading space, which float() ignores, keeps argparse from taking -1,2 for a flag.
@@ -294,7 +296,7 @@ _numbers.__name__ = "z"  # argparse prints it: "invalid z value: 'a,b'"
 
 
 def _end(text):
-    """An end of a way: a z, a list of floats, or a label, a string."""
+    """An end of an interpolation: a z, a list of floats, or a label, a string."""
     try:
         return _numbers(text)
     except ValueError:

@@ -1,15 +1,15 @@
-"""A SavedModel on disk, and what lies in its directory beside it. Imports nothing heavy at first.
+"""A SavedModel on disk with the files beside it. Heavy libraries are imported only when needed.
 
-config.json         what a run's config.json says
-latent_map.json     which z makes which digit, where there are labels
-SHA256SUMS          of all these files, as `sha256sum -c` takes it
+config.json         a copy of the run's config.json
+latent_map.json     which z makes which digit, if there are labels
+SHA256SUMS          checksums of all these files, in the format of `sha256sum -c`
 
-TensorFlow finds most damages when it loads a SavedModel, but not all: neither the graph nor the
-JSON files have a checksum of their own, and one flipped bit may be another number. SavedModels
-without SHA256SUMS, which earlier versions wrote, are loaded as they are.
+TensorFlow detects most damage when it loads a SavedModel, but not all: the graph and the JSON files
+have no checksums of their own, and one flipped bit can change a number. Earlier versions did not
+write SHA256SUMS; SavedModels without it are loaded unchecked.
 
-The SavedModel needs only TensorFlow, neither tf_gen nor Keras. Its signatures are what the model's
-`signatures()` lists; the first of them is `serving_default` too.
+The SavedModel needs only TensorFlow, neither tf_gen nor Keras. Its signatures are those that the
+model's `signatures()` lists; the first of them is also `serving_default`.
 """
 
 import errno
@@ -23,15 +23,15 @@ from tf_gen.settings import Location, Scale, complaint
 
 SUMS = "SHA256SUMS"
 
-# Where the trained models that come with this package are: installed with it, or in its checkout.
+# The trained models that come with this package are in one of these: installed, or in a checkout.
 SHIPPED = [Path(__file__).parent / "saved_models", Path(__file__).parents[1] / "saved_models"]
 
 
 def write(model, directory, manifest, latent_map=None):
     """Write `model`, which has `signatures()`, as a SavedModel to `directory`.
 
-    `manifest` and `latent_map`, dicts, become the files beside it, the second only if there is one.
-    OSError: `directory` exists or cannot be written.
+    The dicts `manifest` and `latent_map` become config.json and latent_map.json; no latent_map.json
+    is written if there is no map. Raises OSError if `directory` exists or cannot be written.
     """
     import keras
 
@@ -39,7 +39,7 @@ def write(model, directory, manifest, latent_map=None):
     if directory.exists():
         raise FileExistsError(errno.EEXIST, "will not replace what is there", str(directory))
     directory.parent.mkdir(parents=True, exist_ok=True)
-    archive = keras.export.ExportArchive()  # no .track(): that would store each variable twice
+    archive = keras.export.ExportArchive()  # without .track(), which would store variables twice
     for name, (function, inputs, outputs) in model.signatures().items():
         archive.add_endpoint(name, _named(function, outputs), inputs)
     with files.beside(directory) as temporary:
@@ -66,7 +66,7 @@ def _write_sums(directory):
 
 
 def _named(function, names):
-    """`function`, of tensors to one or several, with a dict of `names` as its answer."""
+    """Wrap `function` so that it returns a dict by `names` instead of a tensor or a tuple."""
 
     def named(*tensors):
         outputs = function(*tensors)
@@ -77,9 +77,9 @@ def _named(function, names):
 
 
 def find(path):
-    """The directory of the SavedModel that `path` means: itself, a run's, or one that is shipped.
+    """The directory of the SavedModel that `path` means: itself, that of a run, or a shipped one.
 
-    UserError: there is none.
+    Raises UserError if there is none.
     """
     boxed = shipped(path)
     places = [path / "saved_model", path] if path.exists() else [boxed] if boxed else []
@@ -89,8 +89,8 @@ def find(path):
     if path.exists():
         words = f"; the model of this name that comes with this package is {boxed}" if boxed else ""
         raise UserError(
-            f"{path}: no SavedModel (saved_model.pb is missing); of an unfinished run, make one "
-            f"with python -m tf_gen.export{words}"
+            f"{path}: no SavedModel (saved_model.pb is missing); to make one from an unfinished "
+            f"run, use python -m tf_gen.export{words}"
         )
     names = sorted(
         place.parent.name for shipped in SHIPPED for place in shipped.glob("*/saved_model.pb")
@@ -99,9 +99,9 @@ def find(path):
 
 
 def shipped(path):
-    """The directory of the trained model that comes with this package by the name `path`, or None.
+    """The directory of the trained model called `path` that comes with this package, or None.
 
-    A path of several parts is no name.
+    A path with several parts is not a name.
     """
     if len(path.parts) != 1:
         return None
@@ -110,14 +110,15 @@ def shipped(path):
 
 
 class Generator:
-    """What draws, in the SavedModel in `directory`: it is loaded and tried out.
+    """The prior and the decoder of the SavedModel in `directory`, loaded and tried out.
 
     Attributes:
         latent_dim: the length of z.
-        generates: what `decode` makes of z: "images", or "x" for points on a line.
-        shape: of one of them, [28, 28] or [1].
+        generates: what `decode` returns: "images", or "x" for points on a line.
+        shape: the shape of one image or point, [28, 28] or [1].
 
-    UserError: the SavedModel is damaged, or none of this package.
+    Raises:
+        UserError: the SavedModel is damaged, or is not one of this package.
     """
 
     def __init__(self, directory):
@@ -125,7 +126,8 @@ class Generator:
 
         verify(directory)
         try:
-            self.model = tf.saved_model.load(str(directory))  # signatures do not keep its variables
+            # Kept, since signatures do not keep the model's variables.
+            self.model = tf.saved_model.load(str(directory))
             ours = {"decode", "sample"} <= set(self.model.signatures)
             if ours:
                 self._try_out()
@@ -144,7 +146,7 @@ class Generator:
         (spec,) = decode.structured_input_signature[1].values()
         self.latent_dim = spec.shape[1]
         self.generates = "images" if "images" in decode.structured_outputs else "x"
-        # A function of z only, from which TensorFlow prunes the decoder.
+        # Only z is used, so TensorFlow prunes the decoder.
         self._prior = tf.function(
             lambda count, seed: sample(count=count, seed=seed)["z"], autograph=False
         )
@@ -156,22 +158,22 @@ class Generator:
             raise ValueError(f"z {z.shape} becomes {self.generates} {outputs.shape}")
 
     def prior(self, count, seed):
-        """Draw z, float32 [count, latent_dim], as the signature `sample` does for [seed, 0]."""
+        """Draw z, float32 [count, latent_dim], as the signature `sample` does with [seed, 0]."""
         import tensorflow as tf
 
         return self._prior(tf.constant(count), tf.constant([seed, 0])).numpy()
 
     def decode(self, z):
-        """Float32 z [n, latent_dim] to float32 images [n, 28, 28] or x [n, 1]."""
+        """Turn z, float32 [n, latent_dim], into images [n, 28, 28] or x [n, 1], float32."""
         import tensorflow as tf
 
         return self.model.signatures["decode"](z=tf.constant(z))[self.generates].numpy()
 
 
 def verify(directory):
-    """Compare the files in `directory` with its SHA256SUMS; a file that is missing is no matter.
+    """Compare the files in `directory` with its SHA256SUMS; missing files are ignored.
 
-    UserError: one of them was damaged, or changed.
+    Raises UserError if a file was damaged or changed.
     """
     try:
         text = (directory / SUMS).read_bytes().decode(errors="replace")
@@ -181,13 +183,13 @@ def verify(directory):
     for name in _names(directory):
         if sums.get(name) != _sha256(directory / name):
             raise UserError(
-                f"{directory / name}: damaged (it is not as {SUMS} has it); export the model "
-                f"again, or, if it was changed on purpose, remove {SUMS}"
+                f"{directory / name}: damaged (its checksum is not the one in {SUMS}); export the "
+                f"model again, or remove {SUMS} if the file was changed on purpose"
             )
 
 
 def _names(directory):
-    """The names of the files of a SavedModel, and of those beside it, that are there."""
+    """The names of the existing files of a SavedModel and of those beside it, sorted."""
     paths = [*directory.glob("*.pb"), *directory.glob("variables/*")]
     paths += [directory / name for name in ("config.json", "latent_map.json")]
     return sorted(path.relative_to(directory).as_posix() for path in paths if path.is_file())
@@ -198,9 +200,9 @@ def _sha256(path):
 
 
 def read_config(directory):
-    """The Config of the model in `directory`, a dict; empty if nothing tells.
+    """The Config of the model in `directory`, a dict; empty if it is not recorded.
 
-    UserError: the file is damaged.
+    Raises UserError if the file is damaged.
     """
     path = directory / "config.json"
     config = _read(path).get("config", {})
@@ -210,9 +212,10 @@ def read_config(directory):
 
 
 def read_data(directory):
-    """What the model in `directory` learned from: its `source` and `sha256`, strings, in a dict.
+    """The data that the model in `directory` learned from: a dict of strings `source` and `sha256`.
 
-    Empty if nothing tells, and for models that draw their data. UserError: the file is damaged.
+    It is empty if they are not recorded, and for models that draw their data. Raises UserError if
+    the file is damaged.
     """
     path = directory / "config.json"
     data = _read(path).get("data") or {}
@@ -223,9 +226,9 @@ def read_data(directory):
 
 
 def read_density(directory):
-    """Mean and standard deviation of the data of the model in `directory`; None if nothing tells.
+    """Mean and standard deviation of the data of the model in `directory`; None if not recorded.
 
-    UserError: the file is damaged.
+    Raises UserError if the file is damaged.
     """
     config = read_config(directory)
     kinds = {"data_mean": Location, "data_std": Scale}
@@ -243,9 +246,11 @@ def read_density(directory):
 def read_latent_map(directory, latent_dim):
     """The latent map of the model in `directory`, a dict; empty if there is none.
 
-    It has `labels`, of each label the clearest point; `codes`, of each label many, which earlier
-    versions did not write; and the `axis` of a plane. UserError: the file is damaged: its points do
-    not have `latent_dim` finite coordinates each, or its axis is not a list of ascending numbers.
+    It has `labels`, the clearest point of each label; `codes`, many points of each label, which
+    earlier versions did not write; and `axis`, the coordinates of a grid on a latent plane.
+
+    Raises UserError if the file is damaged: a point does not have `latent_dim` finite coordinates,
+    or the axis is not a list of ascending numbers.
     """
     path = directory / "latent_map.json"
     content = _read(path)
@@ -264,7 +269,7 @@ def read_latent_map(directory, latent_dim):
 
 
 def _is_number(value):
-    """Whether a value from JSON is a number that float32 can hold: not true, NaN or 1e99."""
+    """Whether a value from JSON is a number that float32 can hold; true, NaN and 1e99 are not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e38
 
 

@@ -1,4 +1,4 @@
-"""Many seeds of a model, all trained and scored through one compiled program."""
+"""Training and scoring many seeds of a model with one compiled program."""
 
 import copy
 import dataclasses
@@ -12,15 +12,15 @@ import tensorflow as tf
 
 from tf_gen import loop, tasks
 
-BUILT_AHEAD = 10  # models for the next seeds: as many as are built while the program is compiled
+BUILT_AHEAD = 10  # models to build ahead: as many as are built while the program is compiled
 
 
 class Trainer:
-    """Trains a model from one seed after the other and scores each.
+    """Trains a model from one seed after another and scores each.
 
     Args:
-        recipe, report: a module of `tf_gen.models`, and what reports on its models; the seed of
-            its config is replaced.
+        recipe, report: a module of `tf_gen.models` and a `Report` for its models; the seed of the
+            report's config is replaced.
     """
 
     def __init__(self, recipe, report):
@@ -29,13 +29,13 @@ class Trainer:
         self.program = loop.program(self.model, report.observe)
         self.seed = tf.Variable(0, dtype=tf.int64)  # of the batches
         config = copy.copy(report.config)
-        object.__setattr__(config, "seed", self.seed)  # `Config` is frozen and takes numbers only
-        self.blocks = recipe.blocks(config, report.source)  # one program makes those of all seeds
+        object.__setattr__(config, "seed", self.seed)  # `Config` is frozen and takes only numbers
+        self.blocks = recipe.blocks(config, report.source)  # one program for all seeds
 
     def scores(self, seeds):
         """Yield each of `seeds`, Python ints, with its score, a dict.
 
-        The next models are built while one trains, for their weights only.
+        While one model trains, the next ones are built, only for their weights.
         """
         configs = [dataclasses.replace(self.report.config, seed=seed) for seed in seeds]
         states = initial_states(self.recipe, configs)
@@ -48,7 +48,7 @@ class Trainer:
 
 
 def initial_states(recipe, configs):
-    """The `initial_state` of each of `configs`, of which some are made ahead: a generator."""
+    """A generator of the `initial_state` of each of `configs`; some are made ahead."""
     build = functools.partial(initial_state, recipe)
     later = iter(configs)
     builder = ThreadPoolExecutor(1)
@@ -59,15 +59,15 @@ def initial_states(recipe, configs):
             upcoming.extend(builder.submit(build, c) for c in itertools.islice(later, 1))
             yield initial
     finally:
-        builder.shutdown(cancel_futures=True)  # after Ctrl-C nobody waits for all of them
+        builder.shutdown(cancel_futures=True)  # do not wait for all of them after Ctrl-C
 
 
 def initial_state(recipe, config):
-    """The `state` of a model that `config` builds: list of NumPy arrays.
+    """The `state` of a new model with `config`: a list of NumPy arrays.
 
-    In a thread of its own, since Keras numbers the names of layers and starts anew in each thread.
-    TensorFlow keeps the operation that makes a variable of a name, and half of the time of a build
-    goes into new ones.
+    Each model is built in a new thread, where Keras starts numbering the names of layers from the
+    beginning. So the names of variables repeat, and TensorFlow reuses the operations that make
+    them; making new ones takes half of the time of a build.
     """
     with ThreadPoolExecutor(1) as thread:
         model = thread.submit(recipe.build, config).result()
@@ -77,11 +77,11 @@ def initial_state(recipe, config):
 def train_seed(report, model, program, blocks):
     """Train `model` from its first step with `program`, its compiled `loop.program`.
 
-    `blocks` are a recipe's, of this seed. Returns the model's score.
+    `blocks` are those of the recipe, for this seed. Returns the model's score.
     """
     config = report.config
     finite, steps = True, config.steps
-    # Without limits nothing is measured on the way, and the calls are as large as they may be.
+    # Without limits, nothing is measured during training, so calls are as large as possible.
     log_every = config.log_every if report.limits else config.steps
     schedule = loop.calls(blocks, report, log_every=log_every)
     with loop.Progress(steps, unit="update", leave=False, delay=10) as progress:

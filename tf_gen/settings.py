@@ -1,12 +1,12 @@
 """Types of settings, which carry their bounds, and `Settings`, which checks them.
 
-A model's `Config` derives from `Settings`, which makes it a frozen dataclass. Its fields have the
-types of this file, `bool`, or a `Literal` of the strings to choose from:
+A model's `Config` derives from `Settings`, which makes it a frozen dataclass. The type of a field
+is a type of this file, `bool`, or a `Literal` of the strings to choose from:
 
     class Config(Settings):
-        batch_size: Count = 64  # images an update
+        batch_size: Count = 64  # images per update
 
-Standard library only, as `tf_gen.flags` runs a `Config` where nothing heavy may be imported.
+This module uses only the standard library, since `tf_gen.flags` must not import anything heavy.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 @dataclasses.dataclass(frozen=True)
 class Bounds:
-    """What a number must be."""
+    """A condition on a number."""
 
     words: str  # the end of the sentence "NAME must be ..."
     hold: Callable[[float], bool] = dataclasses.field(repr=False)  # false for nan
@@ -35,28 +35,28 @@ Location = Annotated[float, Bounds("from -1e6 to 1e6", lambda x: abs(x) <= 1e6)]
 Scale = Annotated[float, Bounds("positive and at most 1e6", lambda x: 0 < x <= 1e6)]
 
 
-# Of a plain type its words, and which types values may have; a bool would pass for an int.
+# For each plain type its name in messages, and the types of its values. A bool is no int here.
 WANTED = {int: ("an int", [int]), float: ("a float", [float, int]), bool: ("a bool", [bool])}
 
 
 class Settings:
-    """The base of every `Config`, which becomes a frozen dataclass and checks its values.
+    """The base class of every `Config`. It makes it a frozen dataclass and checks its values.
 
-    A NumPy scalar becomes a plain number, which JSON can write. An int in the place of a float
-    stays one.
+    A NumPy scalar becomes a plain number, which JSON can write. A float field accepts an int and
+    keeps it. To check fields against each other, a `Config` defines its own `__post_init__`, which
+    first calls this one.
 
     Raises:
-        ValueError: a value is of another type, or out of its bounds. The message begins with its
-            name. A `Config` that checks fields against each other does so in its own
-            `__post_init__`, after it has called this one.
+        ValueError: a value has another type or is out of bounds. The message begins with the name
+            of the field.
     """
 
     @property
     def whole_batch(self):
-        """Why an update needs its whole batch in one place, a clause.
+        """Why an update needs its whole batch in one place: a clause.
 
-        "" where an update is a mean over the `batch_size` examples along the first axis of all
-        that it consumes. Several devices can then compute the parts of a batch.
+        It is "" if an update is a mean over the `batch_size` examples along the first axis of
+        everything that it consumes. Then several devices can each compute a part of a batch.
         """
         return "its recipe does not say that an update is a mean over examples"
 
@@ -74,7 +74,7 @@ class Settings:
 
 
 def complaint(kind, value):
-    """What is wrong with a value of a type of this file, "must be at least 1, not 0", or ""."""
+    """What is wrong with a value for a type of this file, as "must be at least 1, not 0", or ""."""
     if get_origin(kind) is Literal and value not in get_args(kind):
         return f"must be one of {', '.join(get_args(kind))}"
     words, types = WANTED.get(plain_type(kind), ("", [type(value)]))
@@ -87,5 +87,5 @@ def complaint(kind, value):
 
 
 def plain_type(kind):
-    """int, float, str or bool: what the values of a field of type `kind` are."""
+    """The plain type of the values of a field of type `kind`: int, float, str or bool."""
     return str if get_origin(kind) is Literal else getattr(kind, "__origin__", kind)

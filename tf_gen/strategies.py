@@ -1,6 +1,6 @@
-"""Several devices and machines for one training: TF_CONFIG, strategies, and workers that end.
+"""Training one model on several devices or machines: TF_CONFIG, strategies, workers that end.
 
-Imports nothing heavy at first.
+TensorFlow is imported only when it is needed.
 """
 
 import contextlib
@@ -16,11 +16,11 @@ STRATEGIES = ("mirrored", "multi-worker")
 
 
 def read():
-    """What the environment variable TF_CONFIG says, in the form that TensorFlow documents.
+    """Read the environment variable TF_CONFIG, in the form that TensorFlow documents.
 
     Returns:
-        The cluster, a dict of a job's name to the addresses of its tasks, and the job and the
-        number of this process.
+        The cluster, a dict of the names of jobs to the addresses of their tasks, and the job and
+        the number of this process.
 
     Raises:
         ValueError: it is missing or wrong.
@@ -35,22 +35,22 @@ def read():
         raise ValueError(f"TF_CONFIG cannot be read: {error}") from error
     addresses = [address for tasks in jobs.values() for address in tasks]
     if not jobs.keys() <= {"chief", "worker"} or len(jobs.get("chief", [])) > 1:
-        raise ValueError("TF_CONFIG must name workers and at most one chief, and nobody else")
+        raise ValueError("TF_CONFIG must name only workers and at most one chief")
     for address in addresses:
         if not re.fullmatch(r"\S+:\d+", str(address)) or addresses.count(address) > 1:
-            raise ValueError(f"TF_CONFIG: each address must be a host:port of its own: {address!r}")
+            raise ValueError(f"TF_CONFIG: each address must be a different host:port: {address!r}")
     if job not in jobs or type(number) is not int or not 0 <= number < len(jobs[job]):
         raise ValueError(f"TF_CONFIG: its task, {job} {number}, is not in its cluster")
     return jobs, job, number
 
 
 def start(strategy):
-    """Start TensorFlow on the devices of `strategy`, one of STRATEGIES, and return it as an object.
+    """Start TensorFlow on the devices of `strategy`, one of STRATEGIES; return a `tf` strategy.
 
-    Nothing may have used a device before. With `multi-worker` this waits for all workers; Ctrl-C
-    ends the process at once meanwhile.
+    No device may have been used before. With `multi-worker` this waits for all workers. During the
+    wait, Ctrl-C ends the process at once.
 
-    UserError: another worker ended, or cannot be reached.
+    Raises UserError if another worker ended or cannot be reached.
     """
     import tensorflow as tf
 
@@ -65,7 +65,7 @@ def start(strategy):
 
 @contextlib.contextmanager
 def explained():
-    """In `with`, what TensorFlow raises when another worker ends becomes a UserError."""
+    """In `with`, the errors that TensorFlow raises when another worker ends become a UserError."""
     import tensorflow as tf
 
     try:
@@ -83,13 +83,13 @@ def explained():
         reason = reason.splitlines()[0].rstrip(":")
         raise UserError(
             f"{who} has ended or cannot be reached ({reason}); start the same command on all "
-            "workers again, and it goes on from the last checkpoint"
+            "workers again, and it continues from the last checkpoint"
         ) from error
 
 
 @contextlib.contextmanager
 def _killed_by_sigint():
-    """In `with`, SIGINT ends the process: a handler of Python's waits until TensorFlow returns."""
+    """In `with`, SIGINT ends the process. A Python handler would wait until TensorFlow returns."""
     handler = signal.getsignal(signal.SIGINT)
     ignored = handler == signal.SIG_IGN  # as in the background of a shell
     if ignored or threading.current_thread() is not threading.main_thread():

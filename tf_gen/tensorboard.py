@@ -1,22 +1,22 @@
-"""What TensorBoard shows of a run: the graph of the training step, the log, samples."""
+"""TensorBoard files of a run: the graph of the training step, the log and samples."""
 
 import tensorflow as tf
 
-SAMPLES = 20  # pictures a run, as to draw one takes longer than to write a number
+SAMPLES = 20  # pictures per run; drawing one takes longer than writing a number
 
 
 class Writer:
-    """Writes for TensorBoard.
+    """Writes files for TensorBoard.
 
     Args:
-        directory: path, created where it is missing.
+        directory: path, created if it is missing.
     """
 
     def __init__(self, directory):
         self.writer = tf.summary.create_file_writer(str(directory))
 
     def watch(self, program):
-        """Return `program`, a `loop.program`, which now writes its graph at its first call."""
+        """Wrap `program`, a `loop.program`, so that its first call writes its graph."""
         written = False
 
         def watched(*arguments):
@@ -30,7 +30,7 @@ class Writer:
         return watched
 
     def rows(self, rows):
-        """Rows of the log: a scalar for each of their figures."""
+        """Write rows of the log: a scalar for each figure."""
         for row in rows:
             with self.writer.as_default(step=row["step"]):
                 for name in row.keys() - {"step"}:
@@ -38,7 +38,7 @@ class Writer:
         self.writer.flush()
 
     def samples(self, report, model, step):
-        """What an animation would show now."""
+        """Write the frame that an animation would show now."""
         (frame,) = report.frames([{**report.snapshot(model), "step": step}])
         pixels = frame[None] if frame.ndim == 3 else frame[None, ..., None]
         with self.writer.as_default(step=step):

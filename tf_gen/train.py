@@ -19,7 +19,7 @@ from tf_gen.errors import UserError
 from tf_gen.models import load
 from tf_gen.settings import Count
 
-SECONDS_BETWEEN_CHECKPOINTS = 5.0  # at least, unless asked for more
+SECONDS_BETWEEN_CHECKPOINTS = 5.0  # the least, unless --checkpoint-every is given
 ANIMATIONS = (".gif", ".webp", ".mp4")
 
 
@@ -50,7 +50,7 @@ def main(argv=None):
     data = rundir.data_of(run_dir, arguments.data)
     source = tasks.source_for(recipe, data, arguments.resize, arguments.invert)
     report = tasks.report(recipe, config, source)
-    # Before anything is written: it may not fit into memory.
+    # Before anything is written, since the model may not fit into memory.
     replicas = None
     if strategy:
         shared = shared_settings(report, arguments)
@@ -60,14 +60,14 @@ def main(argv=None):
         plots.try_animation(arguments.anim_path)
 
     def same_updates(steps):
-        """Whether a run of so many steps makes the first updates of this one."""
+        """Whether a run of this number of steps makes the same first updates as this run."""
         shorter = recipe.build(dataclasses.replace(config, steps=steps))
         return optimizers_of(shorter) == optimizers_of(model)
 
     parts = f"{arguments.strategy}, {replicas.count} parts" if replicas else None
     where = ", ".join(filter(None, [device.describe(), parts, f"TensorFlow {tf.__version__}"]))
     if replicas and replicas.count == 1:
-        cli.warn(f"--strategy {arguments.strategy}: gains nothing, as there is only one device")
+        cli.warn(f"--strategy {arguments.strategy}: gains nothing, since there is only one device")
     if replicas and not replicas.chief:
         print(f"training {arguments.model} on {where}, for the chief, which writes the run")
         with replicas:
@@ -107,7 +107,7 @@ def main(argv=None):
             draw(model, report, directory, snapshots, arguments.anim_path)
         except KeyboardInterrupt:
             again = shlex.join(["python", "-m", "tf_gen.train", *(argv or sys.argv[1:])])
-            with contextlib.suppress(BrokenPipeError):  # nobody may read it
+            with contextlib.suppress(BrokenPipeError):  # the output may be closed
                 print(f"stopped; to continue: {again}")
             raise
         if arguments.tensorboard:
@@ -122,23 +122,23 @@ def parse(argv):
     for name, (command, outline) in commands.items():
         flags.add(command, outline)
         flags.add_data(command, outline)
-        command.option("--run-dir", cli.path, f"where to keep the run (default: runs/{name})")
+        command.option("--run-dir", cli.path, f"directory of the run (default: runs/{name})")
         words = (
-            "updates between two checkpoints, each at the end of a call of up to 100 updates "
-            "or of log-every (default: 1000, and at least 5 seconds apart)"
+            "updates between two checkpoints; a checkpoint is written at the end of a call of up "
+            "to 100 updates or of log-every (default: 1000, and at least 5 seconds apart)"
         )
         command.option("--checkpoint-every", Count, words, metavar="INT")
         words = "draw an animation of the training: .gif, .webp or .mp4 (which needs ffmpeg)"
         command.option("--anim-path", cli.path, words, metavar="FILE")
-        words = "updates between two of its frames (default: as --log-every)"
+        words = "updates between two frames of the animation (default: as --log-every)"
         command.option("--anim-every", Count, words, metavar="INT")
-        words = "write the graph of the training step, the log and samples there, for TensorBoard"
+        words = "write the graph of the training step, the log and samples for TensorBoard to DIR"
         command.option("--tensorboard", cli.path, words, metavar="DIR")
         words = (
             "train on several devices, each of which computes an equal part of every batch: "
-            "mirrored, all GPUs of this machine; multi-worker, the machines that the environment "
-            "variable TF_CONFIG names, where the same command runs on each; a model whose update "
-            "is no mean over examples refuses it, and XLA does not compile it"
+            "mirrored, on all GPUs of this machine; multi-worker, on the machines that the "
+            "environment variable TF_CONFIG names, with the same command on each. Not for models "
+            "whose update is not a mean over examples. XLA is not used"
         )
         command.add_argument("--strategy", choices=strategies.STRATEGIES, help=words)
         flags.add_no_jit(command)
@@ -157,7 +157,7 @@ def parse(argv):
         arguments.anim_every = settings["log_every"]
     if arguments.strategy:
         if reason := outline.Config(**settings).whole_batch:
-            command.error(f"argument --strategy: a batch cannot be cut into parts: {reason}")
+            command.error(f"argument --strategy: a batch cannot be split: {reason}")
         if arguments.strategy == "multi-worker":
             try:
                 strategies.read()
@@ -180,14 +180,14 @@ def check_animation(path):
 
 
 def optimizers_of(model):
-    """What the optimisers of `model` do, with their schedules: a dict.
+    """The optimisers of `model` with their schedules: a dict.
 
-    Of an update, nothing else may depend on `config.steps`.
+    Nothing else in an update may depend on `config.steps`.
     """
     settings = model.get_compile_config()
     for optimizer in settings.values():
         if isinstance(optimizer, dict):
-            del optimizer["config"]["name"]  # Keras counts them
+            del optimizer["config"]["name"]  # Keras numbers the names
     return settings
 
 
@@ -195,7 +195,7 @@ def calls(recipe, report, start, arguments):
     """`loop.calls` from step `start` to the last one."""
     from tf_gen import loop
 
-    # A call should not go far past a checkpoint or a picture that was asked for.
+    # A call should not go far beyond a checkpoint or a picture that was asked for.
     pictures_every = samples_every(report) if arguments.tensorboard else report.config.steps
     longest = min(arguments.checkpoint_every or report.config.steps, pictures_every)
     lines = 1 if arguments.strategy else max(1, longest // report.config.log_every)
@@ -204,14 +204,14 @@ def calls(recipe, report, start, arguments):
 
 
 def samples_every(report):
-    """How many updates there are between two pictures for TensorBoard."""
+    """The number of updates between two pictures for TensorBoard."""
     from tf_gen import tensorboard
 
     return max(report.config.log_every, report.config.steps // tensorboard.SAMPLES)
 
 
 def shared_settings(report, arguments):
-    """What the workers of a training must agree on, a dict: else their calls would differ."""
+    """The settings that all workers must share, or their calls would differ: a dict."""
     intervals = [arguments.anim_every, arguments.checkpoint_every, bool(arguments.tensorboard)]
     settings = dataclasses.asdict(report.config)
     data = report.source and report.source.sha256
@@ -219,7 +219,7 @@ def shared_settings(report, arguments):
 
 
 def help_chief(replicas, recipe, report, arguments):
-    """Make this worker's part of each update of the chief's run."""
+    """Compute this worker's part of each update of the chief's run."""
     from tf_gen import loop
 
     step = replicas.begin()
@@ -233,11 +233,12 @@ def help_chief(replicas, recipe, report, arguments):
 
 
 def train(model, replicas, recipe, report, directory, start, snapshots, arguments):
-    """Bring `model` from step `start` to the last one, or to where it is good enough.
+    """Train `model` from step `start` to the last step, or until it reaches a limit of its report.
 
-    `replicas`, or None, make the updates where there are several devices. `snapshots` is what the
-    animation shows up to `start`; this appends to it. A first SIGINT or SIGTERM is raised when the
-    state is saved. UserError: the model diverged.
+    If there are several devices, `replicas` make the updates; otherwise it is None. `snapshots` are
+    the frames of the animation up to `start`; this function appends to them. After a first SIGINT
+    or SIGTERM, the state is saved and then the signal's exception is raised. Raises UserError if
+    the model diverges.
     """
     from tf_gen import loop, plots, tensorboard
 
@@ -253,17 +254,17 @@ def train(model, replicas, recipe, report, directory, start, snapshots, argument
     program = replicas.program(report.observe) if replicas else loop.program(model, report.observe)
     if arguments.tensorboard:
         board = tensorboard.Writer(arguments.tensorboard)
-        if not replicas:  # whose program is more than a graph
+        if not replicas:  # their program is more than one graph
             program = board.watch(program)
     schedule = calls(recipe, report, start, arguments)
     between = anim_every and start < total and start % anim_every
     if between and snapshots and snapshots[-1]["step"] == start:
-        snapshots.pop()  # the last frame of a shorter run, where this one has none
+        snapshots.pop()  # the last frame of a shorter run; this run has none at this step
     stop_request = replicas.stop if replicas else cli.StopRequest()
     with stop_request as stop, loop.Progress(total, start, unit="update") as progress:
 
         def show(text):
-            with stop.showing():  # or what is not saved would be lost behind `| head`
+            with stop.showing():  # so that nothing unsaved is lost after `| head`
                 progress.print(text)
 
         for stretches in loop.updates(model, program, schedule, start, log_every):
@@ -280,7 +281,7 @@ def train(model, replicas, recipe, report, directory, start, snapshots, argument
                 if samples.due(step, ending):
                     board.samples(report, model, step)
 
-            # Pictures of the course.
+            # Pictures of the progress.
             if rows and report.progress:
                 plots.save(report.progress(model), directory.pictures / f"samples-{step:06d}.png")
 
@@ -306,7 +307,7 @@ def train(model, replicas, recipe, report, directory, start, snapshots, argument
 def write_log(stretches, log, report, directory, show):
     """Write and `show` the rows of the log that are due in a call; return them, a list of dicts.
 
-    UserError: the model diverged, after the rows before that are written.
+    If the model diverges, this writes the rows before that and raises UserError.
     """
     rows = []
     try:
@@ -343,7 +344,7 @@ def check_finite(values, step, directory):
 
 
 def export(model, report, directory, manifest):
-    """Write the SavedModel: before all pictures, none of which may cost a trained model."""
+    """Write the SavedModel. This comes before the pictures, so that their failure does no harm."""
     latent_map = report.latent_map(model) if report.latent_map else None
     with directory.new_saved_model() as path:
         savedmodel.write(model, path, manifest, latent_map)
@@ -353,20 +354,20 @@ def export(model, report, directory, manifest):
 
 
 def draw(model, report, directory, snapshots, anim_path):
-    """Draw what there is to see of a trained model, and say where it is.
+    """Draw the pictures of a trained model and print where they are.
 
-    UserError: a picture or the animation failed; the run is finished all the same.
+    Raises UserError if a picture or the animation failed. The run is finished all the same.
     """
     try:
         names = draw_pictures(model, report, directory)
         print(f"pictures:    {directory.pictures} ({', '.join(names)})")
         if anim_path:
-            if not snapshots:  # of a run that had ended but for its pictures
+            if not snapshots:  # the run had ended except for its pictures
                 step = int(directory.read_history()[-1]["step"])
                 snapshots.append({**report.snapshot(model), "step": step})
             animate(report, snapshots, anim_path)
         write_explorer(report, directory, snapshots)
-    except Exception as error:  # of matplotlib, Pillow, ffmpeg or the disk
+    except Exception as error:  # from matplotlib, Pillow, ffmpeg or the disk
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"the model is trained and safe in {directory.saved_model}, but drawing failed: "
@@ -386,7 +387,7 @@ def draw_pictures(model, report, directory):
         plots.save(picture, directory.pictures / name)
     names = list(pictures)
     course = sorted(directory.pictures.glob("samples-*.png"), key=lambda p: (len(p.name), p.name))
-    if report.progress_animation and course:  # someone may have tidied up
+    if report.progress_animation and course:  # the user may have deleted them
         frames = (plots.read(path) for path in course)
         plots.animation(frames, directory.pictures / report.progress_animation, fps=5)
         names.append(report.progress_animation)
@@ -394,7 +395,7 @@ def draw_pictures(model, report, directory):
 
 
 def write_explorer(report, directory, snapshots):
-    """Write the page in which the model can be touched, and say where it is."""
+    """Write the explorer's page for the model and print where it is."""
     from tf_gen import explorer
 
     page = directory.path / "explorer.html"
@@ -402,14 +403,14 @@ def write_explorer(report, directory, snapshots):
     name = cli.typed(directory.path)
     try:
         explorer.write(directory.saved_model, page, name, report.source, course)
-    except UserError as error:  # a network that the page does not know
+    except UserError as error:  # the page does not know an operation of a network
         cli.warn(f"no page to explore the model: {error}")
     else:
         print(f"open:        {page.absolute().as_uri()}")
 
 
 def animate(report, snapshots, path):
-    """Write the animation of all `snapshots` to `path`, and say where it is."""
+    """Write the animation of all `snapshots` to `path` and print where it is."""
     from tqdm import tqdm
 
     from tf_gen import plots
@@ -420,7 +421,7 @@ def animate(report, snapshots, path):
 
 
 def answer_finished(model, report, directory, arguments):
-    """Say that a run is finished, and draw what could not be drawn, or was not asked for, then."""
+    """Say that a run is finished; draw pictures that are missing, and an animation if wanted."""
     from tf_gen import rundir
 
     print(
@@ -435,7 +436,7 @@ def answer_finished(model, report, directory, arguments):
     elif snapshots:
         animate(report, snapshots, arguments.anim_path)
     else:
-        print("it kept no frames of its training; for an animation train again")
+        print("this run kept no frames of its training; to get an animation, train again")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A trained model as an object, NumPy in and out: what `tf_gen.load` returns."""
+"""A trained model as an object with NumPy inputs and outputs: the result of `tf_gen.load`."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ Array = NDArray[np.float32]
 
 
 class TrainedModel(savedmodel.Generator):
-    """The networks of a SavedModel, which is loaded and tried out.
+    """The networks of a SavedModel, loaded and tried out.
 
     Attributes:
-        name: what it was loaded by.
+        name: the name or path that it was loaded by.
         path: where it was found.
         latent_dim: the length of z.
-        generates: what `decode` makes of z: "images", or "x" for points on a line.
-        shape: of one of them, [28, 28] or [1].
-        networks: the names of those that it has, of `decode`, `encode`, `reconstruct` and
-            `discriminate`; the method of another one raises AttributeError.
+        generates: what `decode` returns: "images", or "x" for points on a line.
+        shape: the shape of one image or point, [28, 28] or [1].
+        networks: which of `decode`, `encode`, `reconstruct` and `discriminate` it has; the methods
+            of the others raise AttributeError.
         config: the settings that it was trained with.
-        metrics: what was measured of it, a dict of floats; empty if nothing is told.
+        metrics: the figures that were measured for it, a dict of floats; empty if there are none.
 
     Raises:
-        UserError: there is no SavedModel, or it is damaged, or none of this package.
+        UserError: there is no SavedModel, or it is damaged, or not one of this package.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -55,9 +55,10 @@ class TrainedModel(savedmodel.Generator):
 
     @functools.cached_property
     def keras_model(self) -> Any:
-        """The `keras.Model` of a run, with its newest checkpoint, compiled: train on with `fit`.
+        """The compiled `keras.Model` of a run at its newest checkpoint; train it on with `fit`.
 
-        AttributeError: this is no run's. UserError: no checkpoint of it can be used.
+        Raises AttributeError if this is not the model of a run, and UserError if no checkpoint of
+        it can be used.
         """
         if self._run is None or not (self._run / "config.json").exists():
             raise AttributeError(f"{self.name}: no run's, so there is no Keras model of it")
@@ -71,50 +72,51 @@ class TrainedModel(savedmodel.Generator):
     def sample(self, count: int = 16, seed: int = 0) -> Array:
         """Draw z from the prior and decode it: images [count, 28, 28] in [0, 1], or x [count, 1].
 
-        The same `seed` gives the same draws, those of `python -m tf_gen.sample`.
+        The same `seed` gives the same draws, as in `python -m tf_gen.sample`.
         """
         return self.decode(self.prior(count, seed))
 
     def decode(self, z: ArrayLike) -> Array:
-        """z [n, latent_dim] to images [n, 28, 28] in [0, 1], or to x [n, 1].
+        """Decode z [n, latent_dim] to images [n, 28, 28] in [0, 1], or to x [n, 1].
 
-        ValueError: z has another shape.
+        Raises ValueError if z has another shape.
         """
         return super().decode(_checked("z", z, [self.latent_dim]))
 
     def encode(self, images: ArrayLike) -> Array:
-        """Images [n, 28, 28] to the z [n, latent_dim] that stands for each.
+        """Encode images [n, 28, 28] to z [n, latent_dim].
 
-        Floats are from 0, black, to 1, white; uint8 are from 0 to 255. Of a variational autoencoder
-        z is the mean of q(z|x); `posterior` has its variance, too.
+        Images are floats from 0, black, to 1, white, or uint8 from 0 to 255. For a variational
+        autoencoder, z is the mean of q(z|x); `posterior` also returns its variance.
         """
         outputs = self._call("encode", images=_pixels(images))
         return outputs["z_mean"] if "z_mean" in outputs else outputs["z"]
 
     def posterior(self, images: ArrayLike) -> tuple[Array, Array]:
-        """Images, as for `encode`, to mean and log-variance of q(z|x), [n, latent_dim] both.
+        """Mean and log-variance of q(z|x), both [n, latent_dim], for images as in `encode`.
 
-        AttributeError: the encoder gives no distribution.
+        Raises AttributeError if the encoder does not return a distribution.
         """
         outputs = self._call("encode", images=_pixels(images))
         if "z_log_var" not in outputs:
-            raise AttributeError(f"{self.name}: the encoder gives a z, and no distribution")
+            raise AttributeError(f"{self.name}: the encoder returns z, and no distribution")
         return outputs["z_mean"], outputs["z_log_var"]
 
     def reconstruct(self, images: ArrayLike) -> Array:
-        """Images, as for `encode`, to what `decode` makes of their z: [n, 28, 28]."""
+        """Encode images, as in `encode`, and decode their z: [n, 28, 28]."""
         return self._call("reconstruct", images=_pixels(images))["images"]
 
     def discriminate(self, values: ArrayLike, z: ArrayLike | None = None) -> Array:
-        """What D says: the probability that each is real.
+        """D's output: the probability that each input is real.
 
         Args:
-            values: x [n, 1]; or images [n, 28, 28], as for `encode`, with their z [n, latent_dim],
-                where D judges pairs, and says how probably a pair is (x, Q(x)). Where D judges
-                points together, n must be a multiple of how many, or exactly a batch.
+            values: x [n, 1], or images [n, 28, 28] as in `encode`. If D judges points together, n
+                must be a multiple of their number, or exactly the batch size.
+            z: [n, latent_dim], the z of the images if D judges pairs. The output is then the
+                probability that a pair is (x, Q(x)).
 
         Returns:
-            [n], or fewer where D gives several points one answer.
+            [n], or fewer if D judges several points together.
         """
         if self.generates == "x":
             inputs = {"x": _checked("x", values, [1])}
@@ -137,25 +139,25 @@ class TrainedModel(savedmodel.Generator):
             if spec.shape[0] not in (None, len(inputs[key])):
                 raise ValueError(f"{name} needs {spec.shape[0]} {key}, not {len(inputs[key])}")
         try:
-            with cli.stderr_discarded():  # of what becomes an exception, TensorFlow also writes
+            with cli.stderr_discarded():  # TensorFlow also prints errors that it raises
                 outputs = signature(**{key: tf.constant(value) for key, value in inputs.items()})
         except tf.errors.InvalidArgumentError as error:
             count = min(map(len, inputs.values()))
             raise ValueError(
-                f"{name}: D judges points together, but not {count} of them"
+                f"{name}: D judges several points together, and cannot judge {count}"
             ) from error
         return {name: output.numpy() for name, output in outputs.items()}
 
 
 def _pixels(images: ArrayLike) -> Array:
-    """Images as float32 in [0, 1]. ValueError: they have another shape."""
+    """Images as float32 in [0, 1]. Raises ValueError if they have another shape."""
     images = np.asarray(images)
     scale = np.float32(255 if images.dtype == np.uint8 else 1)
     return _checked("images", images, [28, 28]) / scale
 
 
 def _checked(name: str, values: ArrayLike, shape: list[int]) -> Array:
-    """`values` as float32 [n, *shape]. ValueError: they have another shape."""
+    """`values` as float32 [n, *shape]. Raises ValueError if they have another shape."""
     array = np.asarray(values, np.float32)
     if list(array.shape[1:]) != shape or array.ndim != 1 + len(shape):
         raise ValueError(f"{name} must have shape {['n', *shape]}, not {list(array.shape)}")

@@ -1,24 +1,25 @@
 """The diagrams of the articles and of the models' graphs, as SVG text in English and in Chinese.
 
-`figures` has one function each for what is drawn by hand, `running_graph` draws TensorFlow's graph
-of an update, `words` has all that is said, and `drawing` the boxes and arrows.
+`figures` has a function for each diagram that is laid out by hand; `running_graph` draws
+TensorFlow's graph of an update; `words` has all labels and descriptions; `drawing` has the boxes
+and arrows.
 """
 
 from tf_gen import models
 from tf_gen.diagrams import words
 from tf_gen.diagrams.figures import FIGURES
 
-RUNNING = "running_graph_"  # and the name of a model
+RUNNING = "running_graph_"  # followed by the name of a model
 NAMES = (*FIGURES, *(RUNNING + name for name in models.NAMES))
 
 
 def svg(name, language="en"):
-    """The diagram called `name`, in one of `words.LANGUAGES`: an SVG document, a str.
+    """The diagram called `name` in one of `words.LANGUAGES`: an SVG document, a str.
 
-    Those of running graphs import TensorFlow and trace the model's update, which takes seconds.
+    A running graph imports TensorFlow and traces the model's update, which takes seconds.
 
     Raises:
-        ValueError: there is no such diagram, or it is in no such language.
+        ValueError: there is no such diagram or language.
     """
     if name not in NAMES:
         raise ValueError(f"no diagram is called {name!r}; there are {', '.join(NAMES)}")

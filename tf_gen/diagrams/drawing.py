@@ -1,22 +1,22 @@
-"""Boxes, arrows and words as SVG: one style for all diagrams.
+"""Boxes, arrows and words as SVG, in one style for all diagrams.
 
-A drawing brings its own light panel, so that it reads the same on light and dark pages. It has
-neither a style sheet nor references by id, which some viewers of notebooks strip, and which clash
-where several drawings share a page.
+A drawing has its own light panel, so that it looks the same on light and dark pages. It uses no
+style sheet and no references by id: some viewers of notebooks strip them, and they clash if several
+drawings share a page.
 """
 
 import math
 from html import escape
 from typing import NamedTuple
 
-WIDTH = 640  # of all drawings, in units of the text's size
+WIDTH = 640  # width of all drawings, in the units of the text size
 TEXT, SMALL = 15, 13
 FONTS = (
     "system-ui, 'Segoe UI', 'Helvetica Neue', 'Noto Sans', 'Noto Sans CJK SC', 'PingFang SC', "
     "'Microsoft YaHei', sans-serif"
 )
 PANEL, INK = "#fcfcfb", "#1b1f24"
-# What a box or an arrow stands for: its fill, and the colour of its lines and words beside it.
+# For each kind of box or arrow: the fill, and the colour of its lines and of words beside it.
 COLOURS = {
     "data": ("#e6eaef", "#47525d"),
     "network": ("#d9e8fb", "#1b57a0"),
@@ -29,7 +29,7 @@ COLOURS = {
 
 
 class Box(NamedTuple):
-    """Where a box is: its left upper corner, and its size."""
+    """The place of a box: its upper left corner and its size."""
 
     x: float
     y: float
@@ -63,7 +63,7 @@ class Drawing:
         self.parts.append(f"<{tag} {_attributes(attributes)}/>")
 
     def text(self, x, y, words, size=TEXT, kind=None, anchor="middle", bold=False):
-        """Words on the line whose middle is at height `y`; the colour is that of `kind`, or ink."""
+        """Words on a line with its middle at height `y`, in the colour of `kind` or in INK."""
         attributes = {
             "x": x,
             "y": y + 0.35 * size,
@@ -75,7 +75,7 @@ class Drawing:
         self.parts.append(f"<text {_attributes(attributes)}>{escape(words, quote=False)}</text>")
 
     def box(self, x, y, width, height, kind, title="", *lines, bold=True, size=TEXT):
-        """A box with words in its middle: a title, and small lines. Frozen ones have dashes."""
+        """A box with a title and smaller lines in its middle. A frozen box has a dashed border."""
         fill, stroke = COLOURS[kind]
         dashes = {"stroke_dasharray": "7 4"} if kind == "frozen" else {}
         self.add(
@@ -94,13 +94,13 @@ class Drawing:
         return Box(x, y, width, height)
 
     def frame(self, x, y, width, height, title=""):
-        """A frame around a part of the drawing, with a title in the left upper corner or none."""
+        """A frame around a part of the drawing, with an optional title in the upper left corner."""
         self.box(x, y, width, height, "part")
         if title:
             self.text(x + 12, y + 18, title, anchor="start", bold=True)
 
     def arrow(self, *points, kind="data", gradient=False, head=True):
-        """A line through points with a head at its end; that of a gradient has dashes."""
+        """An arrow through points. The arrow of a gradient is dashed."""
         colour = COLOURS["loss" if gradient else kind][1]
         dashes = {"stroke_dasharray": "5 4"} if gradient else {}
         (x0, y0), (x1, y1) = points[-2:]
@@ -117,7 +117,7 @@ class Drawing:
             self.add("polygon", points=path, fill=colour)
 
     def cross(self, x, y, size=7):
-        """What bars a way."""
+        """A cross that blocks an arrow."""
         for side in (1, -1):
             self.add(
                 "line", x1=x - size, y1=y - side * size, x2=x + size, y2=y + side * size,
@@ -125,7 +125,7 @@ class Drawing:
             )  # fmt: skip
 
     def lock(self, x, y):
-        """A padlock, its middle at (x, y)."""
+        """A padlock with its middle at (x, y)."""
         colour = COLOURS["frozen"][1]
         self.add("path", d=f"M{x - 4} {y - 1}v-4a4 4 0 0 1 8 0v4", fill="none", stroke=colour,
                  stroke_width=2)  # fmt: skip
@@ -143,7 +143,7 @@ class Drawing:
         return Box(x, y, columns * size, rows * (high or size))
 
     def document(self, title, description, language):
-        """The whole as a document, with its alternative text."""
+        """The drawing as an SVG document with its alternative text."""
         attributes = {
             "xmlns": "http://www.w3.org/2000/svg",
             "viewBox": f"0 0 {WIDTH} {self.height}",

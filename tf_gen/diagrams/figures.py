@@ -1,4 +1,4 @@
-"""The diagrams of the articles: one function each, of a function that finds words, to a drawing.
+"""The diagrams of the articles. Each is a function from `word`, see `words.words`, to a drawing.
 
 Sizes are those of the recipes' preset `article`; tests/test_diagrams.py compares them with the
 models' weights.
@@ -66,7 +66,7 @@ def vae_graphs(word):
 
 
 def legend(drawing, word, y):
-    """What the two kinds of arrows are."""
+    """A legend of the two kinds of arrows."""
     drawing.arrow((150, y), (200, y))
     drawing.text(210, y, word("forward"), SMALL, anchor="start")
     drawing.arrow((390, y), (340, y), gradient=True)
@@ -81,7 +81,7 @@ def vae_network(word):
     middle = 150
 
     def bar(x, height, kind, size, *names, y=middle):
-        """A layer: its size in it, its names below."""
+        """A layer with its size inside and its names below."""
         box = drawing.box(x, y - height / 2, 40, height, kind, size)
         for number, name in enumerate(names):
             drawing.text(x + 20, y + height / 2 + 13 + 17 * number, name, SMALL)
@@ -128,7 +128,7 @@ def vae_network(word):
 
 
 def gan_game(word):
-    """The two steps of a GAN's iteration: what goes where, who learns, and where gradients go."""
+    """The two steps of a GAN's iteration: the flow of data, who learns, and the gradients."""
     drawing = Drawing(552)
     # D's step
     drawing.frame(12, 12, 616, 286, word("d step"))
@@ -172,7 +172,7 @@ def gan_game(word):
 
 
 def player(drawing, word, x, y, width, height, kind, *names):
-    """A network that learns or is frozen, which its colour is not the only one to tell."""
+    """A network that learns or is frozen, shown by its colour, its label and a lock."""
     box = drawing.box(x, y, width, height, kind)
     middle = y + height / 2 - 8.5 * len(names)
     drawing.text(x + width / 2, middle, names[0], 19, bold=True)
@@ -191,7 +191,7 @@ def minibatch_discrimination(word):
     rows = (("i", "random"), ("", "data"), ("j", "learns"), ("", "data"))
 
     def batch(x, y, widths, size, high=15):
-        """Four samples of a batch, in blocks of some widths; two of them marked."""
+        """Four samples of a batch in blocks of given widths, with two samples marked."""
         for number, (_, kind) in enumerate(rows):
             left = x
             for width in widths:
@@ -240,9 +240,9 @@ def minibatch_discrimination(word):
 
 
 def d_inputs(word):
-    """What tiny_gan's D sees of a batch: the articles' four ways, and one more."""
+    """What tiny_gan's D sees of a batch: the articles' four inputs and one more."""
     drawing = Drawing(546)
-    hundred, step = 20, 6.5  # 100 numbers are drawn as so many cells, of this width
+    hundred, step = 20, 6.5  # 100 numbers are drawn as 20 cells of this width
 
     def strip(x, y, kind="data"):
         return drawing.cells(x, y, hundred, 1, step, kind, 20)
@@ -294,7 +294,7 @@ def d_inputs(word):
 
 
 def ali_joints(word):
-    """Two ways to a pair of an image and a code, and D, which tells them apart."""
+    """The two ways to make a pair of an image and a code, and D, which tells them apart."""
     drawing = Drawing(592)
     left, right = 12, 424
     for x, key, formula in (

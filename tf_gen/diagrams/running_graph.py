@@ -1,8 +1,9 @@
 """TensorFlow's graph of one update of a model, as TensorBoard gets it, grouped and drawn.
 
-An update has one step (`vae`) or two (D's, then that of who learns against it). A step has a
-forward part, a gradient part, and the optimiser. In the first two a group is a name scope, one
-call of a network; what stands in no scope is told by its place, before, between or after networks.
+An update has one step (`vae`) or two (D's step, then that of its opponents). A step has a forward
+part, a gradient part and the optimiser. In the first two, each call of a network is a name scope
+and forms a group. Operations outside of scopes are grouped by their place: before, between or after
+networks.
 """
 
 import re
@@ -30,37 +31,37 @@ class Operation:
 
     name: str
     type: str
-    loop: str  # of which it is a part, or ""
+    loop: str  # the loop that it is part of, or ""
     inputs: list
-    is_variable: bool  # stands for a variable
-    in_optimiser: bool = False  # in its scope
+    is_variable: bool  # represents a variable
+    in_optimiser: bool = False  # in the scope of an optimiser
 
     @property
     def path(self):
-        """Its scopes and its name in them, without those of the tape and of its loop."""
+        """Its scopes and its name within them, without the scopes of the tape and of its loop."""
         return [part for part in self.name.split("/") if part not in ("gradient_tape", self.loop)]
 
     @property
     def network(self):
-        """The scope of a call of a network, if it is a part of one, or None."""
+        """The scope of the call of a network that it is part of, or None."""
         scope, *rest = self.path
         return scope if rest and base(scope) in NETWORKS else None
 
     @property
     def of_tape(self):
-        """Whether it is known by its name to compute gradients; the tape begins with ones."""
+        """Whether its name shows that it computes gradients. The tape begins with ones."""
         return self.name.startswith("gradient_tape/") or base(self.path[-1]) == "ones"
 
 
 def base(scope):
-    """The name of a scope without the numbers by which TensorFlow tells it from others."""
+    """The name of a scope without the numbers that TensorFlow appends to make it unique."""
     return re.sub(r"(_\d+)+$", "", scope)
 
 
 def graph_of_update(name):
-    """The graph of one update of the model called `name`, preset `article`: a `GraphDef`.
+    """The graph of one update of the model `name` with preset `article`: a `GraphDef`.
 
-    It is traced, not run, so it needs no data.
+    The update is only traced, so it needs no data.
     """
     recipe = models.load(name)
     config = recipe.PRESETS["article"]
@@ -74,7 +75,7 @@ def graph_of_update(name):
 
 
 def operations(graph_def):
-    """All operations of a graph, those of its loops, too: a list of `Operation`, as made."""
+    """All operations of a graph and its loops: a list of `Operation` in the order of creation."""
     functions = {function.signature.name: function for function in graph_def.library.function}
     found = []
 
@@ -93,7 +94,7 @@ def operations(graph_def):
                     read(function.node_def, outer, node.name)
 
     read(graph_def.node, {})
-    # the scope of an optimiser is one in which variables are assigned
+    # a scope in which variables are assigned is that of an optimiser
     scopes = {(o.loop, o.path[0]) for o in found if o.type.startswith("Assign") and o.path[1:]}
     for operation in found:
         operation.in_optimiser = (operation.loop, operation.path[0]) in scopes
@@ -106,16 +107,16 @@ def operations(graph_def):
 class Group(NamedTuple):
     """Operations that belong together."""
 
-    step: int  # -1 for what is in no step
-    part: str  # of the step; or "variables"; or "rest", the results and what surrounds loops
-    name: str = ""  # scope of a call of a network; or "data", "losses", "between decoder", ...
+    step: int  # -1 for operations outside of all steps
+    part: str  # part of the step; or "variables"; or "rest": the results and what surrounds loops
+    name: str = ""  # scope of the call of a network; or "data", "losses", "between decoder", ...
 
 
 def grouped(found):
     """The groups of operations: a dict of `Operation` to `Group`."""
     parts = _parts(found)
-    # the calls of networks before and after an operation, in its part of its step; and what it
-    # leads to: gradients, an optimiser, a variable that is assigned
+    # the calls of networks before and after an operation in its part of its step, and what it leads
+    # to: gradients, an optimiser, the assignment of a variable
     before, after, leads = (defaultdict(set) for _ in range(3))
     for operation in found:
         for source in operation.inputs:
@@ -139,7 +140,7 @@ def grouped(found):
             return Group(step, OPTIMISER) if leads[operation] else Group(-1, "rest")
         if part not in (FORWARD, GRADIENT):
             return Group(step, part)
-        if network or sources & targets:  # or it adds what two layers of one call give
+        if network or sources & targets:  # or it adds the outputs of two layers of one call
             return Group(step, part, network or min(sources & targets))
         if part == FORWARD and not targets:
             return Group(step, part, "losses")
@@ -151,14 +152,14 @@ def grouped(found):
 
     groups = {operation: group(operation) for operation in found}
     users = {source: user for user in reversed(found) for source in user.inputs}
-    for operation in found:  # a constant belongs to who uses it first
+    for operation in found:  # a constant belongs to the first operation that uses it
         if operation.type == "Const" and operation in users:
             groups[operation] = groups[users[operation]]
     return groups
 
 
 def _parts(found):
-    """The step and the part of each operation, by the order in which they were made."""
+    """The step and the part of each operation, from the order in which they were created."""
     parts, step, part, loop = {}, 0, FORWARD, None
     looped = any(operation.loop for operation in found)
     for operation in found:
@@ -175,7 +176,7 @@ def _parts(found):
         elif part == OPTIMISER and operation.network:
             step, part = step + 1, FORWARD
         parts[operation] = (step, part)
-    for operation in found:  # what an update takes belongs to the first step that uses it
+    for operation in found:  # an input of the update belongs to the first step that uses it
         if operation.type == "Placeholder" and parts[operation][0] >= 0:
             users = [parts[user][0] for user in found if operation in user.inputs]
             parts[operation] = (min(users), FORWARD)
@@ -183,9 +184,9 @@ def _parts(found):
 
 
 def assigned(found, groups):
-    """Whose variables each step's optimiser assigns: a dict of step to a `Counter` of owners.
+    """The owners of the variables that each step's optimiser assigns: a dict of step to `Counter`.
 
-    An owner is the name of a network, or "" for what the optimiser keeps for itself.
+    An owner is the name of a network, or "" for the optimiser's own variables.
     """
     owners = {}
     for operation in found:
@@ -206,11 +207,11 @@ def assigned(found, groups):
 
 COLUMNS, BOX, GAP, HEIGHT, LANE = 5, 92, 33, 48, 20
 LEFT = (WIDTH - COLUMNS * BOX - (COLUMNS - 1) * GAP) / 2
-FONT = 12  # "discriminator" fits into a box
+FONT = 12  # so that "discriminator" fits into a box
 
 
 def figure(word, model):
-    """The graph of one update of `model`: a `Drawing`, and what its description says."""
+    """The graph of one update of `model`: a `Drawing`, and the facts for its description."""
     found = operations(graph_of_update(model))
     groups = grouped(found)
     sizes = Counter(groups.values())
@@ -244,7 +245,7 @@ def figure(word, model):
 
 
 class _Names:
-    """How the groups of a step are called."""
+    """The labels of the groups of a step."""
 
     def __init__(self, word, found, groups, step):
         self.word = word
@@ -252,13 +253,13 @@ class _Names:
         for operation in found:
             if operation.type != "Const":
                 self.types[groups[operation]].add(operation.type)
-        self.calls = defaultdict(list)  # of each network, as they were made
+        self.calls = defaultdict(list)  # the calls of each network, in order
         for group in self.types:
             if group.step == step and group.part == FORWARD and base(group.name) in NETWORKS:
                 self.calls[base(group.name)].append(group.name)
 
     def __call__(self, group):
-        """The words for a group, and which call of a network it is, if there are several."""
+        """The label of a group, with the number of the call if a network has several."""
         name = base(group.name)
         if name in NETWORKS:
             calls = self.calls[name]
@@ -273,7 +274,7 @@ class _Names:
 
 
 class _Step:
-    """One step of the update, drawn."""
+    """The drawing of one step of the update."""
 
     def __init__(self, drawing, word, names, step, sizes, edges):
         self.drawing, self.word, self.names, self.step = drawing, word, names, step
@@ -290,7 +291,7 @@ class _Step:
         self.said = defaultdict(list)  # by part, for the description
 
     def draw(self, top, numbered, updates):
-        """Draw it from the height `top` on; where it ends."""
+        """Draw it from the height `top` on; return the height where it ends."""
         drawing, word = self.drawing, self.word
         place = len(drawing.parts)
         y = top + 10
@@ -318,7 +319,7 @@ class _Step:
         return y + 10
 
     def layers(self, part):
-        """How far each group of a part is from its beginning; calls of a network side by side."""
+        """The rank of each group of a part, from its beginning; calls of a network share a rank."""
         groups = [group for group in self.sizes if group.part == part]
         layers = dict.fromkeys(groups, 0)
         for _ in groups:
@@ -331,7 +332,7 @@ class _Step:
         return layers
 
     def row(self, y, caption, columns, direction):
-        """Draw the groups of a part, from left to right or the other way; where they end."""
+        """Draw the groups of a part in either direction; return the height where they end."""
         edges = [
             (source, target, self.edges[source, target])
             for source, target in self.edges
@@ -381,7 +382,7 @@ class _Step:
         return bottom
 
     def connect(self, start, end, lane, count, direction):
-        """An arrow with its number, over the boxes between them if need be."""
+        """An arrow with its number. If boxes are in the way, it passes above them."""
         (x0, y0), (x1, y1) = start, end
         if lane is None and y0 == y1:
             points = [start, end]
@@ -396,18 +397,18 @@ class _Step:
         self.number(x, y, count)
 
     def number(self, x, y, count):
-        """How many tensors go along an arrow, readable over other lines."""
+        """The number of tensors along an arrow, readable over other lines."""
         width = 8 * len(str(count))
         self.drawing.add("rect", x=x - width / 2, y=y - 7, width=width, height=13, fill=PANEL)
         self.drawing.text(x, y, str(count), FONT)
 
     def gap(self, x, direction):
-        """Where the next line may go up or down in the gap that begins at x."""
+        """The place for the next vertical line in the gap that begins at x."""
         self.gaps[x, direction] += 1
         return x + direction * 4 * self.gaps[x, direction]
 
     def optimiser(self, y, updates):
-        """Draw the optimiser, below the gradients that it takes; where it ends."""
+        """Draw the optimiser below the gradients that it takes; return the height where it ends."""
         group = Group(self.step, OPTIMISER)
         owners = [
             f"{self.word(name or 'of its own')} {count}"

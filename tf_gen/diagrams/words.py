@@ -1,8 +1,8 @@
-"""The words of the diagrams, in English and in Chinese, and their alternative texts."""
+"""The labels of the diagrams and their alternative texts, in English and in Chinese."""
 
 LANGUAGES = ("en", "zh-CN")
 
-# What is the same in both languages, formulas and names in the code, stands in the drawings.
+# Formulas and names in the code are the same in both languages and stand in the drawings.
 WORDS = {
     # all
     "encoder": ("encoder", "编码器"),
@@ -242,17 +242,17 @@ DESCRIPTIONS = {
 
 
 def words(language):
-    """A function of a key of `WORDS` to its words in a language.
+    """Return a function from a key of `WORDS` to its words in `language`.
 
     Raises:
-        ValueError: for another language than those of `LANGUAGES`.
+        ValueError: `language` is not in `LANGUAGES`.
     """
     place = index(language)
     return lambda key: WORDS[key][place]
 
 
 def index(language):
-    """Where a language stands in the pairs of this module; ValueError if it does not."""
+    """The place of a language in the pairs of this module; ValueError if it has none."""
     if language not in LANGUAGES:
         raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, not {language!r}")
     return LANGUAGES.index(language)

@@ -1,7 +1,7 @@
-"""The explorer: one HTML file in which a trained model can be touched, without a server.
+"""The explorer: one HTML file in which to explore a trained model, without a server.
 
-`write` reads what a SavedModel computes (`networks`), adds images and points to look at, and fills
-the page (`page`, from page.html and the scripts beside it).
+`write` reads the networks of a SavedModel (`networks`), adds images and points to look at, and
+fills the page (`page`, from page.html and the scripts beside it).
 """
 
 from pathlib import Path
@@ -16,9 +16,9 @@ from tf_gen.mnist import evenly
 
 POINTS = 2_000  # held-out images whose codes are shown
 EXAMPLES = 3  # images of each label to choose from
-DRAWS = {"images": 200, "x": 1_000}  # of the prior; points fall through G all at once
-TRIALS = 50  # draws and images at which the page's networks are compared with the SavedModel
-# How far the page's networks may be off: a grey level, and what nobody sees in z.
+DRAWS = {"images": 200, "x": 1_000}  # draws of the prior; all points go through G at once
+TRIALS = 50  # draws and images with which the page's networks are compared with the SavedModel
+# How far the page's networks may be off: by one grey level, and by an invisible change of z.
 TOLERANCES = {"images": 1 / 255, "z": 0.015, "z_mean": 0.015, "z_log_var": 0.015}
 TOLERANCES["probability"] = 0.01
 
@@ -28,20 +28,21 @@ def write(directory, out, name, source=None, course=None):
 
     Args:
         directory, out: paths.
-        name: what to call the model, as `python -m tf_gen.sample` takes it.
-        source: a `mnist.Source`, for models of images: what to show of it.
-        course: what a `Report.course` gave, of the training.
+        name: the name of the model for the page, as `python -m tf_gen.sample` takes it.
+        source: for models of images, a `mnist.Source` with images to show.
+        course: the course of the training from `Report.course`.
 
     Raises:
-        UserError: the SavedModel is damaged or none of this package, or has an operation that the
-            page does not know. OSError: `out` cannot be written.
+        UserError: the SavedModel is damaged or not one of this package, or has an operation that
+            the page does not know.
+        OSError: `out` cannot be written.
     """
     directory = Path(directory)
     generator = savedmodel.Generator(directory)
     latent_map = savedmodel.read_latent_map(directory, generator.latent_dim)
     config, density = savedmodel.read_config(directory), savedmodel.read_density(directory)
     prior = generator.prior(DRAWS[generator.generates], 0)
-    prior = np.random.default_rng(0).permutation(prior)  # some priors give theirs in order
+    prior = np.random.default_rng(0).permutation(prior)  # some priors return sorted draws
     content = {
         "name": name,
         "settings": config,
@@ -66,18 +67,18 @@ def write(directory, out, name, source=None, course=None):
 
 
 def bounds(prior):
-    """The range of a coordinate of z to offer, from draws float [n, latent]: a pair of floats.
+    """The range of the sliders for z, from draws float [n, latent]: a pair of floats.
 
-    For U(-1, 1) that is -1 and 1, for N(0, 1) -3 and 3.
+    For U(-1, 1) it is -1 and 1, for N(0, 1) it is -3 and 3.
     """
     ends = np.quantile(prior, [0.001, 0.999])
     return (np.rint(2 * ends) / 2).tolist()
 
 
 def shown(source, generator, sha256):
-    """What the page shows of a `mnist.Source`: images to choose from, and points if z has a plane.
+    """What the page shows of a `mnist.Source`: images to choose from, and points if z is a plane.
 
-    `sha256` is that of the source which the model learned from.
+    `sha256` is that of the source that the model learned from.
     """
     labels = source.held_out_labels
     rows = np.concatenate([np.flatnonzero(labels == k)[:EXAMPLES] for k in np.unique(labels)])
@@ -97,13 +98,13 @@ def shown(source, generator, sha256):
 
 
 def read_networks(directory, generator, config, images):
-    """The networks of the page: dict of a signature's name to a network.
+    """The networks of the page: a dict of the names of signatures to networks.
 
     Args:
-        directory: for messages.
+        directory: the directory of the SavedModel, for messages.
         generator: its `savedmodel.Generator`.
-        config: a dict, whose `batch_size` is that of D.
-        images: float32 [n, 28, 28] to try the networks of images with; None for models of points.
+        config: a dict; its `batch_size` is that of D.
+        images: float32 [n, 28, 28] to test the networks with; None for models of points.
     """
     found = {}
     for name in ("decode", "encode", "discriminate"):
@@ -124,7 +125,7 @@ def read_networks(directory, generator, config, images):
 
 
 def compressed(network, signature, generator, images):
-    """`network` with as few bytes as its accuracy allows: see `networks.compress`."""
+    """Compress `network` as far as its accuracy allows: see `networks.compress`."""
     batch = network["inputs"][0]["shape"][0]
     rows = max(batch, TRIALS)
     z = generator.prior(rows, 1)

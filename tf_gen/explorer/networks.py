@@ -1,16 +1,16 @@
-"""Networks for the page: what a signature of a SavedModel computes, as a list of steps.
+"""Networks for the page: the computation of a SavedModel's signature as a list of steps.
 
-The steps are read from the graph, so the page can show what any recipe exports, if it is made of
-dense layers, activations, batch normalisation (which becomes part of a layer) and arithmetic on
-small arrays. A network is a dict, ready for JSON but for its arrays:
+The steps are read from the graph. So the page can show the export of any recipe whose networks
+consist of dense layers, activations, batch normalisation (which becomes part of a layer) and
+arithmetic on small arrays. A network is a dict, ready for JSON except for its arrays:
 
     inputs     list of {"name", "shape"}: value i is input i
     steps      list of {"op", "of", "shape", ...}: step k makes value len(inputs) + k from the
-               values `of`; `network.js` knows each `op`, and so does `run` below
-    outputs    dict of a name to a value
+               values `of`; `network.js` and `run` below implement each `op`
+    outputs    dict of names to values
 
-Shapes are complete. Images come one at a time, batches of points as in training, since D may see a
-batch as a whole.
+All shapes are fully known. Images come one at a time; points come in batches of the training size,
+since D may see a batch as a whole.
 """
 
 import numpy as np
@@ -45,17 +45,17 @@ BINARY = {
     "Minimum": "minimum",
 }
 REDUCTIONS = {"Sum": "sum", "Mean": "mean"}
-SAME = ("Identity", "StopGradient")  # as another value
+SAME = ("Identity", "StopGradient")  # the output is the input
 ACTIVATIONS = {"tanh", "sigmoid", "softplus", "elu", "relu", "leaky_relu"}
-BITS = range(8, 17)  # of a weight
+BITS = range(8, 17)  # bits per weight to try
 
 
 def read(signature, batch):
     """Read the network behind `signature`, a function of a loaded SavedModel.
 
     Args:
-        signature: its inputs are float32.
-        batch: what to take for each axis of unknown length.
+        signature: a signature with float32 inputs.
+        batch: the length to use for each axis of unknown length.
 
     Returns:
         A network; kernels are float32 [out, in].
@@ -81,7 +81,7 @@ class _Reader:
     """Turns a graph without variables into steps.
 
     Attributes:
-        steps: those so far; a tensor's steps are appended when its `value` is first asked for.
+        steps: the steps so far; those of a tensor are appended when its `value` is first needed.
     """
 
     def __init__(self, graph, inputs, outputs):
@@ -90,7 +90,7 @@ class _Reader:
         self.inputs = len(inputs)
         self.input_shapes = {tensor.name: tensor.shape for tensor in inputs}
         self.places = {tensor.name: place for place, tensor in enumerate(inputs)}
-        # The operations that depend on an input: those that read from another one, and so on.
+        # The operations that depend on an input, directly or through others.
         self.live, waiting = set(), [tensor.op for tensor in inputs]
         while waiting:
             operation = waiting.pop()
@@ -105,22 +105,22 @@ class _Reader:
             self.uses[name] = self.uses.get(name, 0) + 1
 
     def original(self, tensor):
-        """The tensor that `tensor` is another name of."""
+        """The tensor of which `tensor` is a copy."""
         while tensor.op.type in SAME:
             (tensor,) = tensor.op.inputs
         return tensor
 
     def constant(self, tensor):
-        """The array that `tensor` always is; None where it depends on an input."""
+        """The constant value of `tensor`, an array; None if it depends on an input."""
         if tensor.op.name in self.live:
             return None
-        # Its operation may have to wait for that of an input, of which it uses nothing.
+        # Its operation may have a control dependency on an input, so inputs need values.
         zeros = {name: np.zeros(shape, np.float32) for name, shape in self.input_shapes.items()}
         with tf.compat.v1.Session(graph=self.graph) as session:
             return session.run(tensor, zeros)
 
     def value(self, tensor):
-        """The place of `tensor` among the values."""
+        """The index of `tensor` among the values."""
         tensor = self.original(tensor)
         if tensor.name not in self.places:
             constant = self.constant(tensor)
@@ -137,7 +137,7 @@ class _Reader:
         return self.inputs + len(self.steps) - 1
 
     def operation(self, tensor):
-        """Append what makes `tensor`, or make it part of the step before; its place."""
+        """Append the step that makes `tensor`, or fold it into the one before; return its index."""
         operation, kind = tensor.op, tensor.op.type
         shape, inputs = tensor.shape.as_list(), list(operation.inputs)
         if kind == "MatMul":
@@ -193,7 +193,7 @@ class _Reader:
         return np.atleast_1d(self.constant(tensor)).tolist()
 
     def layer_before(self, tensor):
-        """The dense step that makes `tensor`, if nothing else reads it and it has no activation."""
+        """The dense step that makes `tensor`, if nothing else uses it and it has no activation."""
         tensor = self.original(tensor)
         place = self.value(tensor) - self.inputs
         layer = self.steps[place] if place >= 0 else {"op": "input"}
@@ -201,17 +201,17 @@ class _Reader:
         return layer if free and self.uses[tensor.name] == 1 else None
 
     def folded(self, name, inputs, shape):
-        """Make arithmetic with a constant for each unit part of the layer before, or return None.
+        """Fold arithmetic with one constant per unit into the layer before, or return None.
 
-        Biases, and batch normalisation after the layer.
+        This handles biases, and batch normalisation after the layer.
         """
         constants = [self.constant(tensor) for tensor in inputs]
         if name not in ("add", "sub", "mul", "div") or not any(c is not None for c in constants):
             return None
-        first = constants[0] is not None  # the constant, rather than the layer
+        first = constants[0] is not None  # the constant comes before the layer
         constant, tensor = (constants[0], inputs[1]) if first else (constants[1], inputs[0])
         layer = self.layer_before(tensor)
-        # One number, or one for each unit.
+        # The constant is one number, or one for each unit.
         fits = constant.size == 1 or constant.shape[-1:] == (constant.size,) == (shape[-1],)
         if layer is None or not fits or (first and name == "div"):
             return None
@@ -256,9 +256,9 @@ class _Reader:
 
 
 def run(network, inputs):
-    """What the page computes, in float64: dict of arrays to dict of arrays.
+    """Compute the network in float64: dict of arrays to dict of arrays.
 
-    For a check of what is written; `network.js` does the same in the browser.
+    This is a check of what is written; `network.js` does the same in the browser.
     """
     values = _values(network, inputs)
     return {name: values[place] for name, place in network["outputs"].items()}
@@ -311,26 +311,25 @@ def _unary(name, x, step):
 
 
 def compress(network, compute, trials, tolerances):
-    """`network` with its large kernels rounded as far as its outputs allow.
+    """Round the large kernels of `network` as far as the accuracy of its outputs allows.
 
     Args:
         network: see `read`.
-        compute: what it should compute: function of a dict of inputs to a dict of outputs.
-        trials: a list of dicts of inputs, float32 of the network's shapes, to compare them at.
-        tolerances: how far an output may be off, by its name.
+        compute: the function that it should compute, from a dict of inputs to a dict of outputs.
+        trials: list of dicts of inputs, float32 in the network's shapes, to compare the two with.
+        tolerances: dict of the names of outputs to their largest allowed error.
 
     Returns:
-        A network in which large kernels are integers of so many bits, [out, in], and scales [out],
-        by the names `integers`, `bits` and `scale`, where that is enough; `kernel` is what they
-        stand for.
+        A network. If rounding is accurate enough, its large kernels also have `integers` [out, in]
+        of `bits` bits and `scale` [out]; `kernel` is their product. Otherwise it is not rounded.
 
     Raises:
-        UserError: even without rounding the outputs differ by more.
+        UserError: the outputs differ by more even without rounding.
     """
     expected = [compute(trial) for trial in trials]
     if not all(np.all(np.isfinite(array)) for outputs in expected for array in outputs.values()):
         raise UserError("what the model computes is not finite")
-    # What each value is in the mean, of a layer's inputs.
+    # The mean of each value over the trials, for the inputs of layers.
     each = zip(*(_values(network, trial) for trial in trials), strict=True)
     means = [np.mean(values, axis=(0, 1)) if np.ndim(values[0]) == 2 else None for values in each]
 
@@ -360,7 +359,7 @@ def _rounded(step, bits, means):
     scale = np.float32(np.where(largest > 0, largest, 1) / most)
     integers = np.rint(step["kernel"] / scale[:, None]).astype(np.int16)
     kernel = np.float32(integers * scale[:, None])
-    # The bias takes on what rounding costs in the mean, which is most of it.
+    # The bias corrects the mean error of the rounding, which is most of the error.
     bias = np.float32(step["bias"] + (step["kernel"] - kernel) @ means[step["of"][0]])
     more = {"kernel": kernel, "bias": bias, "integers": integers, "scale": scale, "bits": bits}
     return {**step, **more}

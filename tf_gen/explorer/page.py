@@ -1,8 +1,8 @@
-"""The page as one file: the template, with its style, scripts and content filled in.
+"""The page as one file: the template with its style, scripts and content filled in.
 
-Nothing in it may come from outside, and no script may run but its own: the content security policy
-allows what has the hashes of the style and script below. The content is JSON in which no `<` can
-end its element, and the scripts put text from it into the page as text only.
+The page must not load anything from outside, and only its own scripts may run. So the content
+security policy allows only the style and script with the hashes below. The content is JSON without
+`<`, so it cannot close its element, and the scripts insert its text only as text.
 """
 
 import base64
@@ -21,7 +21,7 @@ SCRIPTS = ("words.js", "network.js", "draw.js", "digits.js", "line.js", "app.js"
 
 
 def fill(content):
-    """The page with `content`, a dict for JSON with NumPy arrays in it: a string of HTML."""
+    """The page with `content`, a dict for JSON that may hold NumPy arrays: a string of HTML."""
     style = (HERE / "style.css").read_text(encoding="utf-8")
     script = "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
     policy = (
@@ -40,7 +40,7 @@ def fill(content):
         "/*MODEL*/": model.replace("<", "\\u003c"),
     }
     page = (HERE / "page.html").read_text(encoding="utf-8")
-    # All at once, or a name could be taken for one of the places.
+    # All at once, since a name could look like one of the places.
     places = "|".join(map(re.escape, parts))
     return re.sub(places, lambda place: parts[place[0]], page)
 
@@ -50,7 +50,7 @@ def _hash(text):
 
 
 def _plain(value):
-    """`value` for JSON; an array becomes {"shape", "type", "data"}, its bytes in base64."""
+    """Convert `value` for JSON; an array becomes {"shape", "type", "data"}, with base64 data."""
     if isinstance(value, np.ndarray):
         name, kind = ("u8", "<u1") if value.dtype == np.uint8 else ("f32", "<f4")
         return {"shape": list(value.shape), "type": name, "data": _base64(value.astype(kind))}
@@ -64,7 +64,7 @@ def _plain(value):
 
 
 def _rounded_layer(step):
-    """A dense step whose kernel is told by integers of few bits and a scale for each row."""
+    """A dense step whose kernel is stored as integers of few bits and a scale for each row."""
     rest = {k: v for k, v in step.items() if k not in ("kernel", "integers", "scale", "bits")}
     kernel = {
         "shape": list(step["kernel"].shape),
@@ -77,7 +77,7 @@ def _rounded_layer(step):
 
 
 def _without_gaps(integers, bits):
-    """The lowest `bits` of each of the integers, one after the other, as bytes: uint8 [n]."""
+    """The lowest `bits` bits of the integers, packed without gaps into bytes: uint8 [n]."""
     each = (integers.reshape(-1, 1) >> np.arange(bits) & 1).astype(np.uint8)
     return np.packbits(each, bitorder="little")
 

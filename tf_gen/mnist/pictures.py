@@ -1,4 +1,4 @@
-"""Image files as grey pixels: decoded in parallel, laid on a background, scaled if asked."""
+"""Image files as grey pixels: decoded in parallel, put on a background, scaled if wanted."""
 
 import os
 
@@ -9,22 +9,22 @@ from tqdm import tqdm
 from tf_gen.errors import UserError
 
 SIZE = 28
-AT_ONCE = 250  # images a batch
-LUMINANCE = [0.299, 0.587, 0.114]  # of red, green and blue: ITU-R BT.601
-COLOURED = 16  # two channels that differ by more are colour; by less they can differ in a JPEG
+AT_ONCE = 250  # images per batch
+LUMINANCE = [0.299, 0.587, 0.114]  # weights of red, green and blue: ITU-R BT.601
+COLOURED = 16  # a larger difference of channels is colour; grey JPEGs can have smaller ones
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 
 
 def read(paths, where, resize):
-    """Read image files of any kind that Pillow knows; PNG and JPEG in parallel.
+    """Read image files of any kind that Pillow reads; PNG and JPEG files are read in parallel.
 
-    Transparent images are laid on black or on white, all of them on the one that shows more of
-    them. Colours become their luminance. An orientation in a photo's EXIF data is applied.
+    All transparent images are put on the same background, black or white, whichever shows more of
+    them. Colours become their luminance. The orientation in a photo's EXIF data is applied.
 
     Args:
         paths: list of strings.
-        where: function of an index of `paths` to words for a message, "list.txt, line 3: ".
-        resize: whether to scale images of other sizes, see `fit`.
+        where: function from an index of `paths` to words for a message, as "list.txt, line 3: ".
+        resize: whether to scale images of other sizes (see `fit`).
 
     Returns:
         uint8 [n, 28, 28], and a list of notes for the user.
@@ -33,7 +33,7 @@ def read(paths, where, resize):
         UserError: a file cannot be read, or, without `resize`, has another size.
     """
     on_black = np.empty([len(paths), SIZE, SIZE], np.uint8)
-    on_white = None  # as long as no image is transparent
+    on_white = None  # until an image is transparent
     coloured, missing = False, np.ones(len(paths), bool)
 
     def keep(rows, black, white, colour):
@@ -63,14 +63,14 @@ def read(paths, where, resize):
     notes = ["colours became their luminance"] if coloured else []
     if on_white is None:
         return on_black, notes
-    # The one with more contrast shows more of the ink.
+    # The background with more contrast shows more of the images.
     white = np.std(on_white, axis=(1, 2)).sum() > np.std(on_black, axis=(1, 2)).sum()
     notes.append(f"transparent images were laid on {'white' if white else 'black'}")
     return (on_white if white else on_black), notes
 
 
 def fit(image):
-    """Scale an image to 28 x 28 with its aspect kept, and pad it with what its border has most.
+    """Scale an image to 28 x 28, keep its aspect ratio, and pad it with the median of its border.
 
     Args:
         image: float32 [height, width].
@@ -88,7 +88,7 @@ def _scaled_and_padded(image, size):
     scaled = tf.maximum(tf.cast(tf.round(size * SIZE / tf.reduce_max(size)), tf.int32), 1)
     border = tf.concat([image[0], image[-1], image[:, 0], image[:, -1]], axis=0)
     border = tf.sort(border)[tf.size(border) // 2]  # the median
-    # Bilinear with antialias, where an image is made smaller, averages over all of its pixels.
+    # When an image shrinks, bilinear scaling with antialias averages over all of its pixels.
     image = tf.image.resize(image[..., None], scaled, antialias=True)[..., 0]
     before = (SIZE - scaled) // 2
     return tf.pad(image - border, tf.stack([before, SIZE - scaled - before], axis=1)) + border
@@ -105,15 +105,15 @@ def fit_all(images):
 
 
 def luminance(rgb):
-    """Grey of colours: uint8 [..., 3] to uint8 [...]."""
+    """The luminance of colours: uint8 [..., 3] to uint8 [...]."""
     return np.rint(np.float32(rgb) @ np.float32(LUMINANCE)).astype(np.uint8)
 
 
 def _in_parallel(paths, resize):
-    """Dataset of batches: rows [n], and what `_grey` returns.
+    """A dataset of batches: rows [n], and the output of `_grey`.
 
-    Left out are batches of which TensorFlow does not read all files, or not as Pillow does: other
-    kinds than PNG and JPEG, both kinds mixed, other sizes without `resize`, damaged files.
+    It leaves out batches with files that TensorFlow cannot read, or reads differently than Pillow:
+    other kinds than PNG and JPEG, both kinds mixed, other sizes without `resize`, damaged files.
     """
 
     def decoded(contents, decode):
@@ -124,16 +124,16 @@ def _in_parallel(paths, resize):
         return _grey(tf.map_fn(decode, contents, fn_output_signature=kind), False)
 
     @tf.autograph.experimental.do_not_convert
-    def load(rows, paths):  # many files a call, since a call takes longer than a file
+    def load(rows, paths):  # many files per call, since a call takes longer than a file
         contents = tf.map_fn(tf.io.read_file, paths)
-        # With fewer than 8 bits a pixel, TensorFlow makes all of a PNG transparent.
+        # TensorFlow makes a PNG with fewer than 8 bits per pixel transparent everywhere.
         bits = tf.strings.substr(contents, 24, 1)
         are_png = tf.strings.substr(contents, 1, 3) == b"PNG"
         are_png &= (bits == b"\x08") | (bits == b"\x10")
-        # It complains on stderr of a JPEG that is cut off.
+        # TensorFlow complains on stderr about a JPEG that is cut off.
         are_jpeg = tf.strings.substr(contents, 0, 2) == b"\xff\xd8"
         are_jpeg &= tf.strings.substr(contents, -2, 2) == b"\xff\xd9"
-        # \C is any byte. "eXIf" is how a PNG says it.
+        # \C is any byte. In a PNG, the EXIF chunk is called "eXIf".
         oriented = tf.strings.regex_full_match(contents, r"\C*(Exif\x00\x00|eXIf)\C*")
         usual = (tf.reduce_all(are_png) | tf.reduce_all(are_jpeg)) & ~tf.reduce_any(oriented)
         with tf.control_dependencies([tf.debugging.Assert(usual, [rows])]):
@@ -159,14 +159,14 @@ def _decode_jpeg(content):
 
 
 def _grey(rgba, resize):
-    """Luminance of images, laid on black and on white.
+    """The luminance of images on black and on white.
 
     Args:
-        rgba: uint8 [..., 28, 28, 4], or, to resize it, [height, width, 4].
+        rgba: uint8 [..., 28, 28, 4], or [height, width, 4] if it is resized.
         resize: Python bool.
 
     Returns:
-        Two uint8 [..., 28, 28], and bool [], whether there are colours.
+        Two uint8 [..., 28, 28], and bool [], which is true if there are colours.
     """
     r, g, b, opacity = tf.unstack(rgba, axis=-1)
     spread = tf.maximum(tf.maximum(r, g), b) - tf.minimum(tf.minimum(r, g), b)
@@ -174,22 +174,22 @@ def _grey(rgba, resize):
     r, g, b, opacity = (tf.cast(channel, tf.float32) for channel in (r, g, b, opacity))
     light = LUMINANCE[0] * r + LUMINANCE[1] * g + LUMINANCE[2] * b
     black = light * (opacity / 255)
-    white = black + (255 - opacity)  # the same to the bit where all is opaque
+    white = black + (255 - opacity)  # bit by bit the same as black for an opaque image
     if resize:
         black, white = fit(black), fit(white)
     return *(tf.cast(tf.round(image), tf.uint8) for image in (black, white)), colour
 
 
 def _read_with_pillow(path, where):
-    """uint8 [height, width, 4] of a file of any kind."""
+    """Read a file of any kind: uint8 [height, width, 4]."""
     from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as image:
-            image.verify()  # a PNG's checksums, at which Pillow does not look when it reads one
+            image.verify()  # checks a PNG's checksums, which Pillow ignores when it reads one
         with Image.open(path) as image:
             upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
+            if upright.mode.startswith("I"):  # 16 bits; Pillow would clip them at 255
                 upright = Image.fromarray(np.uint8(np.asarray(upright) // 257))
             return np.asarray(upright.convert("RGBA"))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:

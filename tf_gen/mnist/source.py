@@ -1,4 +1,4 @@
-"""Images to learn from and images held out, checked: what a model is trained on."""
+"""The data of a model: images to learn from and held-out images, checked."""
 
 import dataclasses
 import hashlib
@@ -9,14 +9,14 @@ import numpy as np
 
 from tf_gen.errors import UserError
 
-HELD_OUT_EVERY = 10  # where the data has no test set of its own, every tenth image of a class is
-AT_MOST = 256  # classes
-BRIGHT = 150  # above it, a border is taken for paper
+HELD_OUT_EVERY = 10  # if the data have no test set, every tenth image of a class is held out
+AT_MOST = 256  # the largest number of classes
+BRIGHT = 150  # a brighter border is taken for paper
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Images to learn from and images held out.
+    """Images to learn from and held-out images.
 
     Attributes:
         name: "bundled", "tfds" (MNIST from there), another set of TensorFlow Datasets, "mnist" (the
@@ -24,7 +24,7 @@ class Source:
         images, held_out_images: uint8 [n, 28, 28], 0 is the background.
         labels, held_out_labels: uint8 [n].
         hint: what the user should know about this source; may be empty.
-        classes: the name of each label, a tuple of strings; empty where labels are just numbers.
+        classes: the name of each label, a tuple of strings; empty if labels are plain numbers.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Source:
 
     @cached_property
     def sha256(self):
-        """Hex digest over all images and labels: two sources with the same one train the same."""
+        """Hex digest of all images and labels. Sources with the same digest train alike."""
         digest = hashlib.sha256()
         for array in (self.images, self.labels, self.held_out_images, self.held_out_labels):
             digest.update(str(array.shape).encode())
@@ -47,7 +47,7 @@ class Source:
         return digest.hexdigest()
 
     def class_name(self, label):
-        """What a label, an int, stands for: a string."""
+        """The name of the class that a label, an int, means: a string."""
         return self.classes[label] if label < len(self.classes) else str(label)
 
     def __str__(self):
@@ -56,31 +56,31 @@ class Source:
 
 
 class Part(NamedTuple):
-    """Images as they were found, all of them or those to train on or those held out."""
+    """Images as they were found: all of them, those to train on, or the held-out ones."""
 
     images: np.ndarray  # uint8 [n, 28, 28]
     labels: np.ndarray  # [n] of ints from 0 to 255, or of strings
 
     def take(self, rows):
-        """The images of some rows, an index of NumPy, and their labels."""
+        """The images and labels of some rows, which are a NumPy index."""
         return Part(self.images[rows], self.labels[rows])
 
 
 def evenly(images, count):
-    """At most `count` of `images`, from everywhere, since a source may be sorted by label."""
+    """At most `count` of `images`, evenly spaced, since a source may be sorted by label."""
     return images[np.linspace(0, len(images) - 1, min(count, len(images)), dtype=int)]
 
 
 def checked(spec, name, train, held_out, notes, classes=(), invert=False):
-    """Make a `Source` of what was found, and see whether something is wrong with it.
+    """Make a `Source` and check whether something is wrong with it.
 
     Args:
-        spec: where it was found, for messages.
-        name: of the source.
-        train, held_out: a `Part` each; `held_out` is None where `train` has to be split.
-        notes: list of strings, what to tell of the source.
+        spec: where the images were found, for messages.
+        name: name of the source.
+        train, held_out: a `Part` each; `held_out` is None if `train` has to be split.
+        notes: list of strings, notes about the source for the user.
         classes: names of the labels, if they are known.
-        invert: whether to make white black.
+        invert: whether to exchange black and white.
 
     Raises:
         UserError: there is nothing to learn from these images.
@@ -109,11 +109,11 @@ def checked(spec, name, train, held_out, notes, classes=(), invert=False):
 
 
 def split(part):
-    """Hold out every tenth image of each class, or the last one of a class with fewer.
+    """Hold out every tenth image of each class, or the last image of a class with fewer than ten.
 
     Returns:
-        The `Part` to train on, the held-out one, and the classes of one image, a list of strings:
-        that one is trained on.
+        The `Part` to train on, the held-out one, and the classes with only one image, a list of
+        strings. This image is trained on.
     """
     held_out, single = np.zeros(len(part.labels), bool), []
     for label in np.unique(part.labels):
@@ -126,7 +126,7 @@ def split(part):
 
 
 def _numbered(spec, train, held_out):
-    """Both parts with numbers for labels, and the names of the numbers if those were others."""
+    """Both parts with numbers as labels, and the names of the labels if they were other words."""
     found = np.unique(np.concatenate([train.labels, held_out.labels]))
     if len(found) > AT_MOST:
         raise UserError(f"{spec}: {len(found)} classes; at most {AT_MOST} are possible")
@@ -142,7 +142,7 @@ def _numbered(spec, train, held_out):
 
 
 def _blank(spec, images, words):
-    """Notes on images without anything on them. UserError if all of them are, or all alike."""
+    """Notes on blank images. Raises UserError if all images are blank, or all are the same."""
     blank = int(np.sum(images.max(axis=(1, 2)) == images.min(axis=(1, 2))))
     if blank == len(images):
         raise UserError(f"{spec}: all {words} are blank, each pixel the same")

@@ -1,24 +1,25 @@
-"""The registry. A model called `name` is the recipe `tf_gen.models.<name>`, a module.
+"""The registry of models. The model called `name` is the module `tf_gen.models.<name>`, its recipe.
 
-A recipe is one article. It defines
+A recipe implements one article. It defines
 
-    Config, PRESETS   settings: a frozen dataclass that derives from `tf_gen.settings.Settings`, one
-                      field and one comment a line; and a dict of them, `article` the first. Its
-                      `whole_batch` says whether several devices can share an update
-    TASK              the name of its task, what the models of one kind of data share:
-                      `tf_gen.tasks` lists them
-    build(config)     a built and compiled model, its weights drawn from config.seed
+    Config, PRESETS   the settings: a frozen dataclass derived from `tf_gen.settings.Settings`, with
+                      one field and its comment on each line, and a dict of presets, `article`
+                      first. `Config.whole_batch` says why several devices cannot share an update;
+                      it is empty if they can
+    TASK              the name of the task, which holds what all models of one kind of data share;
+                      `tf_gen.tasks` lists the tasks
+    build(config)     returns a built and compiled model with weights drawn from config.seed
     blocks(config, source)
-                      all that each update consumes, data and noise, as a function of (config.seed,
-                      update): a `tf_gen.batches.Blocks`; `source` is a `mnist.Source`, or None
-                      where the task draws its data. The models here have `batches(config, source,
-                      start=0)`, too: the same as a `tf.data.Dataset`, for `fit`
+                      returns everything that the updates consume, data and noise, as a
+                      `tf_gen.batches.Blocks`: a function of (config.seed, update). `source` is a
+                      `mnist.Source`, or None if the task draws its data. The models here also have
+                      `batches(config, source, start=0)`, the same as a `tf.data.Dataset` for `fit`
     the model         a subclass of `tf_gen.base.Generative` or `Adversarial` with `update(batch)`,
-                      one iteration of the article's loop; `decode`, `prior(count, seed)`, and
-                      `encode` or `discriminate` where it has such a network
-    Report            only where the article shows something of its own: a subclass of its task's
+                      one iteration of the article's loop; `decode`; `prior(count, seed)`; and
+                      `encode` or `discriminate` if it has such a network
+    Report            a subclass of the task's `Report`, if the article shows something of its own
 
-and imports neither matplotlib, Pillow, SciPy nor scikit-learn.
+A recipe must not import matplotlib, Pillow, SciPy or scikit-learn.
 """
 
 import importlib
@@ -34,6 +35,6 @@ NAMES = (
 def load(name):
     """Import and return the recipe of the model called `name`.
 
-    Not done for all of them at once, since that imports TensorFlow and `--help` must not.
+    Recipes are imported on demand: they import TensorFlow, which `--help` must not do.
     """
     return importlib.import_module(f"tf_gen.models.{name}")

@@ -9,55 +9,60 @@ Adversarial Feature Learning (BiGAN), arXiv:1605.09782, the same idea found inde
     D, the discriminator  x and z [848] -> relu [128] -> sigmoid [1]
     prior                 z ~ U(-1, 1)^64
 
-A GAN's generator turns z into x, but nothing turns x into z. ALI learns both ways at once: D sees
-pairs, (x, Q(x)) of a real image with its inferred code, and (P(z), z) of a generated image with the
-code that it came from, and has to tell which is which. Where it cannot, the two joint distributions
-are the same, D is 1/2 everywhere, and Q inverts P.
+A GAN's generator turns z into x, but nothing turns x into z. ALI learns both directions at once. D
+sees two kinds of pairs and learns to tell them apart: (x, Q(x)), a real image with its inferred
+code, and (P(z), z), a generated image with the code that it came from. If D cannot tell them apart,
+the two joint distributions are equal, D is 1/2 everywhere, and Q inverts P.
 
     loss_d = -mean(log D(x, Q(x)) + log(1 - D(P(z), z)))
-    loss_g = -mean(log D(P(z), z) + log(1 - D(x, Q(x))))      where log(v) is log(v + 1e-8)
+    loss_g = -mean(log D(P(z), z) + log(1 - D(x, Q(x))))      where log(v) means log(v + 1e-8)
 
-One iteration: D learns from x and z, then Q and P, together, from the same x and z.
+In one iteration D learns from x and z, then Q and P learn together from the same x and z.
 
-Three presets. `article` has the constants above. `bigan` has the larger networks of the BiGAN
-paper's permutation-invariant MNIST: two hidden layers of 1,024, leaky in Q and D; z enters D at
-the second; batch normalisation there; Q bounded as the prior is; Adam 2e-4 with beta_1 0.5, L2
-2.5e-5 on kernels, a rate that decays to 1 % over the second half, 400 epochs of batches of 128.
-`stable` is our own, what is known today to make ALI reconstruct, each remedy a field of `Config`:
+There are three presets. `article` has the constants above. `bigan` has the larger networks of the
+BiGAN paper's permutation-invariant MNIST: two hidden layers of 1,024 units, with leaky relu in Q
+and D; z enters D at the second layer; the second layers use batch normalisation; Q has the same
+bounds as the prior; Adam has rate 2e-4 and beta_1 0.5; kernels have an L2 penalty of 2.5e-5. It
+trains for 400 epochs in batches of 128, and the rate decays to 1 % over the second half.
+`stable` is our own. It collects what is known today to make ALI reconstruct well; each remedy is a
+field of `Config`:
 
-- `cycle`: the squared error of P(Q(x)). Matched joint distributions make Q and P inverse, but D's
-  gradient says little of a single x; ALICE adds such a term (Li et al., arXiv:1709.01215).
-- `q_cycle` 4: Q learns four times as strongly from that error as P does. Without it, three in four
-  of the digits that came back as another one had a z that brought them back right, which gradient
-  descent through P found: P could draw them, but Q did not find their z.
-- `latent_dim` 20: the fewer dimensions the cube of the prior has, the less of it is empty of codes
-  of images, where the cycle teaches P nothing.
-- `bounded`: Q ends in tanh. Else D tells a pair by a z outside of the cube, whatever its x, or Q
-  drowns the x in D's batch normalisation by enormous z.
-- `batch_norm` in all three networks: D sees a batch of one kind of pairs as a whole, and P cannot
-  collapse without being seen.
-- `leak`: Q and P learn through D's gradient, which relu cuts off wherever a unit of D is off.
+- `cycle`: the squared error of P(Q(x)) joins the loss of Q and P. If the joint distributions match,
+  Q and P are inverse, but D's gradient says little about a single x. ALICE adds such a term (Li et
+  al., arXiv:1709.01215).
+- `q_cycle` 4: Q learns four times as strongly from that error as P does. Before this remedy, some
+  digits came back as another digit. For three in four of them, gradient descent through P found a z
+  that brings them back right: P could generate them, but Q did not find their z.
+- `latent_dim` 20: the prior is a cube. With fewer dimensions, less of the cube is empty of codes of
+  images; the cycle teaches P nothing where it is empty.
+- `bounded`: Q ends in tanh. Otherwise D recognises a pair by a z outside the cube, whatever its x,
+  or Q makes z so large that the x is lost in D's batch normalisation.
+- `batch_norm` in all three networks: D sees a batch of pairs of one kind as a whole, so D notices
+  when P collapses.
+- `leak`: Q and P learn through D's gradient. With plain relu, no gradient flows through a unit of D
+  that is off.
 - `z_layer` 2 and `l2` are those of `bigan`.
-- `d_rate` 0.5: D learns at half the rate of Q and P; else it outruns them in a long training. To
-  give each side a rate of its own is the proposal of Heusel et al., arXiv:1706.08500, where D's is
-  the higher one.
-- `beta_1` 0.5 spares Adam the memory of where the other networks were (Radford et al.,
-  arXiv:1511.06434), and `final_rate` 0.01 lets what is left of the circling die out.
-- `hidden_dim` 512 in two `hidden_layers`, `batch_size` 64: what two cores train within half an
+- `d_rate` 0.5: D learns at half the rate of Q and P; otherwise it gets ahead of them in a long
+  training. Heusel et al., arXiv:1706.08500, propose a rate for each side, but with the higher one
+  for D.
+- `beta_1` 0.5: Adam forgets its old gradients sooner. They came from older versions of the other
+  networks (Radford et al., arXiv:1511.06434).
+- `final_rate` 0.01: the networks circle around each other; smaller steps let that die out.
+- `hidden_dim` 512 in two `hidden_layers`, `batch_size` 64: two cores train this within half an
   hour.
 
 Changes from the original:
 - The article's listings are lost. Its function names, numbers and pictures match a well-known
-  public script, whose constants these are.
-- log(v + 1e-8) is computed from logits. As it was written, 1 - D + 1e-8 is folded by the graph
-  optimiser of today's TensorFlow into (1 + 1e-8) - D, where 1 + 1e-8 is 1 in float32: the loss
-  becomes infinite after some hundred iterations, and all weights of Q NaN.
+  public script; the constants here are those of that script.
+- log(v + 1e-8) is computed from logits. The script writes 1 - D + 1e-8, which the graph optimiser
+  of today's TensorFlow folds into (1 + 1e-8) - D; in float32, 1 + 1e-8 is 1. So after some hundred
+  iterations the loss becomes infinite and all weights of Q become NaN.
 - Q(x) and P(z) are computed once for both steps of an iteration; D's step does not change them.
-- With batch normalisation, the averages that a network keeps for inference move whenever it sees a
-  batch in training, D's therefore in both steps; what is trained moves in its own step only.
-- The log's losses are means over the last call of up to 100 updates.
-- `bigan` starts from the article's initial weights. Its authors' code bounds Q by a sigmoid,
-  stretched to (-1, 1); here it is tanh. Unbounded, what Q gave grew to ten thousands.
+- A network with batch normalisation updates its moving averages whenever it sees a batch in
+  training. So D's averages move in both steps. Trained variables move only in their own step.
+- The losses in the log are means over the last call of up to 100 updates.
+- `bigan` starts from the article's initial weights. Its authors' code bounds Q by a sigmoid
+  stretched to (-1, 1); here it is tanh. Without a bound, Q's outputs grew to tens of thousands.
 """
 
 from functools import cached_property
@@ -76,22 +81,22 @@ class Config(Settings):
     # the article's
     hidden_dim: Count = 128  # units in each hidden layer of Q, P and D
     latent_dim: Count = 64  # length of z
-    learning_rate: Rate = 0.001  # of both Adams (of D's, times d_rate)
-    batch_size: Count = 32  # images an update, and z
-    steps: Count = 100_000  # updates in all
+    learning_rate: Rate = 0.001  # learning rate of both Adam optimisers (for D, times d_rate)
+    batch_size: Count = 32  # images, and as many z, per update
+    steps: Count = 100_000  # total number of updates
     log_every: Count = 1_000  # updates between two lines of the log
-    seed: Seed = 0  # of the initial weights, the order of the images and the noise
+    seed: Seed = 0  # seed of the initial weights, the order of the images and the noise
     # of the other presets
     hidden_layers: Count = 1  # hidden layers of each network
-    leak: Share = 0.0  # slope of the units of Q and D below 0; 0 for relu, as in P
-    batch_norm: bool = False  # normalise each batch in all hidden layers but the first
-    z_layer: Count = 1  # the hidden layer of D that z enters
-    bounded: bool = False  # let Q end in tanh, so that its z are as bounded as the prior's
+    leak: Share = 0.0  # slope below 0 of the hidden units of Q and D; 0 for relu, which P has
+    batch_norm: bool = False  # use batch normalisation in all hidden layers but the first
+    z_layer: Count = 1  # number of the hidden layer of D that z enters
+    bounded: bool = False  # end Q in tanh, so that its z have the same bounds as the prior's
     cycle: Weight = 0.0  # weight of the squared error of P(Q(x)), summed over the pixels
     q_cycle: Weight = 1.0  # how many times as strongly Q learns from that error as P does
     l2: Weight = 0.0  # weight of half the squared kernels in all losses
-    beta_1: Share = 0.9  # of Adam's mean of gradients
-    d_rate: Ratio = 1.0  # learning rate of D over that of Q and P
+    beta_1: Share = 0.9  # decay rate of Adam's mean of gradients
+    d_rate: Ratio = 1.0  # learning rate of D divided by that of Q and P
     final_rate: Ratio = 1.0  # last learning rate over the first; it decays over the second half
 
     def __post_init__(self):
@@ -145,7 +150,7 @@ PRESETS = {
     ),
 }
 TASK = "digits"
-EPSILON = 1e-8  # of log(v + 1e-8)
+EPSILON = 1e-8  # the one in log(v + 1e-8)
 
 
 # ---- Losses -------------------------------------------------------------------------------------
@@ -154,13 +159,14 @@ EPSILON = 1e-8  # of log(v + 1e-8)
 def discriminator_loss(enc_logits, gen_logits):
     """-mean(log D_enc + log(1 - D_gen)): float32 [] from logits [batch] of the two kinds of pairs.
 
-    1e-8 is added in each logarithm, so the loss is at most 36.8 (see `numerics.log_sigmoid`).
+    Each logarithm adds 1e-8 to its argument, so the loss is at most 36.8 (see
+    `numerics.log_sigmoid`).
     """
     return -tf.reduce_mean(log_sigmoid(enc_logits, EPSILON) + log_sigmoid(-gen_logits, EPSILON))
 
 
 def generator_loss(enc_logits, gen_logits):
-    """-mean(log D_gen + log(1 - D_enc)), what Q and P minimise: the same with the roles swapped."""
+    """-mean(log D_gen + log(1 - D_enc)): what Q and P minimise, D's loss with the roles swapped."""
     return discriminator_loss(gen_logits, enc_logits)
 
 
@@ -168,17 +174,18 @@ def generator_loss(enc_logits, gen_logits):
 
 
 def dense(units, draws, use_bias=True):
-    """A Dense layer that starts with N(0, 1 / (fan_in / 2)) and biases of 0."""
+    """A Dense layer with initial weights from N(0, 2 / fan_in) and biases of 0."""
     normal = keras.initializers.VarianceScaling(2, "fan_in", "untruncated_normal", seed=draws)
     return keras.layers.Dense(units, use_bias=use_bias, kernel_initializer=normal)
 
 
 class Hidden(keras.layers.Layer):
-    """[batch, any] -> Dense -> batch normalisation, if wanted -> (leaky) relu [batch, units]."""
+    """[batch, any] -> Dense -> optional batch normalisation -> (leaky) relu [batch, units]."""
 
     def __init__(self, units, leak, batch_norm, draws):
         super().__init__()
-        # A bias would cancel in the normalisation, and Adam make steps of its rounding errors.
+        # Normalisation cancels a bias. Its gradient would be rounding noise, which Adam scales up
+        # to steps of full size.
         self.dense = dense(units, draws, use_bias=not batch_norm)
         self.norm = keras.layers.BatchNormalization(epsilon=1e-5) if batch_norm else None
         self.leak = leak
@@ -191,7 +198,7 @@ class Hidden(keras.layers.Layer):
 
 
 def hidden_layers(config, leak, draws):
-    """The hidden layers of one of the networks; the first is never normalised."""
+    """The hidden layers of one network: a list. The first one never has batch normalisation."""
     return [
         Hidden(config.hidden_dim, leak, config.batch_norm and i > 0, draws)
         for i in range(config.hidden_layers)
@@ -213,7 +220,7 @@ class Encoder(keras.layers.Layer):
         return tf.tanh(z) if self.bounded else z
 
     def features(self, images, training=False):
-        """The last hidden layer: float32 [batch, hidden]."""
+        """The activations of the last hidden layer: float32 [batch, hidden]."""
         h = self.flatten(images)
         for layer in self.hidden:
             h = layer(h, training=training)
@@ -258,14 +265,14 @@ class Discriminator(keras.layers.Layer):
 
 
 class ALI(Adversarial):
-    """Q and P, which learn together, against D."""
+    """Q and P learn together against D."""
 
     losses_reported = ("loss", "loss_d", "loss_g")
     generates = "images"
 
     def __init__(self, config, **kwargs):
         super().__init__(config, **kwargs)
-        draws = keras.random.SeedGenerator(config.seed)  # one, so that no two variables are alike
+        draws = keras.random.SeedGenerator(config.seed)  # shared: no two variables are alike
         self.encoder = Encoder(config, draws)
         self.decoder = Decoder(config, draws)
         self.discriminator = Discriminator(config, draws)
@@ -281,26 +288,27 @@ class ALI(Adversarial):
         """One iteration: D learns from the pairs (x, Q(x)) and (P(z), z), then Q and P do.
 
         Args:
-            batch: see `batches`.
+            batch: see `blocks`.
 
         Returns:
-            float32 [] each: `loss_d` and `loss_g`, without L2 and cycle term, before each
-            network's step, and `loss`, their sum.
+            dict of float32 []: `loss_d` and `loss_g`, each computed before its own step and without
+            the L2 and cycle terms, and `loss`, their sum.
         """
         x, z = tf.cast(batch["images"], tf.float32) / 255, batch["z"]
-        # Q infers and P generates, once for both steps. `g_tape` is entered again below.
+        # Q infers and P generates once for both steps. `g_tape` goes on recording below.
         g_tape = tf.GradientTape()
         with g_tape:
             z_enc, x_gen, cycle_loss = self.infer_and_generate(x, z)
 
-        # D learns to tell (x, Q(x)) from (P(z), z); Q and P stay as they are.
+        # D learns to tell (x, Q(x)) from (P(z), z); Q and P do not change.
         with tf.GradientTape() as d_tape:
             loss_d = discriminator_loss(*self.tell_apart(x, z_enc, x_gen, z))
             penalised = loss_d + self.penalty(self.d_variables)
         gradients = d_tape.gradient(penalised, self.d_variables)
         self.d_optimizer.apply(gradients, self.d_variables)
 
-        # Q and P learn, through D, which stays as it is, to have each pair taken for the other.
+        # Q and P learn, through D's gradient, to make D take each pair for the other kind; D does
+        # not change.
         with g_tape:
             loss_g = generator_loss(*self.tell_apart(x, z_enc, x_gen, z))
             penalised = loss_g + cycle_loss + self.penalty(self.g_variables)
@@ -309,26 +317,29 @@ class ALI(Adversarial):
         return {"loss": loss_d + loss_g, "loss_d": loss_d, "loss_g": loss_g}
 
     def tell_apart(self, x, z_enc, x_gen, z):
-        """D's logits of the pairs (x, Q(x)) and (P(z), z), float32 [batch] both."""
-        # Each kind by itself: batch normalisation needs it, and it is faster than both at once.
+        """D's logits of the pairs (x, Q(x)) and of the pairs (P(z), z): two float32 [batch]."""
+        # D sees each kind in a batch of its own. Batch normalisation needs that, and it is faster.
         enc_logits = self.discriminator(x, z_enc, training=True)
         return enc_logits, self.discriminator(x_gen, z, training=True)
 
     def infer_and_generate(self, x, z):
-        """Q(x), float32 [batch, latent], P(z) [batch, 28, 28], and the cycle term or 0."""
+        """Q(x) [batch, latent], P(z) [batch, 28, 28] and the cycle term [], all float32.
+
+        The cycle term is 0.0 if `cycle` is 0.
+        """
         z_enc = self.encoder(x, training=True)
         if not self.config.cycle:
             return z_enc, tf.sigmoid(self.decoder(z, training=True)), 0.0
-        # The same numbers, with q_cycle times the gradient on the way back to Q.
+        # The value is z_enc, but the gradient that flows back to Q is q_cycle times as large.
         z_cycle = z_enc + (self.config.q_cycle - 1) * (z_enc - tf.stop_gradient(z_enc))
-        # As one batch, so that batch normalisation does not tell the one half from the other.
+        # One batch for both, so that batch normalisation treats the two halves alike.
         both = tf.sigmoid(self.decoder(tf.concat([z, z_cycle], axis=0), training=True))
         x_gen, x_cycle = tf.split(both, 2)
         error = tf.reduce_sum((x - x_cycle) ** 2, axis=[1, 2])
         return z_enc, x_gen, self.config.cycle * tf.reduce_mean(error)
 
     def penalty(self, variables):
-        """What L2 adds to a loss: l2 / 2 times the sum of all squared kernels among `variables`."""
+        """The L2 term of a loss: l2 / 2 times the sum of the squared kernels among `variables`."""
         if not self.config.l2:
             return 0.0
         kernels = [variable for variable in variables if variable.name == "kernel"]
@@ -336,7 +347,10 @@ class ALI(Adversarial):
 
     @cached_property
     def compiled_means(self):
-        """What the log tells, compiled: of x [n, 28, 28] and z [n, latent] float32 [3]."""
+        """A compiled function for the log: x [n, 28, 28] and z [n, latent] to float32 [3].
+
+        The three are the means of D(x, Q(x)), of D(P(z), z) and of the squared error of P(Q(x)).
+        """
 
         def means(x, z):
             z_enc = self.encode(x)
@@ -347,7 +361,7 @@ class ALI(Adversarial):
         return compiled(means)
 
     def call(self, images):
-        """Reconstruct, P(Q(x)): float32 [batch, 28, 28] to the same."""
+        """Reconstruct images by P(Q(x)): float32 [batch, 28, 28] to the same shape."""
         return self.decode(self.encode(images))
 
     def encode(self, images):
@@ -359,7 +373,7 @@ class ALI(Adversarial):
         return tf.sigmoid(self.decoder(z))
 
     def discriminate(self, images, z):
-        """D: images [batch, 28, 28], z [batch, latent] to the probability of (x, Q(x)), [batch]."""
+        """D: images [batch, 28, 28], z [batch, latent] to the probability of (x, Q(x)) [batch]."""
         return tf.sigmoid(self.discriminator(images, z))
 
     def prior(self, count, seed):
@@ -379,7 +393,7 @@ class ALI(Adversarial):
 
 @keras.saving.register_keras_serializable("tf_gen")
 class DecayInSecondHalf(keras.optimizers.schedules.LearningRateSchedule):
-    """Constant for half of `steps`, then exponentially down to `final_rate` times as much."""
+    """A constant rate for half of `steps`, then exponential decay to `final_rate` times as much."""
 
     def __init__(self, learning_rate, final_rate, steps):
         self.learning_rate = learning_rate
@@ -399,12 +413,13 @@ class DecayInSecondHalf(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def build(config):
-    """A built and compiled `ALI`, its weights drawn from `config.seed`."""
+    """Return a built and compiled `ALI` with weights drawn from `config.seed`."""
 
     def adam(rate):
         if config.final_rate < 1:
             rate = DecayInSecondHalf(rate, config.final_rate, config.steps)
-        return keras.optimizers.Adam(rate, beta_1=config.beta_1, epsilon=1e-8)  # TensorFlow 1's
+        # epsilon is TensorFlow 1's default.
+        return keras.optimizers.Adam(rate, beta_1=config.beta_1, epsilon=1e-8)
 
     model = ALI(config)
     model.compile(adam(config.d_rate * config.learning_rate), adam(config.learning_rate))
@@ -412,10 +427,10 @@ def build(config):
 
 
 def blocks(config, source):
-    """What each update consumes, as `batches.Blocks`: a function of (config.seed, update) only.
+    """Everything that the updates consume, as `batches.Blocks`.
 
-    A batch is a dict of `images` uint8 [batch, 28, 28], 255 for white, and `z` float32
-    [batch, latent] from U(-1, 1).
+    The batch of an update depends only on (config.seed, update). It is a dict of `images`, uint8
+    [batch, 28, 28] with 255 for white, and `z`, float32 [batch, latent] from U(-1, 1).
     """
 
     def z(seed):
@@ -426,15 +441,15 @@ def blocks(config, source):
 
 
 def batches(config, source, start=0):
-    """`blocks` as an endless `tf.data.Dataset` whose element k belongs to update start + k."""
+    """`blocks` as an endless `tf.data.Dataset`; its element k is the batch of update start + k."""
     return blocks(config, source).dataset(start)
 
 
-# ---- What is measured and shown -----------------------------------------------------------------
+# ---- Log, pictures and scores -------------------------------------------------------------------
 
 
 class Report(digits.Report):
-    """The article's log and grids of samples; what D says, and interpolations."""
+    """Adds the article's log and grids of samples, D's outputs, and interpolations."""
 
     log_line = "Iter: {step}; D_loss: {loss_d:.4}; G_loss: {loss_g:.4}"  # the original's form
     grid = 4
@@ -443,22 +458,22 @@ class Report(digits.Report):
 
     @property
     def axis(self):
-        """20 quantiles of one coordinate of the prior, U(-1, 1)."""
+        """20 quantiles of one coordinate of the prior U(-1, 1), evenly spaced: a list."""
         return [2 * (i + 1) / 21 - 1 for i in range(20)]
 
     def measure(self, model):
         """Means of D(x, Q(x)) and D(P(z), z), and the error of P(Q(x)), on 1,000 held-out images.
 
-        The error is that of a pixel, squared and averaged. z is drawn anew at each step.
+        The error is the mean squared error of a pixel. Each line of the log draws a new z.
         """
         x = self.some_held_out(1000)
-        root = tf.constant([self.config.seed, -1], tf.int64)  # apart from the seeds of `batches`
+        root = tf.constant([self.config.seed, -1], tf.int64)  # not among the seeds of `blocks`
         z = model.prior(len(x), tf.random.fold_in(root, model.g_optimizer.iterations, alg="philox"))
         names = ("d_encoder", "d_decoder", "reconstruction_error")
         return dict(zip(names, model.compiled_means(x, z).numpy().tolist(), strict=True))
 
     def pictures(self, model, history):
-        """Adds losses, what D says, samples and interpolations."""
+        """Adds the losses, D's outputs, samples and interpolations."""
         losses = {name: name for name in ("loss_d", "loss_g")}
         answers = {"D(x, Q(x))": "d_encoder", "D(P(z), z)": "d_decoder"}
         return {

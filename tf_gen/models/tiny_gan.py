@@ -15,9 +15,9 @@ The article builds it from five parts:
 
     loss_d = -log D(x) - log(1 - D(G(z))),   loss_g = -log D(G(z)),   one D(.) for each batch
 
-Three presets: `article`; `moments`, the author's later code, whose D sees four numbers of a batch,
-its mean, standard deviation, skew and excess kurtosis, and where D and G make 20 updates each in
-turn; and `stable`, our own. What D sees is `inputs`, five ways in any preset:
+There are three presets. `article` is the article's model. `moments` is the author's later code: D
+sees only the mean, standard deviation, skew and excess kurtosis of a batch, and D and G take turns
+of 20 updates each. `stable` is our own. In every preset, `inputs` chooses what D sees:
 
     raw          the batch
     squares      the batch and (x - mean)^2
@@ -25,24 +25,25 @@ turn; and `stable`, our own. What D sees is `inputs`, five ways in any preset:
     moments      mean, std, skew, excess kurtosis
     sorted       the batch in ascending order
 
-In `squares` and `differences` no gradient flows through the mean, in `moments` it does.
+Gradients flow through the mean in `moments`, but not in `squares` and `differences`.
 
 `stable` has the networks of `article` and three remedies that were found since:
 
-- `inputs` sorted: the order of its points says nothing about a batch (Zaheer et al.,
-  arXiv:1703.06114). In ascending order point k is a quantile, so that D sees the whole shape.
+- `inputs` sorted: the order of the points carries no information about a batch (Zaheer et al.,
+  arXiv:1703.06114). In ascending order, point k is a quantile, so D sees the shape of the
+  distribution.
 - `standardize`: D sees x with mean 0 and standard deviation 1 (LeCun et al., Efficient BackProp,
   1998).
-- `decay` linear, from a `learning_rate` of 0.001: steps that shrink to zero let D and G
-  settle, where steps of one length go on to jump around.
+- `decay` linear, from a `learning_rate` of 0.001: steps that shrink to zero let D and G settle.
+  With steps of constant length they keep jumping around.
 
 Changes from the original:
-- The losses are computed from logits; PyTorch's BCELoss stops the logarithm at -100.
-- Adam is PyTorch's, `AdamPyTorch`, since Keras adds epsilon at another place.
-- The original's log shows the statistics of the last batches; here they are those of 10,000 real
-  points, the same ones at each line, and of G at 1,000 evenly spaced z, which jump less, and the
-  losses are means over the epochs since the line before, or the frame of the animation.
-- A standard deviation among the moments is at least 1e-6; below, the original's gradient is NaN.
+- The losses are computed from logits; PyTorch's BCELoss clamps the logarithm at -100.
+- The optimiser is `AdamPyTorch`, since Keras's Adam adds epsilon in another place.
+- The original's log shows statistics of the last batches. Here the real ones are of 10,000 points,
+  the same at every line, and the generated ones are of G at 1,000 evenly spaced z, which vary less.
+  The losses are means over the epochs since the previous line or frame of the animation.
+- In `moments`, a standard deviation is at least 1e-6; below, the original's gradient is NaN.
 """
 
 import math
@@ -64,21 +65,21 @@ class Config(Settings):
     inputs: Inputs = "squares"  # what D sees: raw, squares, differences, moments or sorted
     g_hidden_size: Count = 50  # units in each hidden layer of the generator
     d_hidden_size: Count = 50  # units in each hidden layer of the discriminator
-    learning_rate: Rate = 0.0002  # of both networks
-    batch_size: TwoOrMore = 100  # points a batch, real ones and generated ones
-    d_steps: Count = 1  # updates of the discriminator an epoch
-    g_steps: Count = 1  # updates of the generator an epoch, after those of the discriminator
-    steps: Count = 30_000  # epochs in all, as the article calls an iteration of its loop
-    data_mean: Location = 4.0  # of the Gaussian to learn
-    data_std: Scale = 1.25  # its standard deviation
+    learning_rate: Rate = 0.0002  # learning rate of both networks
+    batch_size: TwoOrMore = 100  # points in a batch, real or generated
+    d_steps: Count = 1  # updates of the discriminator per epoch
+    g_steps: Count = 1  # updates of the generator per epoch, after those of the discriminator
+    steps: Count = 30_000  # total number of epochs, the article's word for iterations of its loop
+    data_mean: Location = 4.0  # mean of the Gaussian to learn
+    data_std: Scale = 1.25  # standard deviation of the Gaussian to learn
     log_every: Count = 200  # epochs between two lines of the log
-    seed: Seed = 0  # of the initial weights, the data and the noise
+    seed: Seed = 0  # seed of the initial weights, the data and the noise
     # of the other presets
-    g_activation_1: Activation = "elu"  # of G's first hidden layer: elu, tanh, sigmoid, relu
+    g_activation_1: Activation = "elu"  # of G's first hidden layer: elu, tanh, sigmoid or relu
     g_activation_2: Activation = "sigmoid"  # of G's second hidden layer
     d_activation: Activation = "elu"  # of D's hidden layers
     optimizer: Literal["adam", "sgd"] = "adam"  # adam, or sgd with momentum 0.9
-    decay: Literal["none", "linear"] = "none"  # of the rate: none, or linear to zero
+    decay: Literal["none", "linear"] = "none"  # decay of the learning rate: none, or linear to 0
     standardize: bool = False  # let the discriminator see (x - data_mean) / data_std
 
     whole_batch = "D sees the batch as a whole"
@@ -116,15 +117,18 @@ TASK = "gaussian"
 
 
 def deviations(x):
-    """x - mean(x) of each batch, without gradient through the mean: float32 [n, batch]."""
+    """x - mean(x) of each batch, with no gradient through the mean: float32 [n, batch]."""
     return x - tf.stop_gradient(tf.reduce_mean(x, axis=-1, keepdims=True))
 
 
 def moments(x):
-    """Mean, standard deviation, skew and excess kurtosis, with divisor batch: float32 [n, 4]."""
+    """Mean, standard deviation, skew and excess kurtosis of each batch: float32 [n, 4].
+
+    The divisor is the batch size.
+    """
     mean = tf.reduce_mean(x, axis=-1, keepdims=True)
     variance = tf.reduce_mean((x - mean) ** 2, axis=-1, keepdims=True)
-    std = tf.sqrt(tf.maximum(variance, 1e-12))  # a constant batch has no finite gradient otherwise
+    std = tf.sqrt(tf.maximum(variance, 1e-12))  # keeps the gradient of a constant batch finite
     scores = (x - mean) / std
     skew = tf.reduce_mean(scores**3, axis=-1, keepdims=True)
     kurtosis = tf.reduce_mean(scores**4, axis=-1, keepdims=True) - 3
@@ -144,7 +148,7 @@ INPUTS = {
 
 
 def dense(units, fan_in, draws, activation=None):
-    """A built Dense layer as in PyTorch: weights and biases start at U(-1, 1) / sqrt(fan_in)."""
+    """A built Dense layer with PyTorch's initial weights and biases: U(-1, 1) / sqrt(fan_in)."""
     bound = 1 / math.sqrt(fan_in)
     uniform = keras.initializers.RandomUniform(-bound, bound, seed=draws)
     layer = keras.layers.Dense(
@@ -169,7 +173,7 @@ class Generator(keras.layers.Layer):
 
 
 class Discriminator(keras.layers.Layer):
-    """n batches x [n, batch] -> logits [n]."""
+    """x [n, batch], n whole batches -> logits [n], one per batch."""
 
     def __init__(self, config, draws):
         super().__init__()
@@ -194,11 +198,11 @@ class Discriminator(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tf_gen")
 class AdamPyTorch(keras.optimizers.Adam):
-    """Adam as in PyTorch, which adds epsilon to the corrected root; Keras adds it before.
+    """Adam as in PyTorch: it adds epsilon after the bias correction, Keras before it.
 
-    m and v being the means of gradients and of their squares, corrected for their start at 0, a
-    step is rate * m / (sqrt(v) + epsilon) (Kingma and Ba, arXiv:1412.6980, algorithm 1). Where
-    gradients are as small as epsilon, Keras's first steps are shorter.
+    Let m and v be the means of gradients and of squared gradients, both corrected for their start
+    at 0. Then a step is rate * m / (sqrt(v) + epsilon) (Kingma and Ba, arXiv:1412.6980,
+    algorithm 1). If gradients are as small as epsilon, Keras's first steps are shorter.
     """
 
     def update_step(self, gradient, variable, learning_rate):
@@ -206,7 +210,7 @@ class AdamPyTorch(keras.optimizers.Adam):
         m, v = self._momentums[index], self._velocities[index]
         m.assign_add((gradient - m) * (1 - self.beta_1))
         v.assign_add((gradient**2 - v) * (1 - self.beta_2))
-        # 1 - beta**t, which float32 makes of beta**t with an error of 3e-5 at t = 1.
+        # 1 - beta**t, by expm1: float32's 1 - beta**t has an error of 3e-5 at t = 1.
         t = tf.cast(self.iterations + 1, tf.float32)
         correction_1, correction_2 = (
             -tf.math.expm1(t * math.log(beta)) for beta in (self.beta_1, self.beta_2)
@@ -216,13 +220,13 @@ class AdamPyTorch(keras.optimizers.Adam):
 
 
 class TinyGAN(Adversarial):
-    """G, and D, which judges whole batches."""
+    """G learns against D, which judges whole batches."""
 
     losses_reported = ("loss", "loss_d_real", "loss_d_generated", "loss_g")
 
     def __init__(self, config, **kwargs):
         super().__init__(config, **kwargs)
-        draws = keras.random.SeedGenerator(config.seed)  # one, so that no two variables are alike
+        draws = keras.random.SeedGenerator(config.seed)  # shared: no two variables are alike
         self.generator = Generator(config, draws)
         self.discriminator = Discriminator(config, draws)
         z = tf.zeros([config.batch_size])
@@ -230,14 +234,14 @@ class TinyGAN(Adversarial):
         self(z[:, None])
 
     def update(self, batch):
-        """One epoch of the article: `d_steps` updates of D, then `g_steps` of G.
+        """One epoch of the article: `d_steps` updates of D, then `g_steps` updates of G.
 
         Args:
-            batch: see `batches`.
+            batch: see `blocks`.
 
         Returns:
-            float32 [] each, means over the updates: `loss_d_real` = -log D(x), `loss_d_generated` =
-            -log(1 - D(G(z))), `loss_g`, and `loss`, the sum of the three.
+            dict of float32 [], means over the updates: `loss_d_real` = -log D(x),
+            `loss_d_generated` = -log(1 - D(G(z))), `loss_g`, and `loss`, the sum of the three.
         """
         names = ("loss_d_real", "loss_d_generated")
         d_losses, _ = repeat(self.update_d, {"x": batch["x"], "z": batch["z_d"]}, names)
@@ -246,7 +250,7 @@ class TinyGAN(Adversarial):
         return {"loss": tf.add_n(list(losses.values())), **losses}
 
     def update_d(self, batch):
-        """D learns to tell `x` from G's answer to `z`, both float32 [batch]; G stays as it is."""
+        """D learns to tell `x` from G(`z`), both float32 [batch]; G does not change."""
         generated = self.generate(batch["z"])
         with tf.GradientTape() as tape:
             real_logit, generated_logit = tf.unstack(
@@ -259,7 +263,7 @@ class TinyGAN(Adversarial):
         return {"loss_d_real": loss_real, "loss_d_generated": loss_generated}
 
     def update_g(self, batch):
-        """G learns to have its answer to `z`, float32 [batch], taken for real; D stays as it is."""
+        """G learns to make D take G(`z`), float32 [batch], for real; D does not change."""
         with tf.GradientTape() as tape:
             logits = self.discriminator(self.generate(batch["z"])[None])
             loss = -tf.math.log_sigmoid(logits[0])
@@ -267,11 +271,11 @@ class TinyGAN(Adversarial):
         return {"loss_g": loss}
 
     def generate(self, z):
-        """G on a batch as D sees it: float32 [batch] to the same."""
+        """G's output for a batch of z, in the shape that D takes: float32 [batch] to [batch]."""
         return self.generator(z[:, None])[:, 0]
 
     def discriminate(self, x):
-        """D: a batch, float32 [batch, 1], to the probability that it is real, float32 [1]."""
+        """D: one batch, float32 [batch, 1], to the probability that it is real, float32 [1]."""
         return tf.sigmoid(self.discriminator(tf.transpose(x)))
 
     def prior(self, count, seed):
@@ -279,14 +283,14 @@ class TinyGAN(Adversarial):
         return tf.random.stateless_uniform([count, 1], seed, alg="philox")
 
     def signatures(self):
-        # Moments exist of any batch, the other inputs have a fixed length.
+        # Moments can be taken of batches of any size; the other inputs have a fixed length.
         batch_size = None if self.config.inputs == "moments" else self.config.batch_size
         x = tf.TensorSpec([batch_size, 1], tf.float32, name="x")
         return {**super().signatures(), "discriminate": (self.discriminate, [x], ["probability"])}
 
 
 def build(config):
-    """A built and compiled `TinyGAN`, its weights drawn from `config.seed`."""
+    """Return a built and compiled `TinyGAN` with weights drawn from `config.seed`."""
     model = TinyGAN(config)
 
     def optimizer():
@@ -307,25 +311,26 @@ def build(config):
 
 
 def blocks(config, source=None):
-    """What each epoch consumes, as `batches.Blocks`: a function of (config.seed, epoch) only.
+    """Everything that the epochs consume, as `batches.Blocks`.
 
-    A batch is a dict of `x`, real points, and `z_d`, noise, float32 [d_steps, batch] both, for D's
-    updates, and `z_g` float32 [g_steps, batch] for G's.
+    The batch of an epoch depends only on (config.seed, epoch). It is a dict of real points `x` and
+    noise `z_d`, both float32 [d_steps, batch], for D's updates, and noise `z_g`, float32
+    [g_steps, batch], for G's updates.
     """
     d_shape, g_shape = [config.d_steps, config.batch_size], [config.g_steps, config.batch_size]
     return gaussian.blocks(config, x=d_shape, z_d=d_shape, z_g=g_shape)
 
 
 def batches(config, source=None, start=0):
-    """`blocks` as an endless `tf.data.Dataset` whose element k belongs to epoch start + k."""
+    """`blocks` as an endless `tf.data.Dataset`; its element k is the batch of epoch start + k."""
     return blocks(config, source).dataset(start)
 
 
-# ---- What is measured and shown -----------------------------------------------------------------
+# ---- Log, pictures and scores -------------------------------------------------------------------
 
 
 class Report(gaussian.Report):
-    """The article's line of the log."""
+    """Adds the article's line of the log."""
 
     log_line = (
         "Epoch {step}: D ({loss_d_real:.4f} real_err, {loss_d_generated:.4f} fake_err) "
@@ -335,5 +340,5 @@ class Report(gaussian.Report):
     )
 
     def observe(self, model):
-        """G at 1,000 evenly spaced z, which stand for U(0, 1) without its noise: float32 [1000]."""
+        """G's output at 1,000 evenly spaced z in (0, 1), which vary less than draws: [1000]."""
         return model.generate((tf.range(1000, dtype=tf.float32) + 0.5) / 1000)

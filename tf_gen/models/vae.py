@@ -7,25 +7,25 @@ Paper: Kingma and Welling, Auto-Encoding Variational Bayes, arXiv:1312.6114.
     sampler   z = z_mean + exp(z_log_var / 2) * epsilon,  epsilon ~ N(0, I)
     decoder   z [2] -> tanh [512] -> sigmoid [784]
 
-The loss is the negative evidence lower bound (ELBO), the mean over the batch of
+The loss is the negative evidence lower bound (ELBO): the mean over the batch of the sum of
 
-    reconstruction = -sum_pixels x log(x^ + 1e-10) + (1 - x) log(1 - x^ + 1e-10)
-    kl             = -1/2 sum_latent 1 + z_log_var - z_mean^2 - exp(z_log_var)
+    reconstruction = -sum_pixels (x log(x^ + 1e-10) + (1 - x) log(1 - x^ + 1e-10))
+    kl             = -1/2 sum_latent (1 + z_log_var - z_mean^2 - exp(z_log_var))
 
-minimised by RMSProp. Pixels are grey values in [0, 1], so the reconstruction term is a cross
-entropy, not a likelihood of binary pixels; it is bounded below by the entropy of the pixels.
+RMSProp minimises it. Pixels are grey values in [0, 1], so the reconstruction term is a cross
+entropy, not a likelihood of binary pixels. It cannot fall below the entropy of the pixels.
 
 Changes from the original:
-- The article calls the second head of the encoder `z_std`. It holds the log-variance, and is named
-  `z_log_var` here.
-- The loss is computed from logits, since log(1e-10 + 1 - x^) is log(0) in float32 once a logit
-  exceeds 16.6. The value is the article's wherever the article's is finite.
-- The article read images through a queue of shuffled file names. Here each epoch is a permutation
-  that is a function of (seed, step), so that a run can stop and go on anywhere.
-- The article printed the loss of one batch of 64. `train` prints the mean over the last call
-  of up to 100 updates, which is less noisy, and the loss on all held-out images.
-- The article saved only the reconstruction, so its decoder had to be rebuilt by hand from ten raw
-  variables. The export has a signature for the decoder.
+- The article calls the second head of the encoder `z_std`. It holds the log-variance, so here it
+  is called `z_log_var`.
+- The loss is computed from logits. The article's log(1e-10 + 1 - x^) is log(0) in float32 once a
+  logit exceeds 16.6. Wherever the article's loss is finite, this one has the same value.
+- The article reads images through a queue of shuffled file names. Here each epoch is a permutation
+  that depends only on (seed, step), so a run can stop and continue at any step.
+- The article prints the loss of one batch of 64. `train` prints a less noisy mean over the last
+  call of up to 100 updates, and the loss on all held-out images.
+- The article saves only the reconstruction, so its decoder must be rebuilt by hand from ten raw
+  variables. Here the SavedModel has a signature for the decoder.
 """
 
 import math
@@ -45,14 +45,14 @@ from tf_gen.tasks import digits
 class Config(Settings):
     hidden_dim: Count = 512  # units in the hidden layer of encoder and decoder
     latent_dim: Count = 2  # length of z
-    batch_size: Count = 64  # images an update
-    learning_rate: Rate = 0.001  # of RMSProp
-    decay: Share = 0.9  # of RMSProp's mean of squared gradients
-    steps: Count = 30_000  # updates in all
+    batch_size: Count = 64  # images per update
+    learning_rate: Rate = 0.001  # learning rate of RMSProp
+    decay: Share = 0.9  # decay rate of RMSProp's mean of squared gradients
+    steps: Count = 30_000  # total number of updates
     log_every: Count = 1_000  # updates between two lines of the log
-    seed: Seed = 0  # of the initial weights, the order of the images and the noise
+    seed: Seed = 0  # seed of the initial weights, the order of the images and the noise
 
-    whole_batch = ""  # is not needed: the loss is a mean over images
+    whole_batch = ""  # devices can share a batch, since the loss is a mean over images
 
 
 PRESETS = {"article": Config()}
@@ -63,7 +63,7 @@ TASK = "digits"
 
 
 def reconstruction_loss(images, logits):
-    """Cross entropy of each image, in nats: float32 [batch] from two [batch, 28, 28]."""
+    """Cross entropy of each image in nats: float32 [batch] from two float32 [batch, 28, 28]."""
     log_x = log_sigmoid(logits, 1e-10)  # log(x^ + 1e-10)
     log_not_x = log_sigmoid(-logits, 1e-10)  # log(1 - x^ + 1e-10)
     return -tf.reduce_sum(images * log_x + (1 - images) * log_not_x, axis=[1, 2])
@@ -128,7 +128,7 @@ class VAE(Generative):
         self(tf.zeros([1, 28, 28]))  # creates the variables
 
     def update(self, batch):
-        """One step of RMSProp on the negative ELBO of a batch; returns loss, reconstruction, kl."""
+        """Take a step of RMSProp on the negative ELBO of a batch; return its losses."""
         with tf.GradientTape() as tape:
             reconstruction, kl = map(tf.reduce_mean, self.loss_terms(batch))
             loss = reconstruction + kl
@@ -146,16 +146,16 @@ class VAE(Generative):
 
     @cached_property
     def compiled_loss_terms(self):
-        """`loss_terms` as a compiled program: a function of a batch to float32 [2, batch]."""
+        """`loss_terms` as a compiled program: a function from a batch to float32 [2, batch]."""
         return compiled(lambda batch: tf.stack(self.loss_terms(batch)))
 
     def call(self, images):
-        """Reconstruct through z_mean: float32 [batch, 28, 28] to the same."""
+        """Encode images and decode their z_mean: float32 [batch, 28, 28] to the same shape."""
         z_mean, _ = self.encode(images)
         return self.decode(z_mean)
 
     def encode(self, images):
-        """q(z|x): float32 [batch, 28, 28] in [0, 1] to z_mean, z_log_var, both [batch, latent]."""
+        """q(z|x): images [batch, 28, 28] in [0, 1] to z_mean and z_log_var [batch, latent]."""
         return self.encoder(images)
 
     def decode(self, z):
@@ -167,7 +167,7 @@ class VAE(Generative):
         return tf.random.stateless_normal([count, self.latent_dim], seed, alg="philox")
 
     def test_step(self, batch):
-        """The negative ELBO with one draw of epsilon an image, as in training."""
+        """Compute the negative ELBO with one draw of epsilon per image, as in training."""
         reconstruction, kl = self.loss_terms(batch)
         for mean, values in zip(self.means, (reconstruction + kl, reconstruction, kl), strict=True):
             mean.update_state(values)
@@ -186,8 +186,8 @@ class VAE(Generative):
 
 
 def article_normal(seed):
-    """The article's `glorot_init`: N(0, 1 / (shape[0] / 2)), for biases with their own length."""
-    draws = keras.random.SeedGenerator(seed)  # one generator, so that no two variables are alike
+    """The article's `glorot_init`: N(0, 2 / shape[0]); for a bias, shape[0] is its length."""
+    draws = keras.random.SeedGenerator(seed)  # shared, so that no two variables are alike
 
     def initializer(shape, dtype=None):
         return keras.random.normal(shape, stddev=(shape[0] / 2) ** -0.5, dtype=dtype, seed=draws)
@@ -197,10 +197,10 @@ def article_normal(seed):
 
 @keras.saving.register_keras_serializable("tf_gen")
 class RMSpropTF1(keras.optimizers.RMSprop):
-    """RMSProp as in TensorFlow 1, whose mean of squared gradients starts at 1 instead of 0.
+    """RMSProp as in TensorFlow 1: its mean of squared gradients starts at 1 instead of 0.
 
-    Small gradients therefore make small first steps, about the learning rate times the gradient;
-    Keras's first step is sqrt(10) learning rates long in each weight, whatever its gradient.
+    So a small gradient makes a small first step, about the learning rate times the gradient. In
+    Keras the first step of each weight is sqrt(10) learning rates long, whatever the gradient.
     """
 
     def build(self, variables):
@@ -211,18 +211,18 @@ class RMSpropTF1(keras.optimizers.RMSprop):
 
 
 def build(config):
-    """A built and compiled `VAE`, its weights drawn from `config.seed`."""
+    """Return a built and compiled `VAE` with weights drawn from `config.seed`."""
     model = VAE(config)
-    # epsilon is inside the root in Keras, as it was in TensorFlow 1.
+    # Keras adds epsilon inside the root, as TensorFlow 1 did.
     model.compile(RMSpropTF1(config.learning_rate, rho=config.decay, epsilon=1e-10))
     return model
 
 
 def blocks(config, source):
-    """What each update consumes, as `batches.Blocks`: a function of (config.seed, update) only.
+    """Everything that the updates consume, as `batches.Blocks`.
 
-    A batch is a dict of `images` uint8 [batch, 28, 28], 255 for white, and `epsilon` float32
-    [batch, latent] from N(0, I).
+    The batch of an update depends only on (config.seed, update). It is a dict of `images`, uint8
+    [batch, 28, 28] with 255 for white, and `epsilon`, float32 [batch, latent] from N(0, I).
     """
 
     def epsilon(seed):
@@ -233,11 +233,11 @@ def blocks(config, source):
 
 
 def batches(config, source, start=0):
-    """`blocks` as an endless `tf.data.Dataset` whose element k belongs to update start + k."""
+    """`blocks` as an endless `tf.data.Dataset`; its element k is the batch of update start + k."""
     return blocks(config, source).dataset(start)
 
 
-# ---- What is measured and shown -----------------------------------------------------------------
+# ---- Log, pictures and scores -------------------------------------------------------------------
 
 
 class Report(digits.Report):
@@ -272,10 +272,7 @@ class Report(digits.Report):
 
     @cached_property
     def held_out_batches(self):
-        """All held-out images once, in batches like those of training, but larger: a list.
-
-        epsilon is always the same.
-        """
+        """All held-out images in batches of 2,000: a list. epsilon is the same every time."""
         images = self.source.held_out_images
         shape = [len(images), self.config.latent_dim]
         epsilon = tf.random.stateless_normal(shape, [self.config.seed, -1], alg="philox")
@@ -285,10 +282,11 @@ class Report(digits.Report):
         ]
 
     def score(self, model):
-        """The losses on all held-out images, a tighter bound, and the figures of all digits: dict.
+        """Held-out losses, a tighter bound, and the figures that all models of digits have: a dict.
 
-        `held_out_loss` is a bound on the images' mean -log p(x), in nats, and so is
-        `importance_loss_100`, with 100 draws of z for each image: see `importance_bound`.
+        `held_out_loss` is an upper bound on the images' mean -log p(x), in nats.
+        `importance_loss_100` is a tighter one from 100 draws of z per image: see
+        `importance_bound`.
         """
         losses, figures = self.measure(model), super().score(model)
         figures["diverged"] = figures["diverged"] or not math.isfinite(losses["held_out_loss"])
@@ -296,12 +294,12 @@ class Report(digits.Report):
         return {**losses, "importance_loss_100": -bound, **figures}
 
     def draw_scores(self, scores):
-        """The held-out loss of each seed."""
+        """A plot of the held-out loss of each seed."""
         losses = [score["held_out_loss"] for score in scores]
         return plots.values_by_seed(losses, "negative ELBO of held-out images, nats")
 
     def pictures(self, model, history):
-        """Adds the losses."""
+        """Adds the curves of the losses."""
         losses = {name: name for name in ("loss", "held_out_loss")}
         return {
             "loss.png": self.curves(history, losses, "nats an image"),
@@ -310,19 +308,20 @@ class Report(digits.Report):
 
 
 def importance_bound(model, images, k, seed=(0, 0)):
-    """A lower bound on log p(x) that rises to it with k: log of the mean of k importance weights.
+    """A lower bound on log p(x): the logarithm of the mean of k importance weights.
 
-    Burda et al., Importance Weighted Autoencoders, arXiv:1509.00519, equation 8. With k = 1 it is
-    the ELBO. p(x|z) is what the article's loss takes for it, the cross entropy of grey pixels.
+    The bound approaches log p(x) as k grows; with k = 1 it is the ELBO (Burda et al., Importance
+    Weighted Autoencoders, arXiv:1509.00519, equation 8). As in the article's loss, log p(x|z) is
+    the negative cross entropy of grey pixels.
 
     Args:
         model: a `VAE`.
         images: float32 [n, 28, 28] in [0, 1].
-        k: Python int, draws of z for each image.
-        seed: int [2], of these draws.
+        k: Python int, the number of draws of z for each image.
+        seed: int [2], the seed of these draws.
 
     Returns:
-        Python float, in nats, mean over the images.
+        Python float, the mean over the images in nats.
     """
 
     @compiled

@@ -1,19 +1,20 @@
-"""The tasks: what models of one kind of data share.
+"""The tasks. A task holds what all models of one kind of data share.
 
-A task called `name` is the module `tf_gen.tasks.<name>`. It defines the class `Report`, what its
-models have in common (`tf_gen.tasks.task` has the contract), and `blocks` for them.
+The task called `name` is the module `tf_gen.tasks.<name>`. It defines the class `Report`, which
+measures and draws its models (`tf_gen.tasks.task` has the contract), and `blocks`, which makes
+their batches.
 """
 
 import importlib
 
 NAMES = ("digits", "gaussian")
-WITH_IMAGES = ("digits",)  # tasks whose models learn from images, which the user may choose
+WITH_IMAGES = ("digits",)  # tasks whose models learn from images, which the user can choose
 
 
 def source_for(recipe, spec, resize=False, invert=False):
-    """What models of `recipe` learn from: a `mnist.Source`, as `mnist.load` finds it, and printed.
+    """Load and print what models of `recipe` learn from: a `mnist.Source` (see `mnist.load`).
 
-    None for a task that draws its data.
+    Returns None if the task draws its data.
     """
     if recipe.TASK not in WITH_IMAGES:
         return None
@@ -25,10 +26,10 @@ def source_for(recipe, spec, resize=False, invert=False):
 
 
 def report(recipe, config, source=None, judge=None):
-    """What reports on models of `recipe`: its own `Report`, or its task's if it has none.
+    """Return the `Report` for models of `recipe`: the recipe's own, or its task's if it has none.
 
-    `source` is a `mnist.Source`, for models that learn from images, `judge` a `judge.Judge`, for
-    scores of such models.
+    Models that learn from images need `source`, a `mnist.Source`; their scores also need `judge`, a
+    `judge.Judge`.
     """
     module = recipe
     if not hasattr(recipe, "Report"):

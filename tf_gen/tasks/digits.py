@@ -1,4 +1,4 @@
-"""The task of the models of images: digits that are encoded, decoded and drawn."""
+"""The task of the image models, which encode, decode and generate digits."""
 
 import statistics
 from functools import cached_property
@@ -13,16 +13,17 @@ from tf_gen.tasks import task
 
 
 def blocks(config, source, **noise):
-    """All batches, of images and noise; each is a function of (config.seed, its update) only.
+    """All batches of images and noise. A batch depends only on (config.seed, update).
 
     Args:
         config, source: a model's `Config`; a `mnist.Source`.
-        noise: by its name, a function of a seed, int64 [2], to a float32 tensor.
+        noise: for each name of a noise, a function of a seed, int64 [2], to a float32 tensor.
 
     Returns:
-        `batches.Blocks` of dicts of `images`, uint8 [batch, 28, 28], 255 for white, and the noise.
+        `batches.Blocks`, whose batches are dicts of `images`, uint8 [batch, 28, 28] with 255 for
+        white, and of each noise.
     """
-    with tf.device("CPU"):  # where the input pipeline runs
+    with tf.device("CPU"):  # the input pipeline runs there
         images = tf.constant(source.images)
 
     def noise_at(step):
@@ -38,20 +39,20 @@ def blocks(config, source, **noise):
             batch |= tf.map_fn(noise_at, steps, parallel_iterations=1, fn_output_signature=kinds)
         return batch
 
-    # Up to 100 batches at once, fewer where they are large.
+    # Up to 100 batches at once, fewer if they are large.
     return Blocks(block, max(1, min(BLOCK, 10_000 // config.batch_size)))
 
 
 class Report(task.Report):
-    """What is common to models of digits.
+    """Measures and draws models of digits.
 
-    They have `encode(images)` and `decode(z)`, reconstruct images when they are called, and their
-    `encoder` has `features(images)`, its last hidden layer.
+    These models have `encode(images)` and `decode(z)`. Calling a model reconstructs images, and its
+    `encoder.features(images)` are the activations of its last hidden layer.
 
     Attributes:
         held_out: the held-out images, float32 [n, 28, 28] in [0, 1].
-        grid: so many rows of as many samples are drawn for each line of the log.
-        frame_scale: pixels of a frame of an animation for each pixel of an image.
+        grid: each line of the log comes with a picture of grid x grid samples.
+        frame_scale: an animation shows each pixel of an image frame_scale pixels wide.
     """
 
     log_line = "step {step}: loss {loss:.4f}, reconstruction error {reconstruction_error:.4f}"
@@ -64,32 +65,32 @@ class Report(task.Report):
         return np.float32(self.source.held_out_images) / 255
 
     def some_held_out(self, count):
-        """At most `count` held-out images from everywhere, float32 [n, 28, 28] in [0, 1]."""
+        """At most `count` held-out images, evenly spaced: float32 [n, 28, 28] in [0, 1]."""
         return tf.constant(evenly(self.held_out, count))
 
     def codes(self, model, images):
-        """What the model infers as the z of images: float32 [n, 28, 28] to [n, latent]."""
+        """The codes z that the model infers from images: float32 [n, 28, 28] to [n, latent]."""
         return model.encode(images)
 
     def drawn_codes(self, model, images):
-        """A draw of what it infers, for models that infer a distribution: to [n, latent], too."""
+        """A draw of z for each image if the model infers a distribution, else `codes`."""
         return self.codes(model, images)
 
     # ---- The log --------------------------------------------------------------------------------
 
     def measure(self, model):
-        """The error of reconstructions of 1,000 held-out images, a pixel's squared and averaged."""
+        """The mean squared error per pixel of reconstructions of 1,000 held-out images."""
         x = self.some_held_out(1000)
         return {"reconstruction_error": float(tf.reduce_mean((x - model(x)) ** 2))}
 
     # ---- Pictures -------------------------------------------------------------------------------
 
     def samples(self, model, count):
-        """Decoded draws of the prior, the same z each time: float32 [count, 28, 28]."""
+        """Samples, decoded from the same draws of the prior each time: float32 [count, 28, 28]."""
         return model.decode(model.prior(count, [0, 0]))
 
     def progress(self, model):
-        """A grid of samples, from the same z at every step."""
+        """A grid of samples from the same z at every step."""
         return plots.mosaic(self.samples(model, self.grid**2), self.grid)
 
     def snapshot(self, model):
@@ -101,7 +102,7 @@ class Report(task.Report):
         return (plots.mosaic(s["images"] / 255, self.grid, self.frame_scale) for s in snapshots)
 
     def pictures(self, model, history):
-        """Held-out images and what the model makes of them, and the plane if z is one."""
+        """Held-out images with their reconstructions; two maps of the latent plane if z is 2-D."""
         some = self.some_held_out(50)
         pictures = {"reconstructions.png": plots.pairs(some, model(some))}
         if model.latent_dim == 2:
@@ -114,28 +115,31 @@ class Report(task.Report):
         return pictures
 
     def curves(self, history, columns, ylabel, level=None):
-        """Columns of history.csv, a dict of labels to their names, against the step."""
+        """A plot of columns of history.csv against the step; `columns` maps labels to names."""
         steps = [int(row["step"]) for row in history]
         values = {label: [float(row[name]) for row in history] for label, name in columns.items()}
         return plots.curves(steps, values, ylabel, level)
 
-    # ---- Where each digit lies ------------------------------------------------------------------
+    # ---- The place of each digit in the latent space --------------------------------------------
 
     @property
     def axis(self):
-        """20 quantiles that cut one coordinate of the prior, N(0, 1), into equal parts: a list."""
+        """20 quantiles of one coordinate of the prior N(0, 1), at equal steps of probability."""
         normal = statistics.NormalDist()
         return [normal.inv_cdf((i + 1) / 21) for i in range(20)]
 
     def clearest_points(self, model):
-        """For each label the code of the held-out image that shows it best: see `judge`."""
+        """For each label the code of the held-out image that shows it best: see `judge`.
+
+        Returns a dict of labels to z, float32 [latent].
+        """
         from tf_gen.tasks import judge
 
         z, labels = np.asarray(self.codes(model, self.held_out)), self.source.held_out_labels
         return judge.clearest_points(model.decode, z, self.held_out, labels)
 
     def latent_map(self, model):
-        """Which z makes which digit, for `python -m tf_gen.sample`: one of each, and many."""
+        """A map from each digit to its best z and to many more, for `python -m tf_gen.sample`."""
         from tf_gen.tasks import judge
 
         def by_name(points):
@@ -150,7 +154,7 @@ class Report(task.Report):
     # ---- Scores ---------------------------------------------------------------------------------
 
     def score(self, model):
-        """Figures of samples, reconstructions and features: see `judge.score`."""
+        """Scores of samples, reconstructions and features: see `judge.score`."""
         from tf_gen.tasks import judge
 
         layers = {"z": self.codes, "hidden": lambda model, images: model.encoder.features(images)}
@@ -158,19 +162,19 @@ class Report(task.Report):
         return judge.score(model, untrained, layers, self.judge)
 
     def draw_scores(self, scores):
-        """Ten samples of each seed, a row each."""
+        """A picture with a row of ten samples for each seed."""
         samples = np.concatenate([score["samples"] for score in scores])
         return plots.mosaic(samples / 255, columns=10)
 
 
 def interpolations(model, images, rows=8, points=9):
-    """A mosaic: in each row two images at the ends and decoded points of the way between.
+    """A mosaic of interpolations. Each row has two images and decoded points between their codes.
 
     Args:
         model: has `encode` and `decode`.
-        images: float32 [n, 28, 28] in [0, 1], from whose start and end the pairs are taken.
-        rows: pairs, at most; fewer where n // 2 is smaller, but one at least.
-        points: images between two ends, the first and the last of them reconstructions.
+        images: float32 [n, 28, 28] in [0, 1]; the pairs come from its start and its end.
+        rows: the largest number of pairs; fewer if n // 2 is smaller, but at least one.
+        points: decoded images in a row; the first and the last are reconstructions.
     """
     rows = max(1, min(rows, len(images) // 2))
     ends = images[:rows], images[-rows:]

@@ -1,4 +1,4 @@
-"""The task of the one-dimensional models: a Gaussian, and how far generated points are from it."""
+"""The task of the one-dimensional models: they generate points of a Gaussian."""
 
 from functools import cached_property
 
@@ -9,24 +9,24 @@ from tf_gen import plots
 from tf_gen.batches import BLOCK, drawn
 from tf_gen.tasks import task
 
-POINTS = 10_000  # real ones, and generated ones where a trained model is measured
+POINTS = 10_000  # real points, and as many generated ones when a trained model is measured
 
 
 def draw_points(config, shape, seed):
-    """Points of the data, N(data_mean, data_std): float32 of `shape` from a seed int64 [2]."""
+    """Draw points of the data, N(data_mean, data_std): float32 of `shape` from a seed int64 [2]."""
     return tf.random.stateless_normal(shape, seed, config.data_mean, config.data_std, alg="philox")
 
 
 def blocks(config, source=None, x=None, **noise):
-    """All batches, of points and noise; each is a function of (config.seed, its update) only.
+    """All batches of points and noise. A batch depends only on (config.seed, update).
 
     Args:
-        config, source: a model's `Config`; None, since the data is drawn.
-        x: the shape of the points of the data that an update consumes, [batch_size, 1] if left out.
-        noise: shapes of noise from U(0, 1) by its name; `z`, shaped as x, if left out.
+        config, source: a model's `Config`; None, since the data are drawn.
+        x: the shape of the points of the data in a batch, [batch_size, 1] by default.
+        noise: for each name of a noise from U(0, 1), its shape; by default `z` in the shape of x.
 
     Returns:
-        `batches.Blocks` of dicts of `x` and the names of the noise, all float32.
+        `batches.Blocks`, whose batches are dicts of `x` and each noise, all float32.
     """
     x = x or [config.batch_size, 1]
     noise = noise or {"z": x}
@@ -44,7 +44,7 @@ def blocks(config, source=None, x=None, **noise):
 def moments(x):
     """Mean, standard deviation, skew and excess kurtosis of x, float [n], with divisor n.
 
-    Where all points are the same but for the rounding of float32, skew and kurtosis are 0.
+    If all points are equal up to float32 rounding, skew and kurtosis are 0.
     """
     x = np.asarray(x, np.float64)
     mean, std = x.mean(), x.std()
@@ -59,12 +59,12 @@ def moments(x):
 
 
 class Report(task.Report):
-    """What is common to models that learn N(data_mean, data_std), two fields of their `Config`.
+    """Measures and draws models that learn N(data_mean, data_std), two fields of their `Config`.
 
     Attributes:
         real: 10,000 draws from the data, the same ones each time: float64 [10000], sorted.
-        edges: the article's 100 edges of histograms from -8 to 8, or further if the data is:
-            float64 [100].
+        edges: the article's 100 edges of histograms from -8 to 8, or beyond if the data go
+            further: float64 [100].
     """
 
     log_line = "step {step}: loss {loss:.4f}, mean {mean:.3f}, std {std:.3f}"
@@ -81,38 +81,38 @@ class Report(task.Report):
         return np.linspace(-end, end, 100)
 
     def density(self, x):
-        """Histogram of x, float [n], over `edges` as a density: float64 [99].
+        """Histogram of x, float [n], over `edges`, as a density: float64 [99].
 
-        Points beyond the edges count, so that it integrates to the share of points within.
+        It integrates to the share of the points that lie within the edges.
         """
         counts, bins = np.histogram(x, self.edges)
         return counts / (len(x) * np.diff(bins))
 
     def wasserstein_1(self, x):
-        """Wasserstein-1 distance between x, float [n], and `real`: 0 for the same.
+        """Wasserstein-1 distance between x, float [n], and `real`; 0 if they are equal.
 
-        n must divide 10,000. If it is smaller, each point is compared with the mean of the real
-        points that it stands for, which takes a tenth of the time. The result is then too small,
-        for n = 500 by at most 0.004 standard deviations of the data.
+        n must divide 10,000. If n is below 10,000, each point is compared with the mean of the
+        10,000 / n real points that it represents, which takes a tenth of the time. The result is
+        then too small; for n = 500 by at most 0.004 standard deviations of the data.
         """
         n = len(x)
         if n not in self._real_means:
             self._real_means[n] = self.real.reshape(n, -1).mean(axis=1)
-        # In one dimension the best transport keeps the order.
+        # In one dimension the optimal transport keeps the order of the points.
         return float(np.abs(np.sort(x) - self._real_means[n]).mean())
 
     @cached_property
-    def _real_means(self):  # a line of the log needs them every few updates
+    def _real_means(self):  # kept, since each line of the log needs them
         return {}
 
     def generate(self, model):
-        """What the model generates at the same 10,000 draws of z each time: float32 [10000]."""
+        """Points generated from the same 10,000 draws of z each time: float32 [10000]."""
         return np.asarray(model.decode(model.prior(POINTS, [0, 0])))[:, 0]
 
     # ---- The log --------------------------------------------------------------------------------
 
     def observe(self, model):
-        """What the model generates at the same 1,000 draws of z each time: float32 [1000]."""
+        """Points generated from the same 1,000 draws of z each time: float32 [1000]."""
         return model.decode(model.prior(1000, [0, 0]))[:, 0]
 
     @cached_property
@@ -121,24 +121,24 @@ class Report(task.Report):
         return {f"real_{name}": value for name, value in moments(self.real).items()}
 
     def measure(self, x):
-        """Four moments of what `observe` gave, and of 10,000 real points, the same each time."""
+        """`moments` of x, the points from `observe`, and of the 10,000 `real` points."""
         return {**moments(x), **self.real_moments}
 
     # ---- Scores ---------------------------------------------------------------------------------
 
     def score(self, model):
-        """Figures of 10,000 generated points, and what has become of them: see `score_points`."""
+        """Scores of 10,000 generated points: see `score_points`."""
         return self.score_points(self.generate(model))
 
     def score_points(self, x):
-        """How well x, float32 [n], stands for the Gaussian.
+        """How well x, float32 [n], represents the Gaussian.
 
         Returns:
-            dict of floats: `mean`, `std`, `skew`, `kurtosis` (excess), `w1` (Wasserstein-1 distance
-            to 10,000 real points), `ks` (Kolmogorov-Smirnov distance to the exact distribution); of
-            bools: `close` (w1 at most a fifth of the data's standard deviation), `collapsed` (std
+            dict. Floats: `mean`, `std`, `skew`, `kurtosis` (excess), `w1` (Wasserstein-1 distance
+            to 10,000 real points), `ks` (Kolmogorov-Smirnov distance to the exact distribution).
+            Bools: `close` (w1 at most a fifth of the data's standard deviation), `collapsed` (std
             below half of the data's), `diverged` (w1 more than ten times the data's standard
-            deviation, or not finite); and `density`, float64 [99], over `edges`.
+            deviation, or not finite). An array: `density`, float64 [99], over `edges`.
         """
         from scipy import stats
 
@@ -160,7 +160,7 @@ class Report(task.Report):
         }
 
     def draw_scores(self, scores):
-        """The density that each seed generates."""
+        """A plot of the density that each seed generates."""
         densities = [score["density"] for score in scores]
         return plots.densities(self.edges, self.density(self.real), densities)
 
@@ -171,11 +171,14 @@ class Report(task.Report):
         return {"generated": np.float32(self.density(self.generate(model)))}
 
     def frames(self, snapshots):
-        """The generated density over the real one: an iterator over uint8 [height, width, 3]."""
+        """Frames of the generated density over the real one: uint8 [height, width, 3] each."""
         return plots.density_frames(snapshots, self.edges, self.density(self.real))
 
     def course(self, snapshots):
-        """The generated densities, float32 [snapshots, 99], and D's answers, if they are there."""
+        """The generated densities, float32 [snapshots, 99], and D's outputs if snapshots have them.
+
+        Returns a dict for the explorer.
+        """
         shown = {
             "steps": [int(snapshot["step"]) for snapshot in snapshots],
             "edges": self.edges.tolist(),
@@ -188,7 +191,7 @@ class Report(task.Report):
         return shown
 
     def pictures(self, model, history):
-        """Moments against the step, and the final histogram."""
+        """A plot of the moments against the step, and the final histogram."""
         mean, std = self.config.data_mean, self.config.data_std
         return {
             "moments.png": plots.course(

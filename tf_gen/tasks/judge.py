@@ -1,7 +1,7 @@
-"""Models of digits, judged: by a classifier, and by the distances of images and codes.
+"""Scores of models of digits, from a classifier and from distances between images and codes.
 
-A figure means something only beside its baseline, so most come with one: the same figure of real
-images, of raw pixels or of the untrained model.
+A score means little without a baseline. So most come with one: the same score of real images, of
+raw pixels or of the untrained model.
 """
 
 import hashlib
@@ -19,26 +19,27 @@ from tf_gen.base import check_precision
 from tf_gen.errors import UserError
 from tf_gen.mnist import evenly
 
-SAMPLES = 10_000  # of the model, and at most so many real images where they take their place
+SAMPLES = 10_000  # samples of the model, and at most as many real images for the baseline
 JUDGE_SEED = 0
 JUDGE_EPOCHS = 8
-GOOD_JUDGE = 0.985  # accuracy below which its figures should not be trusted
+GOOD_JUDGE = 0.985  # do not trust the scores of a judge with a lower accuracy
 
 
 class Judge:
-    """A small convolutional classifier, and the images on which it was trained and is tested.
+    """A small convolutional classifier with the images that it was trained and tested on.
 
     Args:
         source: a `mnist.Source`.
-        path: of a .keras file; the classifier is read from there, or trained and written there.
-        epochs: Python int, how often training goes through the images.
+        path: of a .keras file. If it exists, the classifier is read from it; otherwise it is
+            trained and written there.
+        epochs: Python int, the number of training epochs.
 
     Attributes:
         source: the `mnist.Source`.
         images, held_out_images: float32 [n, 28, 28] in [0, 1].
         classifier: a `keras.Sequential`, images float32 [n, 28, 28] to logits [n, classes].
-        accuracy: its share of right answers on the held-out images.
-        seed: of its training.
+        accuracy: its accuracy on the held-out images.
+        seed: the seed of its training.
 
     Raises:
         UserError: `path` holds something else, or a classifier trained on other images; or there
@@ -48,7 +49,7 @@ class Judge:
     def __init__(self, source, path, epochs=JUDGE_EPOCHS):
         check_precision()
         if min(len(source.images), len(source.held_out_images)) < 2:
-            raise UserError(f"data {source.name}: at least 2 images to train and 2 held out needed")
+            raise UserError(f"data {source.name}: needs at least 2 images to train and 2 held out")
         self.source = source
         self.images = np.float32(source.images) / 255
         self.held_out_images = np.float32(source.held_out_images) / 255
@@ -63,14 +64,14 @@ class Judge:
         self.seed = int(self.classifier.name.rpartition("_")[2])
         features, logits = self.classifier.layers[-2:]
         self._layers = keras.Model(self.classifier.inputs, [features.output, logits.output])
-        self._layers.jit_compile = False  # as in its training; else Keras would, but only on a GPU
+        self._layers.jit_compile = False  # as in training; Keras would use XLA on a GPU
         right = self.classify(self.held_out_images)[1].argmax(axis=1) == source.held_out_labels
         self.accuracy = float(np.mean(right))
-        doubt = "" if self.accuracy >= GOOD_JUDGE else "; too few to rely on what it says"
+        doubt = "" if self.accuracy >= GOOD_JUDGE else "; too few to rely on its scores"
         print(f"judge: {path}, right on {self.accuracy:.2%} of the held-out images{doubt}")
 
     def classify(self, images):
-        """Of float32 images [n, 28, 28] the features [n, 64] and probabilities [n, classes].
+        """Features [n, 64] and probabilities [n, classes] of float32 images [n, 28, 28].
 
         The features are the activations of the last hidden layer.
         """
@@ -79,7 +80,7 @@ class Judge:
 
     @cached_property
     def sha256(self):
-        """Hex digest over its weights."""
+        """Hex digest of its weights."""
         digest = hashlib.sha256()
         for weight in self.classifier.get_weights():
             digest.update(np.ascontiguousarray(weight))
@@ -87,7 +88,7 @@ class Judge:
 
     @cached_property
     def real(self):
-        """Baselines of figures of samples, with real training images in the place of samples."""
+        """Baselines for the scores of samples: the same scores of real training images."""
         return _score_samples(evenly(self.images, SAMPLES), self)
 
     @cached_property
@@ -96,26 +97,26 @@ class Judge:
         return self.classify(self.held_out_images)[0]
 
     def knn(self, layer):
-        """1-nearest-neighbour accuracy in a layer, a function of images to float32 [n, d]."""
+        """1-nearest-neighbour accuracy in a layer, a function from images to float32 [n, d]."""
         features, held_out = (_in_parts(layer, x) for x in (self.images, self.held_out_images))
         labels, held_out_labels = self.source.labels, self.source.held_out_labels
         return nearest_neighbour_accuracy(features, labels, held_out, held_out_labels)
 
     @cached_property
     def knn_pixels(self):
-        """The same of raw pixels."""
+        """1-nearest-neighbour accuracy of raw pixels."""
         return self.knn(lambda images: images.reshape(len(images), -1))
 
 
 def _name(source, seed):
-    """The classifier's name, which tells, and travels in its file, what it was trained on."""
+    """The classifier's name. It tells which images it was trained on, and its file keeps it."""
     return f"judge_{source.sha256[:16]}_{seed}"
 
 
 def _train_classifier(images, source, epochs):
     keras.utils.set_random_seed(JUDGE_SEED)
     layers = keras.layers
-    # Named, since a setting of Keras's may be another, which the ops of a CPU do not know.
+    # Explicit, since Keras may be set to channels_first, which operations on a CPU do not support.
     form = {"data_format": "channels_last"}
     classifier = keras.Sequential(
         [
@@ -131,7 +132,7 @@ def _train_classifier(images, source, epochs):
         name=_name(source, JUDGE_SEED),
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    # Not through XLA, whose convolutions took five times as long on a CPU.
+    # Without XLA, whose convolutions took five times as long on a CPU.
     classifier.compile("adam", loss, jit_compile=False)
     classifier.fit(images, source.labels, batch_size=100, epochs=epochs, verbose=2)
     return classifier
@@ -145,23 +146,23 @@ def _read_classifier(path, source):
             f"{path}: cannot be read as a classifier; move it away to train another"
         ) from error
     if not classifier.name.startswith(_name(source, "")):
-        raise UserError(f"{path}: no judge trained on these images; move it away to train one")
+        raise UserError(f"{path}: not a judge trained on these images; move it away to train one")
     return classifier
 
 
-# ---- Figures -------------------------------------------------------------------------------------
+# ---- Scores --------------------------------------------------------------------------------------
 
 
 def frechet_distance(a, b):
-    """Fréchet distance between two Gaussians with the mean and covariance of a and of b.
+    """Fréchet distance between two Gaussians with the means and covariances of a and b.
 
     |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), Heusel et al., arXiv:1706.08500, equation 6;
-    a is float [n, d], b [m, d].
+    a is float [n, d], b is float [m, d].
     """
     a, b = np.float64(a), np.float64(b)
     cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    # The product of two covariances has real eigenvalues >= 0; the trace of its root is the sum of
-    # their roots. The root itself is not defined where a covariance is singular.
+    # The product of two covariances has real eigenvalues >= 0. The trace of its square root is the
+    # sum of their square roots. A singular covariance has no such matrix root.
     eigenvalues = scipy.linalg.eigvals(cov_a @ cov_b).real
     root = np.sum(np.sqrt(np.maximum(eigenvalues, 0)))
     return float(np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(cov_a + cov_b) - 2 * root)
@@ -170,49 +171,52 @@ def frechet_distance(a, b):
 def inception_score(probabilities):
     """exp of the mean KL(p(y|x) || p(y)), from 1 to the number of classes; p(y|x) is [n, classes].
 
-    Salimans et al., arXiv:1606.03498, section 4; here with a classifier of digits.
+    Salimans et al., arXiv:1606.03498, section 4. The classifier here is one of digits.
     """
     marginal = probabilities.mean(axis=0, keepdims=True)
     return float(np.exp(np.mean(scipy.stats.entropy(probabilities, marginal, axis=1))))
 
 
 def nearest_distances(a, b):
-    """Euclidean distance of each row of `a`, float [n, d], to the nearest of `b` [m, d]: [n]."""
+    """Euclidean distance [n] of each row of `a`, float [n, d], to the nearest row of `b` [m, d]."""
     neighbours = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(b)
     return neighbours.kneighbors(a)[0][:, 0]
 
 
 def nearest_neighbour_accuracy(features, labels, held_out_features, held_out_labels):
-    """The share of held-out points, [m, d], whose nearest of `features` [n, d] has their label."""
+    """The share of held-out points [m, d] with the label of the nearest of `features` [n, d]."""
     classifier = KNeighborsClassifier(1, algorithm="brute").fit(features, labels)
     return float(classifier.score(held_out_features, held_out_labels))
 
 
 def score(model, untrained, layers, judge):
-    """What `tf_gen.evaluate` tells of a model that encodes and decodes digits.
+    """The scores of a model that encodes and decodes digits, for `tf_gen.evaluate`.
 
     Args:
-        model: has `prior(count, seed)`, `decode(z)` and, as a call, reconstructs images.
-        untrained: the same before its training, for baselines.
-        layers: dict of name to function of a model and images, float32 [n, 28, 28], to the
+        model: has `prior(count, seed)` and `decode(z)`, and reconstructs images when called.
+        untrained: the same model before its training, for baselines.
+        layers: dict of names to functions from a model and images, float32 [n, 28, 28], to the
             activations of a layer, float32 [n, d].
         judge: a `Judge`.
 
     Returns:
-        dict of `diverged`, the array `samples`, uint8 [10, 28, 28], and, unless it has, floats:
+        dict of the bool `diverged` and the array `samples`, uint8 [10, 28, 28]. If the model has
+        not diverged, it also has these floats.
         `knn_LAYER`: 1-nearest-neighbour accuracy of the held-out images in each layer, with
         `knn_LAYER_untrained` and `knn_pixels` as baselines.
-        `reconstruction_error`: mean Euclidean distance of held-out images from their
-        reconstructions; `reconstruction_relative`: the same in units of the mean distance of random
-        other images from these reconstructions, as the BiGAN authors' code has it, so that
-        reconstructions that tell nothing of the image have 1, however blurred they are;
-        `reconstruction_mse`: mean squared error a pixel.
-        `same_digit`: share of held-out images whose reconstruction the judge gives their label;
-        `same_digit_real`: of the images themselves, the judge's accuracy.
-        Of 10,000 samples, each with the same of real images, on which the judge was trained, as
-        `..._real`: `frechet`, the Fréchet distance to the held-out images in the judge's features;
-        `inception_score` by the judge; `nearest`, the mean distance of a held-out image to the
-        nearest of as many samples as there are real images; `class_NAME`, the share of each class.
+        `reconstruction_error`: mean Euclidean distance between held-out images and their
+        reconstructions.
+        `reconstruction_relative`: that distance divided by the mean distance between these
+        reconstructions and other images chosen at random, as in the BiGAN authors' code. It is 1 if
+        the reconstructions say nothing about the images, however blurred they are.
+        `reconstruction_mse`: mean squared error per pixel.
+        `same_digit`: share of held-out images whose reconstruction the judge assigns to the image's
+        label; `same_digit_real`: the same of the images themselves, which is the judge's accuracy.
+        The other scores are of 10,000 samples. With the suffix `_real` they are the same scores of
+        real images, on which the judge was trained. `frechet`: Fréchet distance to the held-out
+        images in the judge's features. `inception_score`: by the judge. `nearest`: mean distance
+        from a held-out image to the nearest sample, of as many samples as there are real images.
+        `class_NAME`: share of each class.
     """
     samples = _in_parts(model.decode, model.prior(SAMPLES, [0, 0]))
     reconstructions = _in_parts(model, judge.held_out_images)
@@ -231,9 +235,9 @@ def score(model, untrained, layers, judge):
 
 
 def _score_reconstructions(reconstructions, judge):
-    """Figures of what became of the held-out images, float32 [n, 28, 28]: see `score`."""
+    """Scores of reconstructions of the held-out images, float32 [n, 28, 28]: see `score`."""
     images = judge.held_out_images
-    # Each image's other one is the next of a random order, so that none is its own.
+    # Each image is paired with the next in a random order, so that none is paired with itself.
     order = np.random.default_rng(0).permutation(len(images))
     others = np.empty_like(images)
     others[order] = images[np.roll(order, 1)]
@@ -250,7 +254,7 @@ def _score_reconstructions(reconstructions, judge):
 
 
 def _score_samples(images, judge):
-    """Figures of images in [0, 1], float32 [n, 28, 28]: see `score`."""
+    """Scores of samples in [0, 1], float32 [n, 28, 28]: see `score`."""
     features, probabilities = judge.classify(images)
     classes = probabilities.shape[1]
     shares = np.bincount(probabilities.argmax(axis=1), minlength=classes) / len(images)
@@ -268,31 +272,32 @@ def _score_samples(images, judge):
 
 
 def _in_parts(function, inputs):
-    """`function` of all `inputs`, a thousand at a time."""
+    """Apply `function` to `inputs`, a thousand at a time."""
     starts = range(0, len(inputs), 1000)
     return np.concatenate([np.asarray(function(inputs[i : i + 1000])) for i in starts])
 
 
-# ---- Where each digit lies ----------------------------------------------------------------------
+# ---- The place of each digit in the latent space ------------------------------------------------
 
 
 def codes_of_labels(decode, z, images, labels, neighbours=50, at_most=100):
-    """For each label codes of its images whose decoded images show it.
+    """Codes of each label's images that decode to images of that label.
 
-    That is, most of the images nearest to the decoded one have the label. From a latent space where
-    fours and nines overlap, only those codes of fours are taken that do not become nines.
+    A decoded image counts as one of the label if most of the images nearest to it have the label.
+    So if fours and nines overlap in the latent space, codes of fours that decode to nines are left
+    out.
 
     Args:
-        decode: function of codes, float32 [m, d], to images [m, height, width].
+        decode: function from codes, float32 [m, d], to images [m, height, width].
         z: float32 [n, d], codes of `images`, or draws of their posteriors.
         images: float32 [n, height, width].
         labels: int [n].
-        neighbours: Python int, how many images to look at, fewer where n is smaller.
-        at_most: Python int, codes of each label; three times as many are decoded.
+        neighbours: Python int, number of nearest images to look at; fewer if n is smaller.
+        at_most: Python int, largest number of codes for a label; three times as many are decoded.
 
     Returns:
-        dict of label to float32 [m, d], in an order that tells nothing; m is at least 1, since the
-        best code is always among them.
+        dict of labels to float32 [m, d], in random order; m is at least 1, since the best code is
+        always among them.
     """
     neighbours = min(neighbours, len(z))
     near_images = NearestNeighbors(n_neighbors=neighbours).fit(images.reshape(len(images), -1))
@@ -307,22 +312,23 @@ def codes_of_labels(decode, z, images, labels, neighbours=50, at_most=100):
 
 
 def clearest_points(decode, z, images, labels, neighbours=50, candidates=100):
-    """For each label the code of one of its images that shows it best.
+    """For each label, the code of one of its images that shows it best.
 
-    Such a code has its own kind around it twice: among the nearest codes, and among the images
-    nearest to what the decoder makes of it, since a code that lies among fours may still decode to
-    what looks like a nine. The two shares are multiplied.
+    Two shares measure this: how many of the nearest codes have the label, and how many of the
+    images nearest to the decoded image have it. The second is needed since a code among those of
+    fours may still decode to something like a nine. The best code has the largest product of both.
 
     Args:
-        decode: function of codes, float32 [m, d], to images [m, height, width].
+        decode: function from codes, float32 [m, d], to images [m, height, width].
         z: float32 [n, d], the codes of `images`.
         images: float32 [n, height, width].
         labels: int [n].
-        neighbours: Python int, how many to look at, fewer where n is smaller.
-        candidates: Python int; of each label so many are decoded, those with the best first share.
+        neighbours: Python int, number of neighbours to look at; fewer if n is smaller.
+        candidates: Python int, number of codes of each label that are decoded: those with the
+            largest first share.
 
     Returns:
-        dict of label to float32 [d]; of equally good points the nearest to the label's mean.
+        dict of labels to float32 [d]; of equally good codes, the one nearest to the label's mean.
     """
     neighbours = min(neighbours, len(z))
     near_codes = NearestNeighbors(n_neighbors=neighbours).fit(z)
@@ -341,5 +347,5 @@ def clearest_points(decode, z, images, labels, neighbours=50, candidates=100):
 
 
 def _share(near, queries, labels, label):
-    """Which share of the points nearest to each of `queries`, [m, d], has `label`: float [m]."""
+    """The share of the points nearest to each of `queries` [m, d] that have `label`: float [m]."""
     return np.mean(labels[near.kneighbors(queries, return_distance=False)] == label, axis=1)

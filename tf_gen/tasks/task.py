@@ -1,43 +1,44 @@
-"""The base of all tasks: what the commands ask of a `Report`."""
+"""The base class of all tasks' reports: what the commands need from a `Report`."""
 
 
 class Report:
-    """What is measured and shown of a model: in the log, in pictures, in scores.
+    """Measures and draws a model: for the log, for pictures and for scores.
 
-    A task's `Report` derives from this one, and a recipe's own from its task's, where its article
-    shows something else. It makes pictures, as `plots.save` takes them, but saves nothing.
+    A task's `Report` derives from this class. A recipe whose article shows something else derives
+    its own `Report` from its task's. A report makes pictures for `plots.save`, but saves no files.
 
-    Besides what stands here, it has
+    A subclass also defines
 
-        measure(seen)       dict of floats for a line of the log; `seen` is what `observe` gave
-                            there, an array, or the model where there is no `observe`
+        measure(seen)       a dict of floats for a line of the log; `seen` is the array that
+                            `observe` returned, or the model if there is no `observe`
         pictures(model, history)
-                            dict of a file's name to a picture, for the end of a run; `history` is
-                            the rows of history.csv, dicts of strings
-        snapshot(model)     what a frame of an animation shows, a dict of small arrays
-        frames(snapshots)   the frames, uint8 [height, width] or [height, width, 3] each; a
-                            snapshot has its `step`, too
-        score(model)        what `tf_gen.evaluate` tells of a trained model: a dict of floats, bools
-                            (`diverged` among them) and arrays
+                            a dict of file names to pictures for the end of a run; `history` is a
+                            list of the rows of history.csv, dicts of strings
+        snapshot(model)     the data of a frame of an animation, a dict of small arrays
+        frames(snapshots)   the frames, uint8 [height, width] or [height, width, 3] each; each
+                            snapshot also has its `step`
+        score(model)        the scores of a trained model, for `tf_gen.evaluate`: a dict of floats,
+                            bools (among them `diverged`) and arrays
         draw_scores(scores) a picture of the scores of many seeds
 
     Attributes:
         config: the model's `Config`.
-        source: a `mnist.Source`, or None for a task that draws its data.
-        judge: a `judge.Judge`, which `score` needs where there is a source.
-        log_line: a line of the log, a format string of a row of history.csv.
-        limits: pairs of a column of the log and a value; a run ends early at a line that is at or
-            below one of them.
-        sample_flags: what to try first with `python -m tf_gen.sample`.
-        observe: function of the model to a float32 tensor, or None. It is part of the compiled
-            program, so that many lines of the log can share a call.
-        progress: function of the model to a picture for each line of the log, or None.
-        progress_animation: the name of a file that shows these pictures one after the other.
-        course: function of the snapshots to what the explorer shows of the training, a dict of
+        source: a `mnist.Source`, or None if the task draws its data.
+        judge: a `judge.Judge`, which `score` needs if there is a source.
+        log_line: a line of the log, as a format string for a row of history.csv.
+        limits: pairs of a column of the log and a value. A run ends early at the first line where a
+            column is at or below its value.
+        sample_flags: the flags of `python -m tf_gen.sample` that are worth a first try.
+        observe: function from the model to a float32 tensor, or None. It is part of the compiled
+            program, so that one call can produce many lines of the log.
+        progress: function from the model to a picture for each line of the log, or None.
+        progress_animation: the name of a file that shows these pictures as an animation.
+        course: function from the snapshots to what the explorer shows of the training, a dict of
             arrays, or None.
-        latent_map: function of the model to what `tf_gen.sample` needs for `--digit` and `--grid`,
-            or None: {"labels": {"7": [0.5, 2.4], ...}, "axis": [-1.7, ..., 1.7]}, a z for each
-            label and the coordinates of a grid on a latent plane, each if there is one.
+        latent_map: function from the model to what `tf_gen.sample` needs for `--digit` and
+            `--grid`, or None: {"labels": {"7": [0.5, 2.4], ...}, "axis": [-1.7, ..., 1.7]}. These
+            are a z for each label, if there are labels, and the coordinates of a grid, if the
+            latent space is a plane.
     """
 
     log_line = "step {step}: loss {loss:.4f}"
@@ -55,7 +56,10 @@ class Report:
         self.judge = judge
 
     def reached(self, row):
-        """Which `limits` a row of the log, of numbers or strings, reaches: "w1 is 0.03", or ""."""
+        """Name the `limits` that a row of the log reaches, such as "w1 is 0.03", or "".
+
+        The values of the row are numbers or strings.
+        """
         return ", ".join(
             f"{name} is {float(row[name]):.4g}"
             for name, limit in self.limits
