@@ -4,6 +4,8 @@ Each source is run from top to bottom in a fresh kernel, and written beside itse
 what its cells showed. Without arguments: all, which takes a quarter of an hour on two cores.
 
     --prose                  run nothing: only text has changed, and the outputs stay
+    --package                run only the cells that show the package's source: its docstrings or
+                             comments have changed, and the other outputs stay
     --repository OWNER/NAME  note in pyproject.toml where on GitHub this project is, and write all
                              notebooks anew, without running them: with badges that open them in
                              Colab, where their first cell installs tf_gen from there, and with
@@ -13,6 +15,7 @@ Sources leave to this file that a cell tagged `answer` becomes Markdown that is 
 """
 
 import argparse
+import copy
 import os
 import re
 import time
@@ -76,6 +79,19 @@ def take_outputs(notebook, old):
             cell.update(outputs=before.outputs, execution_count=before.execution_count)
         if not same:
             raise UserError(f"{cell.id}: its code has changed; build it without --prose")
+
+
+def show_sources(notebook, directory):
+    """Execute the cells that show the package's source, and those that import what they name."""
+    install, imports, *others = (cell for cell in notebook.cells if cell.cell_type == "code")
+    showing = [cell for cell in others if cell.source.startswith("notebook.source(")]
+    only = nbformat.v4.new_notebook(metadata=notebook.metadata)
+    only.cells = copy.deepcopy([install, imports, *showing])
+    run(only, directory)
+    for cell, executed in zip(showing, only.cells[2:], strict=True):
+        cell.outputs = executed.outputs
+        for output in cell.outputs:
+            output.execution_count = cell.execution_count
 
 
 def is_answer(cell):
@@ -175,6 +191,8 @@ def main():
     parser = argparse.ArgumentParser(description="Make notebooks from their sources.")
     parser.add_argument("sources", nargs="*", type=Path, help="default: all")
     parser.add_argument("--prose", action="store_true", help="keep the outputs; run nothing")
+    words = "run only the cells that show the package's source, and keep the other outputs"
+    parser.add_argument("--package", action="store_true", help=words)
     words = "where on GitHub this project is, for badges and links; runs nothing"
     parser.add_argument("--repository", metavar="OWNER/NAME", help=words)
     arguments = parser.parse_args()
@@ -186,8 +204,10 @@ def main():
     for source in arguments.sources or every:
         begin = time.monotonic()
         notebook, path = read(source), source.with_suffix(".ipynb")
-        if arguments.prose or arguments.repository:
+        if arguments.prose or arguments.package or arguments.repository:
             take_outputs(notebook, nbformat.read(path, as_version=4))
+            if arguments.package:
+                show_sources(notebook, source.parent)
         else:
             print(f"running {source}", flush=True)
             run(notebook, source.parent)

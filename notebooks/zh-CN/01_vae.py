@@ -739,7 +739,7 @@ figures.posteriors(some, np.exp(log_posterior).reshape(-1, n, n), 4, means, stds
 # - D. J. Rezende, S. Mohamed, D. Wierstra, *Stochastic Backpropagation and Approximate Inference in Deep Generative Models*, 2014, [arXiv:1401.4082](https://arxiv.org/abs/1401.4082)。独立提出了同样的想法。
 # - D. M. Blei, A. Kucukelbir, J. D. McAuliffe, *Variational Inference: A Review for Statisticians*, 2016, [arXiv:1601.00670](https://arxiv.org/abs/1601.00670)。配合“进阶”小节阅读：从 EM 到变分推断。
 # - Y. Burda, R. Grosse, R. Salakhutdinov, *Importance Weighted Autoencoders*, 2015, [arXiv:1509.00519](https://arxiv.org/abs/1509.00519)。练习 3 中更紧的下界。
-# - I. Higgins 等, *beta-VAE*, ICLR 2017, [openreview.net/forum?id=Sy2fzU9gl](https://openreview.net/forum?id=Sy2fzU9gl)。说明改变 KL 项的权重有什么用处。
+# - I. Higgins 等，*beta-VAE*, ICLR 2017, [openreview.net/forum?id=Sy2fzU9gl](https://openreview.net/forum?id=Sy2fzU9gl)。说明改变 KL 项的权重有什么用处。
 #
 # 下一篇：[2. 学习高斯分布的 GAN](02_gaussian_gan.ipynb)，它不用似然也能学会生成。
 #
