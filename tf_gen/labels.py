@@ -60,6 +60,13 @@ CHINESE = {
     "iteration": "迭代次数",
     "log-likelihood": "对数似然",
     "bound, q of the E step at the dot": "下界，q 取自圆点处的 E 步",
+    # notebook 0
+    "first infinite loss": "损失首次变成无穷大",
+    "as written": "按原来的写法",
+    "with logits": "使用 logit",
+    "as written, eager": "按原来的写法，即时执行",
+    "as written, in a graph": "按原来的写法，计算图",
+    "in a graph minus infinity from here on": "计算图从这里起是负无穷",
 }
 
 _language = "en"
