@@ -67,6 +67,17 @@ CHINESE = {
     "as written, eager": "按原来的写法，即时执行",
     "as written, in a graph": "按原来的写法，计算图",
     "in a graph minus infinity from here on": "计算图从这里起是负无穷",
+    # notebook 4
+    "q(x, z), encoder": "q(x, z)，编码器",
+    "p(x, z), decoder": "p(x, z)，解码器",
+    "before training": "训练之前",
+    "after training": "训练之后",
+    "step {:,}": "第 {:,} 步",
+    "losses": "损失",
+    "nats a pair": "每对的奈特数",
+    "held-out loss_d": "留出集 loss_d",
+    "held-out loss_g": "留出集 loss_g",
+    "D's mean answer for held-out pairs": "D 对留出集数据对的平均回答",
 }
 
 _language = "en"

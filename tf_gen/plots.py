@@ -63,7 +63,7 @@ def rows(named):
     figure = new_figure(9, 7.5 / n * height / width * len(named))
     all_axes = figure.subplots(len(named), squeeze=False)[:, 0]
     for axes, (name, images) in zip(all_axes, named, strict=True):
-        axes.imshow(mosaic(images, n, scale=1), cmap="gray")
+        axes.imshow(mosaic(images, n, scale=1), cmap="gray", interpolation="nearest")
         axes.set_ylabel(name, rotation=0, ha="right", va="center")
         axes.set(xticks=[], yticks=[])
     return figure

@@ -11,15 +11,15 @@
 # ---
 
 # %% [markdown]
-# # 4. 对抗学习推断：能由图像反推编码的 GAN
+# # 4. 对抗学习推断：带编码器的 GAN
 #
-# GAN 把噪声变成图像，但其中没有任何部分能由一张图像求出生成它的噪声。对抗学习推断（adversarially learned inference，ALI）只作一处改动，就能同时训练两个方向：让判别器看图像与编码组成的数据对。本笔记本依据的文章是《ALI的Tensorflow炼成与GAN科普》，以及它背后的论文：Dumoulin 等人的论文（arXiv:1606.00704），以及 Donahue 等人的论文（arXiv:1605.09782），后者得到了同样的结果，称之为 BiGAN。
+# GAN 把噪声变成图像，却不能反过来：给定一张图像，GAN 里没有哪个部分能求出生成它的噪声。对抗学习推断（adversarially learned inference，ALI）同时学习两个方向。它增加一个编码器，并让判别器判断由图像和编码组成的数据对。
 #
-# 读完之后，你会明白为什么判别数据对就能使编码器与解码器互为逆映射，又为什么实际上常常做得很差；你会训练原文的模型，再把编码藏起来不让判别器看，故意弄坏它；你会看到，一种常用来评价编码器的分数，训练之前可能比训练之后还高；最后你会得到五个函数，可以用来画出、编码和重构手写数字。
+# 本笔记本依据的文章是《ALI的Tensorflow炼成与GAN科普》。两篇论文各自独立地提出了这个想法：Dumoulin 等人称之为 ALI（arXiv:1606.00704），Donahue 等人称之为 BiGAN（arXiv:1605.09782）。你将亲手写出原文的模型，推导为什么判别数据对会使编码器与解码器互为逆映射，看到它在实践中为什么常常失败，并试用一个训练成功的模型。
 #
-# **需要** Python、一点 Keras，以及概率论的基础课知识：联合分布与条件分布。GAN 的博弈在笔记本 [2](02_gaussian_gan.ipynb) 里有详细的讲解，下面也有简短的回顾。不需要 GPU，也不用下载数据：手写数字由一个软件包自带。第一个单元格会在缺少 tf_gen 的环境里自动安装它。
+# **需要** Python、一点 Keras，以及概率论的基础知识：联合分布与条件分布。[笔记本 2](02_gaussian_gan.ipynb) 详细讲解 GAN，下面第 2 节有简短的回顾。不需要 GPU，也不用下载数据，手写数字由一个软件包自带。如果还没有安装 tf_gen，第一个代码单元格会自动安装。
 #
-# **时间**：在双核 CPU 上 2 分钟。
+# **时间**：在双核 CPU 上约 3 分钟。初次阅读时，标题以**进阶**开头的小节可以跳过。
 
 # %%
 # Install tf_gen where it is missing, as on Colab.
@@ -39,66 +39,38 @@ from tf_gen import notebook  # imports TensorFlow, without the lines of its star
 # %%
 # %matplotlib inline
 import dataclasses
-import json
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import keras
-import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 from scipy import special, stats
+from scipy.spatial import distance
 
-from tf_gen import mnist, plots, savedmodel
+from tf_gen import explorer, mnist, plots, savedmodel
+from tf_gen.figures import ali as figures
 from tf_gen.models import ali
 from tf_gen.tasks import digits, judge
 
+notebook.use_chinese()
+
 # %% [markdown]
-# ## 1. 从 GAN 到 ALI
-#
-# **博弈。** 生成器 $P$ 把从先验 $p(z)$ 抽出的噪声 $z$ 变成图像 $P(z)$。判别器 $D$ 对每张图像给出它是真实图像的概率。$D$ 学着判断正确，$P$ 学着使它判断错误。记真实图像的密度为 $q(x)$，生成图像的密度为 $p(x)$。$D$ 要使下式最大：
-#
-# $$\mathbb{E}_{q(x)} \log D(x) + \mathbb{E}_{p(x)} \log (1 - D(x))
-#   = \int q(x) \log D(x) + p(x) \log (1 - D(x))\, dx.$$
-#
-# 被积函数可以对每个 $x$ 分别取最大。它对 $D(x)$ 的导数是 $q(x)/D(x) - p(x)/(1 - D(x))$，导数为 0 的地方是
-#
-# $$D^*(x) = \frac{q(x)}{q(x) + p(x)}.$$
-#
-# 如果生成器完成了任务，$p = q$，那么 $D^*$ 处处等于 1/2。原文就是这样说的，还说这个解是唯一的。唯一的是分布 $p(x)$，函数 $P$ 却不唯一：只要先验是对称的，把输入 $z$ 换成 $-z$，就会以同样的概率生成同样的图像。所以，哪个 $z$ 对应哪张图像，GAN 的博弈并没有规定。
-#
-# **不需要马尔可夫链。** 画一张图像，只需通过 $P$ 一次。更早的含隐变量的生成模型，例如玻尔兹曼机，则要运行许多步的马尔可夫链，训练时也是如此。GAN 的训练同样不需要近似推断，因为 $D$ 只问图像是否真实，从不问它来自哪个 $z$。
-#
-# **缺少什么。** 正因为如此，GAN 没有**推断**（inference），也就是没有从 $x$ 到 $z$ 的路。没有推断，就不能通过编码比较两张图像，不能通过移动编码来修改图像，也不能把编码用作另一项任务的特征。原文把 ALI 与下列模型放在一起比较：
-#
-# | | 画一张图像需要 | 编码 $z$ | 由 $x$ 到 $z$ | 从什么学习 |
-# |---|---|---|---|---|
-# | 自回归模型 | 每个像素计算一遍 | 无 | 不能 | 逐个像素的似然 |
-# | VAE（[1](01_vae.ipynb)） | 一遍 | 有 | 能，近似地 | 似然的下界 |
-# | GAN（[2](02_gaussian_gan.ipynb)） | 一遍 | 有 | 不能 | 判别图像的 $D$ |
-# | ALI | 一遍 | 有 | 能 | 判别数据对的 $D$ |
-#
-# 原文有四处失误，或者需要说明。
-#
-# - 原文说，自回归模型要求学习之前数据的抽象表达。这段话转述的是 ALI 论文的引言，而引言说的恰好相反：自回归模型不用抽象表达，这与抽样速度慢一样，被看作它的代价。
-# - 原文说，GAN 生成的样本比最佳的 VAE 质量更高。这是 2016 年的判断，主要指图像的清晰程度。它不是定理，也没有说到遗漏模式的问题。
-# - 原文说，ALI 是生成网络和推断网络“两个 Model 来对怼”。其实它们站在同一边：编码器 $Q$ 和解码器 $P$ 一起对抗 $D$。原文概括的“一个生成器，一个判别器共两个神经网络”说的是 GAN；ALI 有三个网络。
-# - 原文的“深度定向 G Model”是**有向**（directed）图模型：箭头由 $z$ 指向 $x$。
-#
-# 先看看我们要到达的地方。tf_gen 附带一个训练好的 ALI。下图每两行为一组：上面是真实图像 $x$，下面是 $P(Q(x))$，也就是编码器给出由 20 个数组成的编码，解码器再由这个编码画出的图像。
+# 软件包里有一个训练好的 ALI。先看看它能做什么：
 
 # %%
-source = mnist.load("bundled")  # 5,000 digits of MNIST
-images = np.float32(source.images) / 255
-held_out = np.float32(source.held_out_images) / 255
+source = mnist.load("bundled")  # MNIST 的 5,000 个数字：4,500 个用于训练，500 个留出
+images, held_out = np.float32(source.images) / 255, np.float32(source.held_out_images) / 255
 labels, held_out_labels = source.labels, source.held_out_labels
+few = mnist.evenly(held_out, 20)[::2]  # 每个数字一张
 
 directory = savedmodel.find(Path("ali"))
-box = tf.saved_model.load(str(directory))  # keep it: the signatures do not hold the weights
+saved = tf.saved_model.load(str(directory))
 
 
 def call(name, **inputs):
-    return box.signatures[name](**{key: tf.constant(value) for key, value in inputs.items()})
+    return saved.signatures[name](**{key: tf.constant(value) for key, value in inputs.items()})
 
 
 trained = SimpleNamespace(
@@ -106,32 +78,183 @@ trained = SimpleNamespace(
     decode=lambda z: call("decode", z=z)["images"],
     discriminate=lambda x, z: call("discriminate", images=x, z=z)["probability"],
 )
-
-
-def reconstruct(model, images):
-    """P(Q(x)): float32 [n, 28, 28] to the same."""
-    return model.decode(model.encode(images)).numpy()
-
-
-some = mnist.evenly(held_out, 20)
-print(source)
-notebook.picture(plots.pairs(some, reconstruct(trained, some)))
+samples = call("sample", count=30, seed=[1, 0])["images"].numpy()
+rows = [("样本", part) for part in np.split(samples, 3)]
+plots.rows([*rows, ("真实图像 x", few), ("P(Q(x))", trained.decode(trained.encode(few)))])
 
 # %% [markdown]
-# 关于数据要先说明一点，后面会多次用到。tf_gen 用 MNIST 的 60,000 张训练图像训练了这个模型，而软件包自带的 5,000 个手写数字全都在这 60,000 张之中，我们逐个像素比对过。所以下文说的“留出的”，对**我们自己**用其余 4,500 张训练的模型成立，对附带的模型不成立：它见过本笔记本里的每一张图像。它在从未见过的图像上的各项数字，见[它的卡片](../../saved_models/ali/README.md)。
-
-# %% [markdown]
-# ## 2. 联合分布
+# 前三行是样本，由解码器 $P$ 根据随机的编码生成，每个编码是 20 个数。多数样本是能认出的数字，有一些则不是。第四行是真实图像，编码器 $Q$ 求出它们的编码，$P$ 再由这些编码生成最后一行的图像。这些图像与原图几乎相同，只是 5 断成了几截。
 #
-# 得到一对图像与编码，有两种途径：
+# **数据。** `mnist.load` 返回 4,500 个用于训练的数字和 500 个留出的数字。你在本笔记本里训练的模型从未见过留出集。训练好的模型不同：它用 MNIST 的全部 60,000 张训练图像训练，这里的 5,000 个数字都在其中。所以本笔记本无法说明它在新图像上的表现。它在 10,000 张测试图像上的各项指标见[模型卡](../../saved_models/ali/README.md)。
+
+# %% [markdown]
+# ## 1. 从头构建原文的模型
+#
+# ALI 有三个网络。
+#
+# - **编码器** $Q$ 由图像推断编码：$z = Q(x)$。
+# - **解码器** $P$ 由编码生成图像：$x = P(z)$。在 GAN 里它叫作生成器。
+# - **判别器** $D$ 同时看图像和编码，给出这一对数据出自编码器的概率。
+#
+# 数据对有两种。$(x, Q(x))$ 是真实图像和推断出的编码，$(P(z), z)$ 是从先验抽取的编码和由它生成的图像。$D$ 学习分辨这两种数据对，$Q$ 和 $P$ 一起学习，使 $D$ 分辨不出。
+
+# %%
+notebook.diagram("ali_joints", "zh-CN")
+
+# %% [markdown]
+# 在原文中，每个网络有一个隐藏层，含 128 个 relu 单元；编码是 64 个数，先验在每一维上都是 $(-1, 1)$ 上的均匀分布。下面是这三个网络。这个单元格和下一个单元格里的一切都可以修改。
+
+# %%
+pixels, hidden, latent = 28 * 28, 128, 64
+
+
+def network(inputs, outputs):
+    """一个隐藏层。初始权重矩阵的方差是 2 / 输入个数。"""
+    normal = keras.initializers.VarianceScaling(2, "fan_in", "untruncated_normal")
+    first = keras.layers.Dense(hidden, "relu", kernel_initializer=normal)
+    second = keras.layers.Dense(outputs, kernel_initializer=normal.clone())
+    return keras.Sequential([keras.Input([inputs]), first, second])
+
+
+keras.utils.set_random_seed(0)
+Q = network(pixels, latent)  # 图像到编码
+P = network(latent, pixels)  # 编码到图像的 logit，之后再用 sigmoid
+D = network(pixels + latent, 1)  # 数据对到概率的 logit
+d_optimizer = keras.optimizers.Adam(0.001, epsilon=1e-8)
+d_optimizer.build(D.trainable_variables)
+qp_optimizer = keras.optimizers.Adam(0.001, epsilon=1e-8)
+qp_optimizer.build(Q.trainable_variables + P.trainable_variables)
+print(f"{sum(network.count_params() for network in (Q, P, D)):,} 个参数")
+
+# %% [markdown]
+# 记 $D_\mathrm{enc} = D(x, Q(x))$，$D_\mathrm{gen} = D(P(z), z)$。损失是
+#
+# $$L_D = -\,\mathrm{mean}\,[\log D_\mathrm{enc} + \log(1 - D_\mathrm{gen})], \qquad
+#   L_{QP} = -\,\mathrm{mean}\,[\log D_\mathrm{gen} + \log(1 - D_\mathrm{enc})].$$
+#
+# 把 $L_D$ 中的两种数据对互换，就得到 $L_{QP}$，上图和软件包称之为 `loss_g`。为了使对数保持有限，原文给每个对数的自变量加上 $10^{-8}$。一次迭代分两步，用的是同样的图像和编码：先训练 $D$；再让梯度穿过更新后的 $D$，训练 $Q$ 和 $P$。
+
+
+# %%
+def loss(ones, zeros):
+    """D 的损失，对前一种数据对应答 1，对后一种应答 0；参数是 logit。"""
+    says_one = tf.math.log(tf.sigmoid(ones) + 1e-8)
+    says_zero = tf.math.log(tf.sigmoid(-zeros) + 1e-8)
+    return -tf.reduce_mean(says_one + says_zero)
+
+
+def tell_apart(x, z):
+    """D 对数据对 (x, Q(x)) 和 (P(z), z) 给出的 logit。"""
+    enc = D(tf.concat([x, Q(x)], axis=1))
+    gen = D(tf.concat([tf.sigmoid(P(z)), z], axis=1))
+    return enc, gen
+
+
+@tf.function(jit_compile=True)
+def update(x, z):
+    """用图像 x [batch, 784] 和编码 z [batch, 64] 迭代一次，返回两个损失。"""
+    with tf.GradientTape() as tape:
+        enc, gen = tell_apart(x, z)
+        loss_d = loss(enc, gen)
+    d_optimizer.apply(tape.gradient(loss_d, D.trainable_variables), D.trainable_variables)
+
+    with tf.GradientTape() as tape:
+        enc, gen = tell_apart(x, z)
+        loss_qp = loss(gen, enc)
+    variables = Q.trainable_variables + P.trainable_variables
+    qp_optimizer.apply(tape.gradient(loss_qp, variables), variables)
+    return loss_d, loss_qp
+
+
+# %% [markdown]
+# `loss` 接收 logit $l$，把 $1 - \sigma(l)$ 算成 $\sigma(-l)$。原文的写法 `1 - D + 1e-8` 今天会出错：TensorFlow 在计算图里把它改写成 `(1 + 1e-8) - D`，而在 float32 中 1 + 1e-8 就是 1。几百次迭代之后，对数变成 −inf，权重变成 NaN。[笔记本 0](00_from_tensorflow_1.ipynb) 演示了这个问题。
+#
+# 我们的模型与软件包里的模型相同吗？把软件包模型的初始权重复制到我们的网络里，再让两个模型使用同样的批次。一个批次既包含图像，也包含编码，因此没有其他随机性。
+
+# %%
+package = ali.build(ali.PRESETS["article"])
+for ours, theirs in ((Q, package.encoder), (P, package.decoder), (D, package.discriminator)):
+    ours.set_weights(theirs.get_weights())
+for number, batch in enumerate(ali.batches(package.config, source).take(20)):
+    theirs = package.update(batch)
+    x = tf.reshape(tf.cast(batch["images"], tf.float32) / 255, [-1, pixels])
+    ours = update(x, batch["z"])
+    expected = [theirs["loss_d"], theirs["loss_g"]]
+    np.testing.assert_allclose(ours, expected, rtol=1e-3 if number else 1e-5)
+    if number in (0, 19):
+        print(number + 1, "我们的：", np.round(ours, 6), "软件包的：", np.round(expected, 6))
+
+# %% [markdown]
+# 权重相同时，两者的损失至少有五位有效数字一致。更新二十次之后，差别仍不超过 0.1%，通常还要小得多。微小的差别始终存在，因为两个程序的舍入方式不同，而每次更新都以上一次的结果为基础。
+#
+# 现在继续训练你的模型。`notebook.budget(4000, 20)` 的值是 4,000；只有在项目的测试中才取较小的数，测试会运行所有的笔记本。
+
+# %%
+random = np.random.default_rng(0)
+for _ in range(notebook.budget(4000, 20)):
+    x = images[random.integers(len(images), size=32)].reshape(32, pixels)
+    z = random.uniform(-1, 1, [32, latent]).astype("float32")
+    loss_d, loss_qp = update(x, z)
+print(f"D 的损失 {loss_d:.3f}，Q 和 P 的损失 {loss_qp:.1f}")
+
+own = SimpleNamespace(
+    encode=lambda x: Q(tf.reshape(x, [-1, pixels])),
+    decode=lambda z: tf.reshape(tf.sigmoid(P(z)), [-1, 28, 28]),
+)
+rows = [("样本", own.decode(z[:10])), ("真实图像 x", few)]
+plots.rows([*rows, ("P(Q(x))", own.decode(own.encode(few)))])
+
+# %% [markdown]
+# 样本是带颗粒的斑点，几乎看不出是数字。重构几乎全都一样，看不出原图的任何信息。$D$ 赢了：它的损失远低于 $2 \log 2 = 1.386$，即只能随机猜测的 $D$ 的损失。后文将解释本来应该怎样，为什么这里没有做到，以及怎样改进。从这里开始，我们使用软件包里的模型：它与你的模型相同，但一个编译好的程序能连续完成几百次更新。
+
+# %% [markdown]
+# ## 2. 从 GAN 到 ALI
+#
+# **博弈。** 在 GAN 中，生成器 $P$ 把取自先验 $p(z)$ 的噪声 $z$ 变成图像 $P(z)$，判别器 $D$ 给出一张图像是真实图像的概率。$D$ 学习作出正确的判断，$P$ 学习使 $D$ 判断错误。记真实图像的密度为 $q(x)$，两者的博弈是
+#
+# $$\min_P \max_D\; \mathbb{E}_{q(x)}[\log D(x)] + \mathbb{E}_{p(z)}[\log(1 - D(P(z)))].$$
+#
+# 记生成图像的密度为 $p(x)$，则 $D$ 要最大化
+#
+# $$\mathbb{E}_{q(x)} \log D(x) + \mathbb{E}_{p(x)} \log (1 - D(x))
+#   = \int q(x) \log D(x) + p(x) \log (1 - D(x))\, dx.$$
+#
+# 可以对每个 $x$ 分别最大化被积函数。它对 $D(x)$ 的导数是 $q(x)/D(x) - p(x)/(1 - D(x))$，令其为 0，得
+#
+# $$D^*(x) = \frac{q(x)}{q(x) + p(x)}.$$
+#
+# 如果生成器完美，即 $p = q$，那么 $D^*$ 处处等于 1/2。原文也这样说，还说这个解是唯一的。唯一的是分布 $p(x)$，而不是函数 $P$：如果先验是对称的，那么 $P(-z)$ 与 $P(z)$ 以同样的概率生成同样的图像。所以，GAN 的博弈没有规定哪个 $z$ 对应哪张图像。
+#
+# **不需要马尔可夫链。** 生成一张图像只需通过 $P$ 一次。更早的含隐变量的生成模型，例如玻尔兹曼机，要运行许多步的马尔可夫链，训练时也是如此。GAN 的训练也不需要近似推断，因为 $D$ 只判断图像是否真实，不问它来自哪个 $z$。
+#
+# **缺少什么。** 也正因为如此，GAN 没有**推断**（inference），即没有从 $x$ 到 $z$ 的途径。没有推断，就不能通过编码比较两张图像，不能通过编码修改图像，也不能把编码用作其他任务的特征。原文把 ALI 与下列模型作比较：
+#
+# | | 生成一张图像 | 编码 $z$ | 从 $x$ 到 $z$ | 学习的依据 |
+# |---|---|---|---|---|
+# | 自回归模型 | 每个像素计算一次 | 无 | 不能 | 逐个像素的似然 |
+# | VAE（[笔记本 1](01_vae.ipynb)） | 计算一次 | 有 | 近似地能 | 似然的下界 |
+# | GAN（[笔记本 2](02_gaussian_gan.ipynb)） | 计算一次 | 有 | 不能 | 判别图像的 $D$ |
+# | ALI | 计算一次 | 有 | 能 | 判别数据对的 $D$ |
+#
+# **ALI 的博弈**形式相同。$D$ 看的是数据对，编码器 $Q$ 加入生成器一方：
+#
+# $$\min_{Q, P} \max_D\; \mathbb{E}_{q(x)}[\log D(x, Q(x))]
+#   + \mathbb{E}_{p(z)}[\log(1 - D(P(z), z))].$$
+#
+# 第 1 节的 $L_D$ 就是这个值的相反数，期望换成了批次上的平均。$L_{QP}$ 则不同：按照公式，$Q$ 和 $P$ 应当最小化 $-L_D$；但是当 $D$ 很有把握时，$\log(1 - D_\mathrm{gen})$ 很平，$P$ 几乎得不到梯度，而 $\log D_\mathrm{gen}$ 很陡。因此 ALI 像 GAN 通常所做的那样互换角色。在 $D$ 等于 1/2 的地方，两种损失的梯度一致。
+
+# %% [markdown]
+# ## 3. 两个联合分布
+#
+# 得到一对图像和编码，有两种途径：
 #
 # $$q(x, z) = q(x)\, q(z \mid x), \qquad p(x, z) = p(z)\, p(x \mid z).$$
 #
-# 编码器的数据对从真实图像出发，推断它的编码；解码器的数据对从先验抽出的编码出发，画出图像。$q(x)$ 由数据给定，$p(z)$ 由我们选定，要学习的是两个条件分布。让 $D$ 看数据对，把第 1 节的论证重复一遍，只是把 $x$ 换成 $(x, z)$：
+# 编码器从真实图像出发，推断它的编码；解码器从先验中的编码出发，生成图像。$q(x)$ 由数据给定，$p(z)$ 由我们选定，要学习的是两个条件分布。在第 2 节的论证中用 $(x, z)$ 代替 $x$，就得到最优的判别器：
 #
 # $$D^*(x, z) = \frac{q(x, z)}{q(x, z) + p(x, z)}.$$
 #
-# 把它代入 $D$ 的损失。记 $m = (q + p)/2$，则 $D^* = q / 2m$，$1 - D^* = p / 2m$，于是
+# 把它代入 $D$ 的损失。令 $m = (q + p)/2$，则 $D^* = q / 2m$，$1 - D^* = p / 2m$，于是
 #
 # $$\begin{aligned}
 #   -\mathbb{E}_q \log D^* - \mathbb{E}_p \log(1 - D^*)
@@ -139,230 +262,151 @@ notebook.picture(plots.pairs(some, reconstruct(trained, some)))
 #   &= 2 \log 2 - 2\,\mathrm{JS}(q, p).
 #   \end{aligned}$$
 #
-# $\mathrm{KL}(q \,\|\, m) = \mathbb{E}_q \log (q/m)$ 是 KL 散度（见笔记本 [1](01_vae.ipynb)），$\mathrm{JS}(q, p)$ 是 Jensen-Shannon 散度，即上式两个 KL 的平均。只有 $q(x, z) = p(x, z)$ 时它才为 0，这时凡是能由联合分布算出的东西也都一致：
+# 其中 $\mathrm{KL}(q \,\|\, m) = \mathbb{E}_q \log (q/m)$ 是 KL 散度（见[笔记本 1](01_vae.ipynb)），$\mathrm{JS}(q, p)$ 是 Jensen-Shannon 散度，即这两个 KL 散度的平均。当且仅当 $q(x, z) = p(x, z)$ 时它等于 0。这时，由联合分布得出的一切也都一致：
 #
-# - 对 $z$ 积分得到的边缘分布：$p(x) = \int p(x, z)\, dz = \int q(x, z)\, dz = q(x)$，即生成的图像与真实的图像同分布。GAN 所求的只有这一条；
-# - 对 $x$ 积分得到的边缘分布：真实图像的编码，分布与先验相同；
-# - 条件分布：$q(z \mid x) = p(z \mid x)$。编码器就是解码器的后验，而这个后验谁也不必去计算。
+# - $x$ 的边缘分布：$p(x) = \int p(x, z)\, dz = \int q(x, z)\, dz = q(x)$，即生成图像与真实图像同分布。GAN 只要求这一条；
+# - $z$ 的边缘分布：真实图像的编码服从先验分布；
+# - 条件分布：$q(z \mid x) = p(z \mid x)$，即编码器就是解码器的后验，而且谁也不必计算这个后验。
 #
-# 要看清 $D$ 从数据对中多得到了什么，三张图像和三个编码就够了。每个联合分布是一张有九个概率的表，所有边缘概率都是 1/3。
+# 数据对带来了什么？用三张图像和三个编码就能看清。每个联合分布是一张表，含九个概率；所有的边缘概率都是 1/3。
 
 # %%
-notebook.diagram("ali_joints", "zh-CN")
-
-# %%
-diagonal = np.eye(3) / 3  # rows are x, columns are z: image 0 has code 0, and so on
-shifted = np.roll(diagonal, 1, axis=0)  # code 0 draws image 1, code 1 image 2, code 2 image 0
-independent = np.full([3, 3], 1 / 9)  # each image has any code
+diagonal = np.eye(3) / 3  # 行是 x，列是 z：图像 0 的编码是 0，依此类推
+shifted = np.roll(diagonal, 1, axis=0)  # 编码 0 生成图像 1，编码 1 生成图像 2，编码 2 生成图像 0
+independent = np.full([3, 3], 1 / 9)  # 任何图像都可以有任何编码
 games = {
-    "Q diagonal, P shifted": (diagonal, shifted),
-    "Q diagonal, P half shifted": (diagonal, (diagonal + shifted) / 2),
-    "both diagonal": (diagonal, diagonal),
-    "both independent": (independent, independent),
+    "Q 对角，P 移位": (diagonal, shifted),
+    "Q 对角，P 一半移位": (diagonal, (diagonal + shifted) / 2),
+    "两者都对角": (diagonal, diagonal),
+    "两者都独立": (independent, independent),
 }
-
-
-def divergence(q, p):
-    """Jensen-Shannon, in nats; rel_entr is a log(a / b), and 0 where a is 0."""
-    middle = (q + p) / 2
-    return (special.rel_entr(q, middle).sum() + special.rel_entr(p, middle).sum()) / 2
 
 
 def best_d(q, p):
-    """q / (q + p), and 1/2 where no pair ever is."""
+    """q / (q + p)；双方都不产生的数据对取 1/2。"""
     return np.divide(q, q + p, out=np.full([3, 3], 0.5), where=q + p > 0)
 
 
-print("JS of the          images   codes   pairs    D's best loss   P(Q(x)) = x")
+print("JS：图像  编码  数据对  D* 的损失   P(Q(x)) = x")
 for name, (q, p) in games.items():
-    of_images, of_codes = (divergence(q.sum(axis), p.sum(axis)) for axis in (1, 0))
+    kinds = (q.sum(1), p.sum(1)), (q.sum(0), p.sum(0)), (q.ravel(), p.ravel())
+    js = [distance.jensenshannon(*kind) ** 2 for kind in kinds]  # SciPy 给出的是平方根
     d = best_d(q, p)
-    loss = np.sum(-special.xlogy(q, d) - special.xlogy(p, 1 - d))
-    back = (q * p / p.sum(axis=0)).sum()  # sum over x and z of q(x, z) p(x | z)
-    parts = f"{name:27}{of_images:7.3f} {of_codes:7.3f} {divergence(q, p):7.3f}"
-    print(f"{parts} {loss + 0:16.3f} {back:13.2f}")
-
-# %%
-ticks = {"xlabel": "z", "ylabel": "x", "xticks": range(3), "yticks": range(3)}
-_, axes = plt.subplots(1, 3, figsize=(8, 2.6), layout="constrained", subplot_kw=ticks)
-q, p = games["Q diagonal, P half shifted"]
-tables = {"q(x, z), encoder": q, "p(x, z), decoder": p, "D* = q / (q + p)": best_d(q, p)}
-for axis, (title, table) in zip(axes, tables.items(), strict=True):
-    axis.imshow(table, cmap="Blues", vmin=0, vmax=1)
-    axis.set_title(title)
-    for (x, z), value in np.ndenumerate(table):
-        axis.text(z, x, f"{value:.2f}", ha="center", va="center")
-plt.show()
+    loss_of_d = abs(np.sum(special.xlogy(q, d) + special.xlogy(p, 1 - d)))
+    back = (q * p / p.sum(axis=0)).sum()  # q(x, z) p(x | z) 对 x 和 z 求和
+    print("    {:6.3f} {:6.3f} {:6.3f}".format(*js), f"{loss_of_d:12.3f} {back:13.2f}   {name}")
+q, p = games["Q 对角，P 一半移位"]
+figures.joints(q, p, best_d(q, p))
 
 # %% [markdown]
-# 看表的第一行。编码器给图像 0 的编码是 0，而解码器由编码 0 画出的是图像 1。两者的边缘分布都完全正确：前两列是 0。GAN 的 $D$ 只看图像，挑不出毛病；只看编码的 $D$ 也挑不出。看数据对的 $D$ 却可以永远正确：JS 取最大值 $\log 2$，$D$ 的损失为 0。在 $Q$ 与 $P$ 有一半一致的情形（第二行和上图），对两者都会产生的数据对，$D^*$ 为 2/3；对只有解码器才会产生的，$D^*$ 为 0；从不出现的，按我们的约定取 1/2。
+# 表的第一行中，编码器给图像 0 的编码是 0，而解码器由编码 0 生成图像 1。两个边缘分布都完全正确，因为前两列是 0。只看图像的判别器发现不了这个错误，只看编码的也发现不了。看数据对的 $D$ 却可以永远正确：JS 取最大值 $\log 2 = 0.693$，损失为 0。图中画的是第二行，$Q$ 与 $P$ 有一半一致。对于双方都会产生的数据对，$D^*$ 是 2/3；对于只有解码器才会产生的数据对，$D^*$ 是 0；从不出现的数据对，我们约定取 1/2。
 #
-# 最后两行显示了 ALI 的希望所在，也显示了它的漏洞。两种情形下联合分布都一致，$D$ 为 1/2，损失为 $2 \log 2 = 1.386$。第三行里，每张图像都还原为它自己。第四行里，$P(Q(x)) = x$ 只是碰巧，三次里有一次。**联合分布一致，并没有规定它必须是哪一个联合分布。** 图像与编码之间的任何一种耦合，只要双方一致，就是最优解，毫无用处的那一种也不例外。这是 ALICE 论文（Li 等人，arXiv:1709.01215）指出的。
+# 最后两行显示了 ALI 的希望，也显示了它的弱点。两种情形下联合分布都匹配，$D^*$ 为 1/2，损失为 $2 \log 2 = 1.386$。第三行中，每张图像都还原为自身。第四行中，$P(Q(x)) = x$ 只是偶然成立，三次中有一次。**联合分布相匹配，并不能决定它是哪一个联合分布。** 图像与编码之间的任何一种耦合，只要双方一致就是最优解，哪怕它毫无用处。这一点是 ALICE 论文（Li 等人，arXiv:1709.01215）指出的。
 #
-# ### 确定性的 Q 和 P：BiGAN 论文的论证
+# ### 确定性的 Q 和 P
 #
-# ALI 论文里的 $Q$ 给出一个高斯分布的均值和标准差，$z$ 由这个分布抽取。原文的 $Q$ 和 $P$ 与 BiGAN 的一样，是普通的函数。这就排除了第四行，因为一张图像只有一个编码。设 $D$ 被完全骗过，即两个联合分布是同一个分布。
+# 在 ALI 论文中，$Q$ 给出高斯分布的均值和标准差，再从中抽取 $z$。在原文和 BiGAN 中，$Q$ 和 $P$ 是普通的函数，这就排除了第四行，因为每张图像只有一个编码。BiGAN 论文的论证如下。假设 $D$ 被完全骗过，即两个联合分布相同。
 #
-# 1. 每个数据对 $(x, Q(x))$ 都在函数 $Q$ 的图 $\{(x, z): z = Q(x)\}$ 上，所以在 $q(x, z)$ 之下，这个集合的概率为 1。
-# 2. 两个联合分布相同，所以在 $p(x, z)$ 之下它的概率也为 1，而 $p(x, z)$ 的数据对是 $(P(z), z)$。因此对几乎所有的 $z$，有 $z = Q(P(z))$。
-# 3. 同理，集合 $\{(x, z): x = P(z)\}$ 在两者之下的概率都为 1，因此对几乎所有的真实图像 $x$，有 $x = P(Q(x))$。
+# 1. 每个数据对 $(x, Q(x))$ 都在集合 $\{(x, z): z = Q(x)\}$ 中，所以这个集合在 $q(x, z)$ 下的概率是 1。
+# 2. 两个联合分布相同，所以这个集合在 $p(x, z)$ 下的概率也是 1。$p(x, z)$ 的数据对是 $(P(z), z)$，因此对几乎所有的 $z$，有 $z = Q(P(z))$。
+# 3. 同理，集合 $\{(x, z): x = P(z)\}$ 在两者之下的概率都是 1，因此对几乎所有的真实图像 $x$，有 $x = P(Q(x))$。
 #
-# 可见，只有 $Q$ 是 $P$ 的逆，$D$ 才会被骗过。损失里没有哪一项要求重构，重构却照样得到了。有两点保留。第一，确定性网络产生的数据对没有密度：每一种都只占据数据对空间里一张薄薄的曲面。（$D^*$ 和 JS 照样存在，BiGAN 论文用测度来处理。）两张曲面不重合的地方，强的 $D$ 几乎可以永远正确，第 5 节里就是这样的博弈。第二，没有什么保证存在能完全骗过 $D$ 的 $Q$ 和 $P$。
+# 可见，只有当 $Q$ 是 $P$ 的逆映射时，$D$ 才会被完全骗过。损失并没有要求重构，重构却自然得到了。这里有两点保留。第一，确定性网络的数据对没有密度，每一种都落在数据对空间中的一张薄曲面上。（$D^*$ 和 JS 仍然存在，BiGAN 论文用测度来处理。）两张曲面不重合时，足够强的 $D$ 几乎总能判断正确，第 6 节就是这种情形。第二，能完全骗过 $D$ 的 $Q$ 和 $P$ 未必存在。
 #
-# 实际上，重构常常很差，原因就在第四行。一个频率很高的函数可以把相邻图像的编码撒遍先验的整个范围，于是在任何规模有限、光滑程度有限的 $D$ 看来，图像与编码像是独立的。这样 $D$ 就已经被骗得差不多了，而 $P(Q(x))$ 是一个写得不错的数字，只不过是另一个数字。对单独一个 $x$，$D$ 的梯度说明不了什么。ALICE 的补救办法是直接要求想要的东西，可以再加一个判别器，也可以像这里一样明确写出：在 $Q$ 和 $P$ 的损失里加上 $\lVert x - P(Q(x)) \rVert^2$。它排除坏的耦合，而好的耦合仍是最优解。在 tf_gen 里，它的权重是设置 `cycle`，在原文的模型中为 0。
+# 在实践中，重构往往很差，第四行说明了原因。变化剧烈的函数可以把相似图像的编码打散到整个先验上。对于规模和光滑程度都有限的 $D$，图像与编码看起来就是独立的。$D$ 已经被骗得差不多了，$P(Q(x))$ 也是一个写得不错的数字，却是另一个数字。穿过 $D$ 的梯度，对单个 $x$ 几乎没有说明什么。ALICE 直接要求重构：或者再用一个判别器，或者像这里一样，在 $Q$ 和 $P$ 的损失中加上 $\lVert x - P(Q(x)) \rVert^2$。这个**循环项**（cycle term）排除了坏的耦合，好的耦合仍是最优解。在 tf_gen 中，设置 `cycle` 是它的权重。原文没有这一项，因此 `cycle` 为 0。
 
 # %% [markdown]
-# ## 3. D 看到的两种数据对
+# ## 4. 训练好的 D 对数据对了解多少
 #
-# 图的左半部分是数据对 $(x, Q(x))$，右半部分是数据对 $(P(z), z)$。每张图像下面是它的编码，20 个数排成两行，蓝色表示 −1，红色表示 1；再下面是 $D$ 的回答，即这一对属于左边那一种的概率。先看训练之前，再看训练好的模型。
-
+# 下图是 $D$ 看到的数据：左边是数据对 $(x, Q(x))$，右边是数据对 $(P(z), z)$。每张图像下面是它的编码，20 个数排成两行，从蓝色（−1）到红色（1）。再下面是 $D$ 的回答，即它认为这一对属于左边那一种的概率。
 
 # %%
-def show_pairs(title, model, x, z):
-    """Pairs (x, Q(x)), then pairs (P(z), z): image, code, and what D says of them."""
-    x, z = np.concatenate([x, model.decode(z)]), np.concatenate([model.encode(x), z])
-    answers = model.discriminate(x, z).numpy()
-    options = {"height_ratios": [5, 1], "subplot_kw": {"xticks": [], "yticks": []}}
-    _, axes = plt.subplots(2, len(x), figsize=(9, 1.5), layout="constrained", **options)
-    for image, strip, pixels, code, answer in zip(*axes, x, z, answers, strict=True):
-        image.imshow(pixels, cmap="gray", vmin=0, vmax=1)
-        strip.imshow(code.reshape(2, -1), cmap="coolwarm", vmin=-1, vmax=1, aspect="auto")
-        strip.set_xlabel(f"D {answer:.2f}", fontsize=9)
-    axes[0, 0].set_title(f"{title}: (x, Q(x))", loc="left")
-    axes[0, len(x) // 2].set_title("(P(z), z)", loc="left")
-    plt.show()
-
-
-fresh = ali.build(ali.PRESETS["stable"])  # the networks of the trained model, before training
+fresh = ali.build(ali.PRESETS["stable"])  # 训练好的模型在训练之前的网络
 z_prior = tf.random.stateless_uniform([len(held_out), 20], [1, 2], -1, 1).numpy()
-show_pairs("before", fresh, mnist.evenly(held_out, 5), z_prior[:5])
-show_pairs("after", trained, mnist.evenly(held_out, 5), z_prior[:5])
+five, z, parts = mnist.evenly(held_out, 5), z_prior[:5], []
+for name, model in {"训练之前": fresh, "训练之后": trained}.items():
+    x, codes = np.concatenate([five, model.decode(z)]), np.concatenate([model.encode(five), z])
+    parts.append((name, x, codes, model.discriminate(x, codes).numpy()))
+figures.pairs(parts)
 
 # %% [markdown]
-# 训练之前，右半部分是噪声，$D$ 对左右两边的回答差不多。训练之后，两边都是数字，编码也占满了先验的取值范围。这十对 $D$ 全都答对了：左边每一对都高于 1/2，右边每一对最多 0.12。
+# 训练之前，$P$ 生成的是噪声，$D$ 对左右两边的回答差不多。训练之后，两边都是数字，两种编码都散布在先验的取值范围内。这十对数据 $D$ 全部判断正确。右边这五对比多数数据对容易分辨，从下面的表可以看出。
 #
-# $D$ 看的是图像与编码的**搭配**，还是只分别看图像和编码？我们故意给训练好的 $D$ 一些错误的数据对：真实图像配上另一张图像的编码。手写数字是按类别排列的，所以一张图像的下一张几乎总是同一个数字，隔开 250 个位置的则是另一个数字。
+# $D$ 看的是图像与编码的**搭配**，还是分别判断图像和编码？为了弄清这一点，我们给训练好的 $D$ 一些错误的数据对：真实图像配上另一张图像的编码。数字是按类别排列的，所以一张图像的下一张几乎总是同一个数字，隔开 250 张的则是另一个数字。
 
 # %%
 z_enc, x_gen = trained.encode(held_out).numpy(), trained.decode(z_prior)
-mismatched = {
+combinations = {
     "(x, Q(x))": (held_out, z_enc),
-    "(x, Q(another x, same digit))": (held_out, np.roll(z_enc, 1, axis=0)),
-    "(x, Q(another x, other digit))": (held_out, np.roll(z_enc, 250, axis=0)),
-    "(x, z of the prior)": (held_out, z_prior),
+    "(x, Q(同一数字的另一个 x))": (held_out, np.roll(z_enc, 1, axis=0)),
+    "(x, Q(其他数字的 x))": (held_out, np.roll(z_enc, 250, axis=0)),
+    "(x, 先验的 z)": (held_out, z_prior),
     "(P(z), z)": (x_gen, z_prior),
 }
-print("what D says of 500 pairs           mean   5 % to 95 %")
-for name, (x, z) in mismatched.items():
+print("   D 的平均回答   5% 到 95%      500 个数据对")
+for name, (x, z) in combinations.items():
     answers = trained.discriminate(x, z).numpy()
     low, high = np.quantile(answers, [0.05, 0.95])
-    print(f"{name:32} {answers.mean():6.2f}   {low:.2f} to {high:.2f}")
-own, other = (trained.discriminate(*mismatched[name]).numpy() for name in list(mismatched)[:3:2])
-print(f"an image's own code convinces D more than another digit's: {np.mean(own > other):.0%}")
+    print(f"{answers.mean():15.2f}   {low:.2f} 到 {high:.2f}   {name}")
 
 # %% [markdown]
-# $D$ 看得出来。真实图像配上自己的编码，平均得到 0.75；配上另一张图像的编码，哪怕是同一个数字，最多也只有 0.10，尽管图像和编码单独看都没有问题。可见 $D$ 学会的是哪个编码属于哪张图像，而不只是哪类图像与哪类编码相配。
+# $D$ 看的是搭配。真实图像配上自己的编码，平均回答是 0.75。配上同一数字的另一张图像的编码，平均是 0.10；配上其他数字的编码，平均是 0.03；尽管图像和编码单独来看都没有问题。可见 $D$ 学会了哪个编码属于哪张图像。
 #
-# 理论要求 $D$ 最终为 1/2，这里的 $D$ 也没有做到。它分得出真实的数据对和生成的数据对，而且在这里分得过于好了：这些图像是它学过的。在它没有见过的测试图像上，它对 $(x, Q(x))$ 的平均回答是 0.65（见[卡片](../../saved_models/ali/README.md)的 *Limits* 一节）。这里高出来的部分是记忆。
+# 按照理论，$D$ 最终等于 1/2。这个 $D$ 仍然能分辨两种数据对：它对生成的数据对，平均回答是 0.36。不过 0.75 夸大了它的优势，因为 $D$ 用这些图像训练过。在它没有见过的测试图像上，它对 $(x, Q(x))$ 的平均回答是 0.65（见[模型卡](../../saved_models/ali/README.md#limits)）。
 
 # %% [markdown]
-# ## 4. 网络、损失、一次迭代
+# ## 5. 软件包中的一次迭代
 #
-# 原文的每个网络都有一个隐藏层。下面就是这些网络，它们的设置比原文需要的多；原文的设置就是 `Config` 的默认值。
+# 请把软件包的迭代与你的作比较。
 
 # %%
-notebook.source(ali.hidden_layers, ali.Encoder, ali.Decoder, ali.Discriminator)
-
-# %%
-article = ali.build(ali.PRESETS["article"])
-for network in (article.encoder, article.decoder, article.discriminator, article):
-    print(f"{network.name.split('_')[0]:14}{network.count_params():8,} parameters")
+notebook.source(ali.ALI.update, ali.ALI.tell_apart, ali.ALI.infer_and_generate, ali.ALI.penalty)
 
 # %% [markdown]
-# $Q$：784 → 128 relu → 64。$P$：64 → 128 relu → 784，后面的 sigmoid 在 `decode` 里。$D$ 把图像和编码并排接收，784 + 64 = 848 个数，→ 128 relu → 1。先验是立方体 $(-1, 1)^{64}$ 上的均匀分布。注意 $Q$ 的最后一层是线性的：没有什么把它的编码限制在立方体之内。
+# 同样是两步。区别在于，`infer_and_generate` 只运行 $Q$ 和 $P$ 一次。`g_tape` 记录求它们的梯度所需的内容，然后暂停。$D$ 用 `d_tape` 学习，在这一步中，生成的图像和编码是常量。然后 `g_tape` 继续记录：由更新后的 $D$ 判断同样的数据对，梯度穿过 $D$ 传回 $Q$ 和 $P$，而交给优化器的只有 $Q$ 和 $P$ 的变量。在原文的模型中，`cycle_loss` 和 `penalty` 都是 0。
 #
-# 记 $D_\mathrm{enc} = D(x, Q(x))$，$D_\mathrm{gen} = D(P(z), z)$，损失是
-#
-# $$L_D = -\,\mathrm{mean}\,[\log D_\mathrm{enc} + \log(1 - D_\mathrm{gen})], \qquad
-#   L_{QP} = -\,\mathrm{mean}\,[\log D_\mathrm{gen} + \log(1 - D_\mathrm{enc})].$$
-#
-# 按博弈的公式，$Q$ 和 $P$ 应当最小化 $-L_D$，但这里不是这样：它们最小化的是互换角色之后的 $L_D$。在 $D$ 很有把握的地方，$\log(1 - D_\mathrm{gen})$ 是平的，$P$ 得不到梯度，而 $\log D_\mathrm{gen}$ 很陡。在 $D$ 为 1/2 的地方，两者一致。$P$ 通过 $D_\mathrm{gen}$ 参与，$Q$ 通过 $D_\mathrm{enc}$ 参与，各自都想让自己的数据对冒充对方的。
-
-# %%
-notebook.source(ali.discriminator_loss, ali.generator_loss)
-
-# %% [markdown]
-# 用公式来检验，公式用概率和 float64 写成：
-
-# %%
-random = np.random.default_rng(0)
-enc_logits, gen_logits = random.normal(0, 6, [2, 1000])
-d_enc, d_gen = special.expit(enc_logits), special.expit(gen_logits)
-formula = {
-    ali.discriminator_loss: -np.mean(np.log(d_enc + 1e-8) + np.log(1 - d_gen + 1e-8)),
-    ali.generator_loss: -np.mean(np.log(d_gen + 1e-8) + np.log(1 - d_enc + 1e-8)),
-}
-for function, expected in formula.items():
-    value = float(function(np.float32(enc_logits), np.float32(gen_logits)))
-    print(f"{function.__name__:19} {value:9.5f}   formula {expected:9.5f}")
-    assert abs(value - expected) < 1e-4
-
-# %% [markdown]
-# 损失函数接收的是 logit 而不是概率，因为今天的 TensorFlow 会在计算图里把原文的 `1 - D + 1e-8` 变成 `(1 + 1e-8) - D`，而在 float32 里 1 + 1e-8 就是 1：几百次迭代之后对数变成 −inf，$Q$ 的权重全都变成 NaN。笔记本 [0](00_from_tensorflow_1.ipynb) 演示了这一过程。
-#
-# 一次迭代是这样的：先由 $D$ 从 $x$ 和 $z$ 学习，然后 $Q$ 和 $P$ 一起从同样的 $x$ 和 $z$ 学习。
-
-# %%
-notebook.source(ali.ALI.update, ali.ALI.infer_and_generate, ali.ALI.tell_apart, ali.ALI.penalty)
-
-# %% [markdown]
-# 从上往下读。`infer_and_generate` 把 $Q$ 和 $P$ 各运行一次，`g_tape` 记下它们求梯度需要的东西。然后 `g_tape` 暂停，$D$ 用自己的 `d_tape` 学习；对它来说，生成的图像和编码都是常量。接着 `g_tape` 继续记录：由**新的** $D$ 判断同样的数据对，梯度经过 $D$ 传回 $Q$ 和 $P$；交给它们的优化器的只有它们自己的变量。`cycle_loss` 和 `penalty` 是第 8 节的补救办法，这两项在原文中都是 0。
-#
-# 原文以一张运行中的计算图（running graph）收尾。下面是 TensorFlow 为这次更新构建的计算图：操作按网络和损失分组，每个框里标着操作的个数。
-#
-# 一次迭代的两半各更新了哪些变量？学习率为 0 的优化器什么也不动，所以可以把每一半单独拿出来看。
-
-
-# %%
-notebook.diagram("running_graph_ali", "zh-CN")
+# 每一步改变哪些网络？可以验证一下。学习率为 0 的优化器什么也不会改变，所以我们每次关掉其中一个。
 
 
 # %%
 def weights(model):
-    """All weights of each network, as one vector."""
+    """每个网络的全部权重，合为一个向量。"""
     networks = {"Q": model.encoder, "P": model.decoder, "D": model.discriminator}
-    return {k: np.concatenate([w.numpy().ravel() for w in v.weights]) for k, v in networks.items()}
+    return {k: np.concatenate([w.ravel() for w in n.get_weights()]) for k, n in networks.items()}
 
 
 def changes(old, new):
-    """The largest change of a weight in each network."""
     return ", ".join(f"{name} {np.abs(new[name] - old[name]).max():.1e}" for name in old)
 
 
-batch = next(iter(ali.batches(ali.PRESETS["article"], source)))
-for half, rates in {"D's half:": (0.001, 0.0), "the other half:": (0.0, 0.001)}.items():
+for step, rates in {"训练 D 的一步": (0.001, 0.0), "训练 Q 和 P 的一步": (0.0, 0.001)}.items():
     model = ali.build(ali.PRESETS["article"])
-    model.compile(*(keras.optimizers.Adam(rate) for rate in rates))  # of D, and of Q and P
+    model.compile(*(keras.optimizers.Adam(rate) for rate in rates))  # 前者用于 D，后者用于 Q 和 P
     start = weights(model)
     model.update(batch)
-    print(f"largest change by {half:15}", changes(start, weights(model)))
+    print(f"权重的最大变化：{changes(start, weights(model))}（{step}）")
 
 # %% [markdown]
-# ## 5. 训练原文的模型
-#
-# 原文训练十万次迭代，每次 32 张图像，并建议使用 GPU。我们用 4,500 张图像做 8,000 次，每调用一次编译好的函数做 200 次更新。`after` 在每次调用之后收集我们想看的东西：损失、$D$ 对留出图像的回答（由模型的 `Report` 用 `measure` 测得），以及 16 个样本（由它的 `snapshot` 给出），也就是原文打印的那种网格图。
+# 原文以一张运行中的计算图（running graph）结尾。下面是 TensorFlow 为这次更新构建的计算图。运算按网络和损失分组，每个方框标有其中运算的个数。
 
 # %%
-each = notebook.budget(200, 1)  # updates a call
-calls = notebook.budget(40, 2)
+notebook.diagram("running_graph_ali", "zh-CN")
+
+# %% [markdown]
+# ## 6. 训练原文的模型
+#
+# 原文训练 100,000 次迭代，每次用 32 张图像，并建议使用 GPU。我们用 4,500 张图像训练 8,000 次迭代。`train` 每次调用编译好的程序，完成 200 次更新。每次调用之后，`record` 记录损失、留出集上的同样两种损失、$D$ 在留出集上的平均回答，以及 16 个样本。
+
+# %%
+each, calls = notebook.budget(200, 1), notebook.budget(40, 2)  # 每次调用的更新次数，以及调用次数
 
 
-def train(config, calls=calls, change=lambda model: None, after=lambda model, losses: None):
-    """A model after `calls` calls of `each` updates; `change` may tamper with it before."""
+def train(config, calls, change=lambda model: None, record=lambda model, losses: None):
+    """构建模型，由 `change` 修改，再训练 `calls` 次调用。"""
     model = ali.build(config)
     change(model)
-    model.run_eagerly = each < 10  # a handful of updates is not worth a compilation
-    callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda _, losses: after(model, losses))
+    model.run_eagerly = each < 10  # 更新次数很少时不值得编译
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda _, losses: record(model, losses))
     batches = ali.batches(config, source).batch(each)
     options = {"shuffle": False, "verbose": 0, "callbacks": [callback]}
     model.fit(batches, steps_per_epoch=1, epochs=calls, **options)
@@ -370,76 +414,67 @@ def train(config, calls=calls, change=lambda model: None, after=lambda model, lo
 
 
 config = dataclasses.replace(ali.PRESETS["article"], steps=each * calls)
-report = ali.Report(config, source)
-history, snapshots = [], [report.snapshot(ali.build(config))]
+report = ali.Report(config, source)  # 负责测量和生成图像
+untrained = ali.build(config)
+history, snapshots = [], [report.snapshot(untrained)]
+z_test = untrained.prior(len(held_out), [0, 1])
 
 
-def after(model, losses):
-    history.append(losses | report.measure(model))
+def record(model, losses):
+    enc = model.discriminator(held_out, model.encode(held_out))
+    gen = model.discriminator(model.decode(z_test), z_test)
+    pair = ali.discriminator_loss(enc, gen).numpy(), ali.generator_loss(enc, gen).numpy()
+    history.append(losses | report.measure(model) | {"held_out": pair})
     snapshots.append(report.snapshot(model))
 
 
-article = train(config, after=after)
+article = train(config, calls, record=record)
 frames = list(report.frames(snapshots))
 notebook.animation(frames[::2], fps=4)
 
 # %%
-shown = [frames[calls * k // 3][::2, ::2] for k in range(4)]
-notebook.picture(np.hstack(shown))
+figures.stages(frames, each)
 
 # %%
-steps = each * np.arange(1, calls + 1)
-losses = {name: [row[name] for row in history] for name in ("loss_d", "loss_g")}
-plots.curves(steps, losses, "nats a pair", level=2 * np.log(2))
-
-# %%
-answers = {"D(x, Q(x))": "d_encoder", "D(P(z), z)": "d_decoder"}
-answers = {label: [row[name] for row in history] for label, name in answers.items()}
-plots.curves(steps, answers, "mean output of D, held-out images", level=0.5)
+figures.course(each * np.arange(1, calls + 1), history)
 
 # %% [markdown]
-# 动画展示整个训练过程；那一排图是它的开头、结尾和中间的两个阶段。样本在几秒之内就变成数字的笔画，像原文的图那样布满颗粒。曲线说明了谁是赢家：是 $D$，而且遥遥领先。无论哪一种数据对，它几乎都有十足的把握。它的损失接近 0，而 $Q$ 和 $P$ 的损失是应有值的十倍以上。博弈仍在进行，因为互换角色的损失在 $D$ 有把握的地方也有梯度。
+# 动画展示整个训练过程，一排图是其中的四个阶段。样本从噪声变成带颗粒的斑点，再变成数字的局部，颗粒感与原文的图相似。从曲线可以看出谁赢了：$D$ 对每一对数据几乎都确信无疑。它的损失接近 0，而 $Q$ 和 $P$ 的损失最后超过 $2 \log 2$ 的十倍。虚线是留出集上的损失，与训练的曲线相近。可见 $D$ 不只是记住了训练图像，对新的数据对它也能分辨。
 #
-# $Q$ 怎么样了？看它的隐藏层，128 个 relu 单元。如果一个单元对每张图像都输出 0，就什么也传不过去，也没有梯度能经它传回来，于是它就停在原处不变。
+# $Q$ 怎么样了？看它的隐藏层，共有 128 个 relu 单元。如果一个单元对每张图像都输出 0，它就不传递任何信息，也没有梯度能经过它传回去。这样的单元已经“死亡”。
 
 # %%
-untrained = ali.build(config)  # what `article` began with
-for name, model in {"before": untrained, "after": article}.items():
+for name, model in {"训练之前": untrained, "训练之后": article}.items():
     dead = np.max(model.encoder.features(held_out), axis=0) == 0
-    print(f"{name} training, units of Q that are 0 for all held-out images: {dead.mean():.0%}")
+    print(f"{dead.mean():4.0%} 的 Q 的单元对全部留出集图像都是 0（{name}）")
 
 # %% [markdown]
-# 几乎所有的单元都死了，编码里有关图像的信息，只能从剩下的少数几个单元通过。想知道这发生得有多早，这个种子是不是例外，可以减少更新次数，或者换一个 `config` 里的 `seed` 再训练。
+# 几乎所有的单元都死亡了，编码只能通过剩下的少数几个单元依赖于图像。想知道单元在多早的时候死亡，或者换一个 `seed` 能否避免，可以修改 `config` 再训练。
 #
-# 重构又怎么样？下面有两组，每组两行，一行是图像，一行是 $P(Q(x))$：上面一组是我们训练的原文模型，下面一组是附带的模型。
-
-# %%
-few = some[::2]  # one of each digit
-mine, theirs = (plots.pairs(few, reconstruct(model, few)) for model in (article, trained))
-notebook.picture(np.concatenate([mine, np.full([9, mine.shape[1]], 128, np.uint8), theirs]))
-
-# %% [markdown]
-# 原文的模型对所有图像画出的东西都一样，或者几乎一样。它学会了画，没有学会推断。用更多图像训练得更久会有帮助：在完整的 MNIST 上做完十万次迭代之后，大约三分之一的重构与原图是同一个数字，五个种子从 13 % 到 63 % 不等（见[卡片](../../saved_models/ali/README.md)）。附带的模型在那里达到 96%。
-#
-# 要比较模型，需要一个数。单看平均距离 $\lVert x - P(Q(x)) \rVert$ 会有误导，因为一团灰色的模糊离什么都不远。我们像 BiGAN 作者的代码那样，用它除以同样这些重构到**其他**图像的平均距离：0 表示完美，1 表示从重构看不出原图的任何信息。
+# 这对重构有什么影响？要比较模型，需要一个数。平均距离 $\lVert x - P(Q(x)) \rVert$ 会误导人，因为一团灰色的模糊离任何图像都不远。我们像 BiGAN 作者的代码那样，用它除以同样这些重构与**其他**图像的平均距离。完美的模型得 0；如果重构没有说明原图的任何信息，就得 1。
 
 
 # %%
 def relative_error(model):
-    """Mean distance of held-out images from their reconstructions, in units of other images'."""
-    drawn = reconstruct(model, held_out)
+    """留出集图像到其重构的平均距离，以其他图像到这些重构的平均距离为单位。"""
+    drawn = model.decode(model.encode(held_out)).numpy()
     others = np.random.default_rng(0).permutation(held_out)
-    own, other = (np.linalg.norm(x - drawn, axis=(1, 2)).mean() for x in (held_out, others))
-    return own / other
+    ours, theirs = (np.linalg.norm(x - drawn, axis=(1, 2)).mean() for x in (held_out, others))
+    return ours / theirs
 
 
-print(f"article, {each * calls:,} updates: {relative_error(article):.2f}")
-print(f"trained model:          {relative_error(trained):.2f}  (it has seen these images)")
+rows = [("真实图像 x", few)]
+for name, model in {"原文": article, "训练好的模型": trained}.items():
+    print(f"重构的相对误差：{relative_error(model):.2f}（{name}）")
+    rows.append((name, model.decode(model.encode(few))))
+plots.rows(rows)
 
 # %% [markdown]
-# ### 故意弄坏：不让 D 看编码
+# 对每一个数字，原文的模型都生成相同的图像，或者几乎相同。它的误差是 1。它开始学会生成，但编码器没有用处。用更多的图像训练更久，情况会好一些：用完整的 MNIST 完成 100,000 次迭代之后，大约三分之一的重构是正确的数字，五个随机种子从 13% 到 63% 不等（见[模型卡](../../saved_models/ali/README.md)）。在那里，训练好的模型达到 96%。上面的数对它略为有利，因为它见过这些图像。
 #
-# 数据对里的编码起什么作用？我们把它拿掉。只有 `tell_apart` 这一处让 $D$ 看数据对；我们把它包一层，让 $D$ 看到的编码全是零。其余一概不变。
+# ### 故意破坏：不让 D 看到编码
+#
+# 数据对里的编码有什么用？去掉它就知道了。$D$ 只在 `tell_apart` 里看到数据对。我们把这个方法包装一层，使 $D$ 看到的编码全部为零，其余不变。
 
 
 # %%
@@ -449,186 +484,62 @@ def hide_codes(model):
 
 
 def sample_distance(drawn):
-    """Mean distance of a held-out image to the nearest of 500 images."""
-    asked, known = (x.reshape(len(x), -1) for x in (held_out, np.asarray(drawn)))
+    """留出集图像到一些生成的或真实的图像中最近一张的平均距离。"""
+    asked, known = (np.reshape(x, [len(x), -1]) for x in (held_out, drawn))
     return judge.nearest_distances(asked, known).mean()
 
 
-def five_hundred(model):
-    return model.decode(model.prior(500, [0, 0])).numpy()
-
-
-blind = train(config, change=hide_codes)
-print("largest change by training:", changes(weights(untrained), weights(blind)))
-print(f"relative error of reconstructions: {relative_error(blind):.2f}")
-for name, model in {"blind": blind, "article": article}.items():
-    print(f"distance to the nearest sample, {name}: {sample_distance(five_hundred(model)):.1f}")
-drawn = plots.mosaic(blind.decode(blind.prior(10, [0, 0])), columns=10)
-notebook.picture(np.concatenate([drawn, plots.pairs(few, reconstruct(blind, few))]))
+blind = train(config, calls, hide_codes)
+print("权重的最大变化：", changes(weights(untrained), weights(blind)))
+print(f"重构的相对误差：{relative_error(blind):.2f}")
+z = blind.prior(500, [0, 0])
+for name, model in {"原文": article, "隐藏编码": blind}.items():
+    print(f"到最近样本的距离：{sample_distance(model.decode(z)):.1f}（{name}）")
+rows = [("样本", blind.decode(z[:10])), ("真实图像 x", few)]
+plots.rows([*rows, ("P(Q(x))", blind.decode(blind.encode(few)))])
 
 # %% [markdown]
-# 第一行是样本：数字的碎片。它们并不比原文模型的样本差，留出图像离它们甚至更近一点（见上面输出的最后两行）。下面是图像，以及由它们重构出的结果。误差是 1，原文的模型也是 1：在这样短的训练里，本来就没有什么可以再失去的。不同的是原因，而原因显示在权重里。编码器的权重一位也没有变。它唯一的学习途径，就是 $D$ 看到的编码。那里成了零，它的梯度就是 0，剩下的是一个 GAN，旁边放着一个随机的编码器。留着 `blind`，第 7 节里它会有出人意料的表现。
-
-# %% [markdown]
-# ## 6. 训练好的模型能做什么
+# 编码器的权重完全没有变化。$Q$ 只能通过 $D$ 看到的编码学习。如果编码总是零，$Q$ 的梯度也是零。剩下的是一个 GAN，旁边有一个随机的编码器，重构的误差是 1。样本是数字的碎片，与原文模型的样本一样。它们并不更差，留出集的图像离它们甚至更近一点。
 #
-# 先验的六十个样本：
+# 原文的模型误差也是 1，原因却不同：它的编码器学习过，并且在学习中失去了几乎所有的单元。
+
+# %% [markdown]
+# ## 7. 使用训练好的模型
+#
+# **插值。** 取两张图像的编码，沿它们之间的直线移动，把途中的点解码。为了比较，每隔一行是两张图像像素的混合。
 
 # %%
-drawn = box.signatures["sample"](count=tf.constant(60), seed=tf.constant([1, 0]))["images"]
-notebook.picture(plots.mosaic(drawn, columns=12, scale=2))
-
-# %% [markdown]
-# **插值。** 取两张图像，沿直线从一个编码走到另一个编码，把途中的点解码。`digits.interpolations` 只要求传入的东西有 `encode` 和 `decode`，所以可以用附带模型的函数。也可以给它一个把像素原样传下去的“编码器”，这时沿直线走就是普通的像素混合。先看编码的插值，再看像素的插值；第一列和最后一列是真实图像。
-
-# %%
-pixels = SimpleNamespace(
-    encode=lambda images: tf.reshape(images, [-1, 784]),
-    decode=lambda z: tf.reshape(z, [-1, 28, 28]),
-)
-ends = few[[3, 1, 4, 8, 7, 9]]  # from a 3 to an 8, from a 1 to a 7, from a 4 to a 9
-by_codes, by_pixels = (digits.interpolations(model, ends, rows=3) for model in (trained, pixels))
-notebook.picture(np.concatenate([by_codes, np.full_like(by_codes[:9], 128), by_pixels]))
-
-# %% [markdown]
-# 在像素混合中，前一个数字淡出，后一个数字淡入，中间是两个数字重叠在一起。而在两个编码之间，途中的大多数图像都像是人手能写出来的：笔画会弯曲，会闭合。第二列和倒数第二列是重构，它们与旁边的真实图像的差别，就是 $P(Q(x))$ 的误差。
-#
-# 放在模型旁边的 `latent_map.json` 给每个数字一个编码，因此我们可以从任何一个数字走到另一个。
-
-# %%
-codes = json.loads((directory / "latent_map.json").read_text())["labels"]
-ways = [np.linspace(codes[a], codes[b], 11) for a, b in ("38", "17", "49", "05")]
-drawn = trained.decode(np.float32(np.concatenate(ways)))
-notebook.picture(plots.mosaic(drawn, columns=11))
-
-# %% [markdown]
-# ## 7. 1-NN 分数意味着什么
-#
-# 这种编码到底好不好？有一种常用的检验：训练时隐去所有标签，然后给一个有标签的集合编码，再给每张留出的图像贴上隐空间里它的**最近邻**的标签。标签正确的比例就是 1-NN 准确率。随机猜测的准确率是 10 %。BiGAN 论文报告，用它的编码器的特征，在 MNIST 上是 97.39 %。先别急着赞叹，应当问一句：没有经过任何学习的特征，用同样的检验能得多少？
-#
-# 500 个回答是一个样本。如果 $n$ 个中有 $k$ 个正确，比例 $\hat a = k/n$ 的标准误是 $\sqrt{\hat a (1 - \hat a) / n}$：在 90 % 处、$n = 500$ 时是 1.3 个百分点。我们打印用 Wilson 公式得到的 95 % 区间，这个公式在接近 100 % 时也适用。
-
-# %%
-spaces = {
-    "raw pixels": lambda x: x.reshape(len(x), -1),
-    "article's Q, hidden layer, untrained": untrained.encoder.features,
-    "article's Q, hidden layer, trained": article.encoder.features,
-    "article's Q, z, untrained": untrained.encode,
-    "article's Q, z, trained": article.encode,
-    "z of `blind`, whose Q learned nothing": blind.encode,
-    "stable Q, z, untrained": fresh.encode,
-    "stable Q, z, the trained model": trained.encode,
-}
-
-
-def nearest(features, chosen=slice(None)):
-    """1-NN accuracy of the held-out digits among the `chosen` of the others."""
-    known, asked = np.asarray(features(images[chosen])), np.asarray(features(held_out))
-    return judge.nearest_neighbour_accuracy(known, labels[chosen], asked, held_out_labels)
-
-
-print("1-NN accuracy on 500 held-out digits         95 % interval")
-for name, features in spaces.items():
-    right = round(nearest(features) * len(held_out))
-    low, high = stats.binomtest(right, len(held_out)).proportion_ci(method="wilson")
-    print(f"{name:38}{right / len(held_out):6.1%}   {low:.1%} to {high:.1%}")
-
-# %% [markdown]
-# 请慢慢读。
-#
-# - 原始像素的分数最高。一张图像与它在像素上的最近邻多半是同一个数字：MNIST 就是这么容易。
-# - **未经训练的**编码器，隐藏层的分数几乎一样高。映到许多维的随机线性映射大致保持距离，relu 也不会破坏距离。这些层对数字一无所知，只是把像素里原有的信息传了下去；剩下的数越少（128、64、20），传下去的也越少。
-# - 原文的编码器，训练之后的分数远低于训练之前，其实与随机猜测差不多。它存活的单元很少，所有图像都被映射到少数几个编码上。`blind` 的编码器什么也没有学到，分数恰好与未经训练的相同，因此远远胜过正常训练的模型。
-# - 附带模型由 20 个数组成的编码，分数略高于它自己的基线，即未经训练的同一网络，但只有 500 个数字，两个区间是重叠的；它远低于原始像素。
-#
-# 所以，单单一个 97 % 几乎说明不了什么。重要的是它与各个基线的差距，以区间的宽度为单位来衡量。完整的 MNIST 有 10,000 张测试图像，准确率在 96 % 左右时区间大约是 ±0.4 个百分点，在 80 % 左右时大约是 ±0.8 个百分点；[卡片](../../saved_models/ali/README.md)上 $Q$ 的最后一个隐藏层的数字是：训练后 96.0%，未经训练 96.0%，原始像素 96.9%；$z$ 的数字是：82.3%，未经训练 74.0%。编码器**学到**的，在前者里这个分数看不出来，在后者里是八个百分点，而且两者都没有胜过像素。凡是这类数字，tf_gen 都把基线打印在旁边：`score` 是手写数字的各个模型共用的，它指定这两层，并另建一个未经训练的网络；`judge.score` 测量两个网络的这些层，还有原始像素。
-
-# %%
-notebook.source(digits.Report.score)
-
-# %% [markdown]
-# ## 8. `stable` 的补救办法
-#
-# 附带的模型就是用预设 `stable` 训练的。它保留原文的迭代，改掉使原文模型失败的地方。每个补救办法都是 `Config` 的一个字段：
-#
-# - `cycle`，0 → 0.1：要求 $P(Q(x)) = x$，因为联合分布一致并没有规定是哪一种耦合（第 2 节；ALICE，arXiv:1709.01215）。
-# - `q_cycle`，1 → 4：循环误差对 $Q$ 的梯度放大到四倍。许多数字 $P$ 生成得出来，只是 $Q$ 自己找不到对应的编码。
-# - `bounded`：$Q$ 的末端是 tanh。否则只要 $z$ 在立方体之外，$D$ 不管图像如何都能认出这一对。
-# - `batch_norm`：$D$ 把同一种数据对的一个批次作为整体来看，所以总是画同一张图像的 $P$ 会被识破。（$Q$ 和 $P$ 也用批归一化。）
-# - `leak`，0 → 0.2，用于 $Q$ 和 $D$：$Q$ 和 $P$ 是通过 $D$ 的梯度学习的，$D$ 的某个单元一旦关闭，relu 就在那里切断梯度；而且 $Q$ 的单元不会再像第 5 节那样死去。
-# - `latent_dim`，64 → 20：立方体的维数越少，其中没有图像编码的空白就越少，而在空白处循环项教不了 $P$ 任何东西。
-# - `hidden_layers` 和 `z_layer`，1 → 2：$z$ 在第二层进入 $D$，与它并列的是图像的特征，而不是 784 个像素（BiGAN）。
-# - `l2`，0 → 2.5e-5：使权重矩阵保持较小，$D$ 的也一样（BiGAN）。
-# - `beta_1`，0.9 → 0.5：其他网络先前在什么位置，Adam 记得少一些（Radford 等人，arXiv:1511.06434）。
-# - `final_rate`，1 → 0.01：互相追随的网络会绕圈子；学习率逐渐下降，剩下的绕圈就会平息。
-# - `d_rate`，1 → 0.5：$D$ 的学习率是 $Q$ 和 $P$ 的一半，免得它在长时间的训练中遥遥领先。
-# - `hidden_dim` 512，`batch_size` 64，`steps` 60,000：这是双核 CPU 在一刻钟之内能训练完的规模。
-#
-# 列出补救办法，证明不了什么。所以我们训练一个小的 `stable`，单元数和批次大小与原文相同，即 128 和 32，更新 4,000 次；然后每次去掉一个补救办法，再训练一遍。`samples` 是留出图像到 500 个样本中最近一个的平均距离，旁边是换成 500 张真实图像得到的同一个数。（它能识破只画噪声或者总画同一样东西的 $P$，却识不破模糊，因为模糊的数字与许多图像都离得近。）$D$ 的损失，被骗过时是 1.39，永远正确而且有把握时是 0。
-
-# %%
-calls_stable = notebook.budget(20, 1)
-small = {"hidden_dim": 128, "batch_size": 32, "steps": each * calls_stable}
-stable = dataclasses.replace(ali.PRESETS["stable"], **small)
-without = {
-    "stable, small": {},
-    "no cycle": {"cycle": 0.0},
-    "not bounded": {"bounded": False},
-    "no batch_norm": {"batch_norm": False},
-}
-real = sample_distance(mnist.evenly(images, 500))
-print(f"                reconstructions   D's loss   samples (real: {real:.1f})")
-rows = [("images", few)]
-for name, change in without.items():
-    log, changed = [], dataclasses.replace(stable, **change)
-    model = train(changed, calls_stable, after=lambda _, losses, log=log: log.append(losses))
-    drawn = five_hundred(model)
-    figures = relative_error(model), log[-1]["loss_d"], sample_distance(drawn)
-    print(f"{name:15}{figures[0]:12.2f} {figures[1]:15.2f} {figures[2]:16.1f}")
-    rows += [(f"{name}: samples", drawn[:10]), ("P(Q(x))", reconstruct(model, few))]
+z = trained.encode(few).numpy()
+rows = []
+for a, b in ((3, 8), (1, 7), (4, 9), (0, 5)):
+    rows.append((f"编码，{a} 到 {b}", trained.decode(np.linspace(z[a], z[b], 11))))
+    rows.append(("像素", np.linspace(few[a], few[b], 11)))
 plots.rows(rows)
 
 # %% [markdown]
-# 图中对应表里每一行的，是一行样本，以及下面一行最上方十张图像的重构。
+# 在像素的混合中，前一个数字淡出，后一个数字淡入，中间两者重叠在一起。在两个编码之间，笔画会弯曲、断开和闭合，许多图像像是手写的。从 0 到 5 的途中先经过 8，然后是一些不成数字的图像。
 #
-# - **stable**：同一类的小模型，用几秒就能作出重构，而原文的模型用了两倍的更新次数也没有做到。样本还很粗糙。
-# - **no cycle**：从重构完全看不出原图是什么；在这样的规模上，更新又这么少，样本也只是噪声。（预设 `bigan` 也没有循环项；它更大、更慢，训练的时间长得多，画得很好，但有三分之一的重构是另一个数字，见[卡片](../../saved_models/ali/README.md)。）
-# - **not bounded**：在这样短的训练里几乎没有差别。训练得更久时，循环项可能教会 $Q$ 和 $P$ 借助立方体之外的编码来复制图像，而先验从不在那里抽样。
-# - **no batch_norm**：从损失看，$D$ 领先得更多。样本看上去更清晰，离真实图像却更远。
-#
-# 一个种子、4,000 次更新说明不了多少：在这里，只有循环项的作用毫无疑问。其余各项的作用，用多个种子、在全部图像上测得的结果见[卡片](../../saved_models/ali/README.md)。
-
-# %% [markdown]
-# ## 带走模型
-#
-# SavedModel 有五个签名，只需要 TensorFlow：
+# **试用。** 在下面的页面里，你可以画一个数字，看 $Q$ 和 $P$ 怎样处理它，也可以用滑块移动编码的 20 个数。页面里包含权重，在你的浏览器中计算。（在禁用脚本的地方，例如 GitHub，框内是空白的，这时请运行 `python -m tf_gen.explore ali --open`。）
 
 # %%
-for name in ("decode", "sample", "encode", "reconstruct", "discriminate"):
-    signature = box.signatures[name]
-    inputs = signature.structured_input_signature[1]
-    given = ", ".join(f"{key} {list(spec.shape)}" for key, spec in sorted(inputs.items()))
-    made = ", ".join(f"{k} {v.shape.as_list()}" for k, v in signature.structured_outputs.items())
-    print(f"{name:13} {given:37} -> {made}")
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder, "explorer.html")
+    explorer.write(directory, path, "ali", source)
+    page = notebook.page(path)
+page
 
 # %% [markdown]
-# 举一个使用的例子：数字偏离了原来的位置，$Q$ 还认得吗？我们把留出的手写数字向右移动 0 到 4 个像素，编码，再把编码解码。图中每一行图像的下面是它们的重构。（`np.roll` 会把从右边移出去的部分从左边送回来。）
-
-# %%
-rows = []
-for shift in range(5):
-    x = np.roll(held_out, shift, axis=2)
-    z = trained.encode(x)
-    drawn = trained.decode(z)
-    error, said = np.mean((x - drawn) ** 2), np.mean(trained.discriminate(x, z))
-    print(f"{shift} pixels: mean squared error {error:.3f}, D(x, Q(x)) {said:.2f}")
-    rows += [x[25::50], drawn[25::50]]
-notebook.picture(plots.mosaic(np.concatenate(rows), 10, scale=2))
-
-# %% [markdown]
-# 移动一个像素没有多大影响。从两个像素起，有些数字变成了别的数字。MNIST 的数字是居中的，移动过的数字与数据中的任何一个都不相像。在我们看来，它还是同一个数字；而这些网络给每个像素一个权重，没有平移的概念。$D$ 能够察觉（不过对未移动的数字回答 0.75，有一部分是记忆，见第 3 节），所以可以用来报警：它的回答接近 0 的时候，不要相信编码。
+# **在自己的代码中使用。** 训练好的模型是一个 SavedModel，只需要 TensorFlow，不需要 tf_gen。本笔记本开头的函数 `call` 演示了怎样使用它的五个签名：
 #
-# 在命令行里使用，不用写 Python：
+# | 签名 | 输入 | 输出 |
+# |---|---|---|
+# | `decode` | `z` [n, 20] | `images` [n, 28, 28] |
+# | `sample` | `count` []，`seed` [2] | `z` [count, 20]，`images` [count, 28, 28] |
+# | `encode` | `images` [n, 28, 28] | `z` [n, 20] |
+# | `reconstruct` | `images` [n, 28, 28] | `images` [n, 28, 28] |
+# | `discriminate` | `images` [n, 28, 28]，`z` [n, 20] | `probability` [n] |
+#
+# 在命令行中，不必写 Python 代码：
 #
 # ```sh
 # python -m tf_gen.sample ali --digit 7 --out seven.png
@@ -638,73 +549,236 @@ notebook.picture(plots.mosaic(np.concatenate(rows), 10, scale=2))
 # python -m tf_gen.evaluate ali --run runs/ali --data MNIST
 # ```
 #
-# `MNIST` 是放有四个原始文件的目录；不写 `--data` 时，tf_gen 自己找手写数字。[卡片](../../saved_models/ali/README.md)里有 TensorFlow Serving 和 LiteRT 的用法，以及所有数字和得出它们的命令。这个模型都在一个文件里：[tf_gen/models/ali.py](../../tf_gen/models/ali.py)；它与 VAE 共有的东西在 [tf_gen/tasks/digits.py](../../tf_gen/tasks/digits.py) 里，各种分数在 [tf_gen/tasks/judge.py](../../tf_gen/tasks/judge.py) 里。想进一步阅读，可以看上面提到的论文；原文讲解的 `tf.Variable`、`tf.placeholder` 和 `Session`，见笔记本 [0](00_from_tensorflow_1.ipynb)。
+# `--digit` 和 `--interpolate` 使用模型旁边的文件 `latent_map.json`，其中有每个数字的编码。`MNIST` 是存放四个原始文件的目录；不写 `--data` 时，tf_gen 自己寻找手写数字。[模型卡](../../saved_models/ali/README.md)介绍 TensorFlow Serving、ONNX 和 LiteRT 的用法，并列出所有指标和得出它们的命令。模型的代码在 [tf_gen/models/ali.py](../../tf_gen/models/ali.py)，与 VAE 共用的部分在 [tf_gen/tasks/digits.py](../../tf_gen/tasks/digits.py)，各种评分在 [tf_gen/tasks/judge.py](../../tf_gen/tasks/judge.py)。
+
+# %% [markdown]
+# ## 进阶：对原文的更正
+#
+# 原文有四处说法有误，或者需要说明。
+#
+# - 原文说，自回归模型“要求学习之前数据的抽象表达”。这段话转述自 ALI 论文的引言，而引言的说法正相反：自回归模型没有抽象表达。论文把这一点和采样慢一样看作缺点。
+# - 原文说，GAN 生成的样本比最佳 VAE 的质量更高。这是 2016 年的判断，主要指清晰度。它不是定理，也没有考虑遗漏模式的问题。
+# - 原文说，ALI 是生成网络和推断网络“两个 Model 来对怼”。其实它们站在同一边，$Q$ 和 $P$ 一起对抗 $D$。原文概括的“一个生成器，一个判别器共两个神经网络”说的是 GAN，而 ALI 有三个网络。
+# - 原文的“深度定向 G Model”是指**有向**（directed）图模型，箭头由 $z$ 指向 $x$。
+#
+# 原文还讲解了 `tf.Variable`、`tf.placeholder` 和 `Session`，[笔记本 0](00_from_tensorflow_1.ipynb) 说明它们在 TensorFlow 2 中对应什么。
+
+# %% [markdown]
+# ## 进阶：平移的数字
+#
+# 数字不在通常的位置上，$Q$ 还认得吗？我们把留出集的数字向右平移 0 到 4 个像素，编码，再解码。（`np.roll` 把从右边移出的部分移到左边。）
+
+# %%
+rows = []
+print(" 平移             均方误差   D(x, Q(x))")
+for shift in range(5):
+    x = np.roll(held_out, shift, axis=2)
+    z = trained.encode(x)
+    drawn = trained.decode(z)
+    error, answer = np.mean((x - drawn) ** 2), np.mean(trained.discriminate(x, z))
+    print(f"{shift:5} {error:20.3f} {answer:12.2f}")
+    rows += [(f"平移 {shift}", x[25::50]), ("P(Q(x))", drawn[25::50])]
+plots.rows(rows)
+
+# %% [markdown]
+# 平移一个像素影响很小。从两个像素起，有些数字变成了别的数字。MNIST 的数字是居中的，平移过的数字与数据中的任何图像都不同。这些网络对每个像素各有一个权重，没有平移的概念。$D$ 能察觉平移，因此它的回答可以用作警告：如果接近 0，就不要相信编码。（对于没有平移的数字，0.75 有一部分来自记忆，见第 4 节。）
+
+# %% [markdown]
+# ## 进阶：1-NN 分数意味着什么
+#
+# 编码到底好不好？[笔记本 2](02_gaussian_gan.ipynb) 提到一种评价生成模型的办法：在下游任务上评估。这里就来做一次。任务是识别数字，特征由编码器从图像得到。训练时不用任何标签。训练之后，在特征空间里为每个留出的数字找出 4,500 个训练数字中的**最近邻**，以最近邻的标签作为它的标签。1-NN 准确率就是标签正确的比例。随机猜测是 10%。BiGAN 论文报告，编码器的特征在 MNIST 上达到 97.39%。
+#
+# 在相信这样的分数之前，我们要问：没有经过学习的特征能得多少？还要知道这个分数有多精确。如果 $n$ 个标签中有 $k$ 个正确，比例 $\hat a = k/n$ 的标准误是 $\sqrt{\hat a (1 - \hat a) / n}$，在 90% 处、$n = 500$ 时是 1.3 个百分点。表中给出用 Wilson 公式计算的 95% 区间，这个公式在接近 100% 时也适用。
+
+# %%
+spaces = {
+    "像素": lambda x: x.reshape(len(x), -1),
+    "原文，Q 的隐藏层，未经训练": untrained.encoder.features,
+    "原文，Q 的隐藏层": article.encoder.features,
+    "原文，z，未经训练": untrained.encode,
+    "原文，z": article.encode,
+    "隐藏编码，z": blind.encode,
+    "训练好的模型，z，未经训练": fresh.encode,
+    "训练好的模型，z": trained.encode,
+}
+
+
+def nearest(features, chosen=slice(None)):
+    """留出集上的 1-NN 准确率，训练数字只用 `chosen`。"""
+    known, asked = np.asarray(features(images[chosen])), np.asarray(features(held_out))
+    return judge.nearest_neighbour_accuracy(known, labels[chosen], asked, held_out_labels)
+
+
+print("  1-NN 准确率   95% 区间          特征")
+for name, features in spaces.items():
+    right = round(nearest(features) * len(held_out))
+    low, high = stats.binomtest(right, len(held_out)).proportion_ci(method="wilson")
+    print(f"{right / len(held_out):13.1%}   {low:.1%} 到 {high:.1%}   {name}")
+
+# %% [markdown]
+# - 原始像素的分数最高。一张图像和它在像素空间里的最近邻多半是同一个数字，MNIST 就是这么容易。
+# - **未经训练的**编码器，隐藏层的分数几乎一样高。到高维空间的随机线性映射大致保持距离，relu 也不会破坏距离。这些层对数字一无所知，只是传递像素中的信息；数越少（128、64、20），传递的信息越少。
+# - 原文的编码器在训练之后处于随机猜测的水平。剩下的少数几个单元把所有图像映射到少数几个编码。隐藏编码时，编码器什么也没有学到，所以分数与未经训练的编码器完全相同，远远高于正常训练的编码器。
+# - 训练好的模型，20 个数的编码比未经训练的同一网络分数略高，但只有 500 个数字，两个区间有重叠。它的分数远低于像素。
+#
+# 所以，97% 这个分数本身说明不了什么。重要的是它与基线相差多少，以区间的宽度来衡量。[模型卡](../../saved_models/ali/README.md)有完整 MNIST 上的分数，那里有 10,000 张测试图像，区间在 96% 附近约为 ±0.4 个百分点，在 80% 附近约为 ±0.8 个百分点。$Q$ 的最后一个隐藏层，训练后是 96.0%，未经训练也是 96.0%，像素是 96.9%。$z$ 训练后是 82.3%，未经训练是 74.0%。按这个分数，隐藏层什么也没有学到，编码提高了八个百分点，而两者都没有超过像素。因此，tf_gen 给出每个这样的分数时，都同时给出基线。手写数字的各个模型共用下面的方法：
+
+# %%
+notebook.source(digits.Report.score)
+
+# %% [markdown]
+# ## 进阶：预设 `stable` 的改进
+#
+# 训练好的模型使用预设 `stable`。它保留原文的迭代，改变导致失败的因素。每项改进对应 `Config` 的一个字段。
+#
+# - `cycle`，0 → 0.1：循环项的权重。它要求 $P(Q(x)) = x$，因为联合分布相匹配并不能决定耦合（第 3 节；ALICE，arXiv:1709.01215）。
+# - `q_cycle`，1 → 4：循环项对 $Q$ 的作用是对 $P$ 的四倍。许多数字 $P$ 能够生成，而 $Q$ 找不到它们的编码。
+# - `bounded`：$Q$ 的最后是 tanh。否则只要 $z$ 在先验的立方体之外，不管图像如何，$D$ 都能认出这一对数据。
+# - `batch_norm`：$D$ 看到的是同一种数据对的整个批次，因此能识破总是生成同一张图像的 $P$。$Q$ 和 $P$ 也使用批归一化。
+# - `leak`，0 → 0.2，用于 $Q$ 和 $D$：$Q$ 和 $P$ 通过 $D$ 的梯度学习，而 $D$ 的单元为 0 时，relu 会切断梯度。而且，$Q$ 的单元不会像第 6 节那样死亡。
+# - `latent_dim`，64 → 20：立方体中有些区域没有图像的编码，循环项在那里教不了 $P$。维数越少，空白的区域越少。
+# - `hidden_layers` 和 `z_layer`，1 → 2：$z$ 在第二层进入 $D$，在那里与它并列的是图像的特征，而不是 784 个像素（BiGAN）。
+# - `l2`，0 → 2.5e-5：使权重矩阵保持较小，$D$ 的也不例外（BiGAN）。
+# - `beta_1`，0.9 → 0.5：Adam 少记一些其他网络过去的状态（Radford 等人，arXiv:1511.06434）。
+# - `final_rate`，1 → 0.01：互相追随的网络会绕圈，学习率逐渐降低，圈子就会缩小。
+# - `d_rate`，1 → 0.5：$D$ 的学习率是 $Q$ 和 $P$ 的一半，以免它在长时间的训练中遥遥领先。
+# - `hidden_dim` 512、`batch_size` 64 和 `steps` 60,000：双核 CPU 在一刻钟内能够训练完的规模。
+#
+# 下面的代码说明这些设置怎样改变一个网络：
+
+# %%
+notebook.source(ali.Discriminator)
+
+# %% [markdown]
+# 列出改进，并不能证明它们有效。所以我们训练一个小的 `stable`，更新 4,000 次，单元数和批次大小与原文相同，即 128 和 32；然后每次去掉一项改进。“样本”一列是留出集图像到 500 个样本中最近一个的平均距离，最后一行用 500 张真实图像代替样本。如果 $P$ 生成噪声，或者总是生成同一张图像，从这个数可以看出来；模糊却看不出来，因为模糊的数字离许多图像都很近。$D$ 的损失在被骗过时是 1.39，在总是正确而且确信时是 0。
+
+# %%
+calls_stable = notebook.budget(20, 1)
+small = {"hidden_dim": 128, "batch_size": 32, "steps": each * calls_stable}
+stable = dataclasses.replace(ali.PRESETS["stable"], **small)
+without = {
+    "小的 stable": {},
+    "没有循环项": {"cycle": 0.0},
+    "没有 tanh": {"bounded": False},
+    "没有批归一化": {"batch_norm": False},
+}
+print("      相对误差   D 的损失      样本")
+rows = [("真实图像 x", few)]
+for name, change in without.items():
+    log, changed = [], dataclasses.replace(stable, **change)
+    model = train(changed, calls_stable, record=lambda _, losses, log=log: log.append(losses))
+    drawn = model.decode(model.prior(500, [0, 0])).numpy()
+    numbers = relative_error(model), log[-1]["loss_d"], sample_distance(drawn)
+    print("{:14.2f} {:10.2f} {:9.1f}".format(*numbers), f"  {name}")
+    rows += [(f"{name}：样本", drawn[:10]), ("P(Q(x))", model.decode(model.encode(few)))]
+print(f"{sample_distance(mnist.evenly(images, 500)):35.1f}   真实图像")
+plots.rows(rows)
+
+# %% [markdown]
+# 图中有每个模型的样本，样本下面一行是最上方十张图像的重构。
+#
+# - **小的 stable**：只用几秒就学会了重构，而原文的模型用了两倍的更新次数也没有学会。样本还很粗糙。
+# - **没有循环项**：从重构看不出原图的任何信息，样本布满噪点，不成数字。这是就这样的规模和这样少的更新次数而言。预设 `bigan` 也没有循环项，它更大，训练的时间长得多，能生成很好的数字，但有三分之一的重构是另一个数字（见[模型卡](../../saved_models/ali/README.md)）。
+# - **没有 tanh**：在这样短的训练中差别很小。训练得更久时，循环项可能教会 $Q$ 和 $P$ 用立方体之外的编码来复制图像，而先验从不在那里抽样。
+# - **没有批归一化**：从损失看，$D$ 的领先更大。样本看起来更清晰，离真实图像却更远。
+#
+# 一个随机种子、4,000 次更新说明不了多少。在这里，只有循环项的作用毫无疑问。更多改进的作用，用多个随机种子、在全部图像上测得的结果见[模型卡](../../saved_models/ali/README.md)。
+
+# %% [markdown]
+# ## 小结
+#
+# - ALI 给 GAN 增加了一个编码器。它的判别器比较数据对 $(x, Q(x))$ 和 $(P(z), z)$ 的联合分布。
+# - 如果确定性的 $Q$ 和 $P$ 完全骗过 $D$，它们就互为逆映射，尽管损失中没有哪一项要求这一点。
+# - 联合分布相匹配，并没有规定哪张图像对应哪个编码。循环项解决了这个问题。
+# - 原文的模型在我们短暂的训练中，$D$ 赢了，$Q$ 的单元死亡，从重构看不出原图的任何信息。
+# - 如果 $D$ 看不到编码，$Q$ 就完全得不到梯度。
+# - 训练好的模型能重构大多数数字。评价它的编码，或者任何编码器的编码，都要与基线比较：原始像素和未经训练的网络。
+#
+# ## 动手改一改
+#
+# 修改你在第 1 节写的代码，然后重新运行三个单元格：网络、`update` 和训练。（跳过与软件包的比较，这时它会报错。）`relative_error(own)` 是重构的误差，不作修改时是 1.00。下面的数各来自一次运行，你的结果会略有不同。
+#
+# 1. **加上循环项。** 在 `update` 里，在 `loss_qp = loss(gen, enc)` 的下面、同一个 `with` 块之内加上一行：
+#
+#    ```python
+#            loss_qp += 0.1 * tf.reduce_mean(tf.reduce_sum((x - tf.sigmoid(P(Q(x)))) ** 2, axis=1))
+#    ```
+#
+#    误差降到 0.67。多数重构成为原图的模糊副本，样本显出数字的局部。
+# 2. **按照 min–max 公式最小化。** 把 `loss_qp = loss(gen, enc)` 换成：
+#
+#    ```python
+#            loss_qp = -loss(enc, gen)
+#    ```
+#
+#    $D$ 很快就能正确判断每一对数据，打印出来的两个损失都是 0，所以 $Q$ 和 $P$ 几乎得不到梯度，样本一直是斑点。误差仍是 1.00。这就是第 2 节互换角色的原因。
+# 3. **让单元存活。** 把 `network` 里的 `"relu"` 换成 `"leaky_relu"`。$Q$ 的单元不会再死亡，误差却仍是 1.00。可见单元死亡不是失败的唯一原因。
+#
+# ## 参考文献
+#
+# - V. Dumoulin 等，*Adversarially Learned Inference*，2016，[arXiv:1606.00704](https://arxiv.org/abs/1606.00704)。原文所依据的论文，编码器是随机的，有插值的图像。
+# - J. Donahue、P. Krähenbühl、T. Darrell，*Adversarial Feature Learning*，2016，[arXiv:1605.09782](https://arxiv.org/abs/1605.09782)。即 BiGAN：第 3 节对确定性网络的证明，以及把编码器用作特征。
+# - C. Li 等，*ALICE: Towards Understanding Adversarial Learning for Joint Distribution Matching*，2017，[arXiv:1709.01215](https://arxiv.org/abs/1709.01215)。为什么只匹配联合分布还不够，以及循环项。
+# - I. Goodfellow 等，*Generative Adversarial Networks*，2014，[arXiv:1406.2661](https://arxiv.org/abs/1406.2661)。博弈、$D^*$ 和 Jensen-Shannon 散度。
+# - M. Heusel 等，*GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium*，2017，[arXiv:1706.08500](https://arxiv.org/abs/1706.08500)。双方各用自己的学习率，以及模型卡所用的 Fréchet 距离。
+# - A. Radford、L. Metz、S. Chintala，*Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks*，2015，[arXiv:1511.06434](https://arxiv.org/abs/1511.06434)。实用的设置，例如 `beta_1` 取 0.5。
 
 # %% [markdown]
 # ## 练习
 #
-# **1.** 第 2 节推导了 $D^* = q/(q + p)$。设 $D$ 是由九个 logit 组成的表，让它对 `ali.discriminator_loss` 作梯度下降，学出这个结果，其中 $q$ 和 $p$ 分别正比于
+# **1.** 第 3 节推导了 $D^* = q/(q + p)$。设 $D$ 是由九个 logit 组成的表，用梯度下降最小化它的损失，其中 $q$ 和 $p$ 分别正比于
 #
 # $$\begin{pmatrix} 2 & 1 & 0 \\ 0 & 2 & 1 \\ 1 & 0 & 2 \end{pmatrix} \quad\text{和}\quad
 #   \begin{pmatrix} 1 & 1 & 1 \\ 1 & 1 & 1 \\ 1 & 1 & 1 \end{pmatrix}.$$
 
 # %% tags=["answer"]
-q, p = np.array([[2, 1, 0], [0, 2, 1], [1, 0, 2]]), np.ones([3, 3], int)
-q_pairs, p_pairs = (np.repeat(np.arange(9), table.ravel()) for table in (q, p))
-logits = tf.Variable(tf.zeros([9]))
-for _ in range(200):
+q, p = np.array([[2, 1, 0], [0, 2, 1], [1, 0, 2]]) / 9, np.full([3, 3], 1 / 9)
+logits = tf.Variable(tf.zeros([3, 3]))
+for _ in range(300):
     with tf.GradientTape() as tape:
-        loss = ali.discriminator_loss(tf.gather(logits, q_pairs), tf.gather(logits, p_pairs))
-    logits.assign_sub(5 * tf.convert_to_tensor(tape.gradient(loss, logits)))
-print("learned:\n", np.round(tf.sigmoid(logits).numpy().reshape(3, 3), 2))
+        total = tf.reduce_sum(q * tf.math.log_sigmoid(logits) + p * tf.math.log_sigmoid(-logits))
+    logits.assign_add(5 * tape.gradient(total, logits))
+print("学到的：\n", np.round(tf.sigmoid(logits).numpy(), 2))
 print("q / (q + p):\n", np.round(q / (q + p), 2))
 
 # %% [markdown]
-# **2.** 藏起编码，$Q$ 就停在原处。换一种做法：让 $D$ 看真正的编码，但每个编码都配上错误的图像，也就是把两种编码都在批次里循环移动一个位置再传下去。这时边缘分布可以匹配，搭配却不能。$Q$ 会学到什么？
+# **2.** 隐藏编码时，$Q$ 没有变化。现在让 $D$ 看到真正的编码，但每个编码都配上错误的图像：把两种编码都在批次中循环移动一个位置。这时边缘分布可以匹配，搭配却不能。$Q$ 会学到什么？
 
 
 # %% tags=["answer"]
 def shuffle_codes(model):
-    tell_apart = model.tell_apart
-    model.tell_apart = lambda x, z_enc, x_gen, z: tell_apart(
-        x, tf.roll(z_enc, 1, axis=0), x_gen, tf.roll(z, 1, axis=0)
-    )
+    tell_apart, roll = model.tell_apart, lambda codes: tf.roll(codes, 1, axis=0)
+    model.tell_apart = lambda x, z_enc, x_gen, z: tell_apart(x, roll(z_enc), x_gen, roll(z))
 
 
-shuffled = train(config, change=shuffle_codes)
-print(f"relative error of reconstructions: {relative_error(shuffled):.2f}")
-models = {"wrong pairs": shuffled, "right pairs": article, "untrained": untrained}
-print("1-NN accuracy in z:", *(f"{k} {nearest(m.encode):.0%} " for k, m in models.items()))
-# Q moves now, to no purpose: any encoder will do whose codes, as a crowd, look like the prior.
-# The article's model, trained as briefly, is no better: right pairs must also be made to count.
+shuffled = train(config, calls, shuffle_codes)
+print("权重的最大变化：", changes(weights(untrained), weights(shuffled)))
+print(f"重构的相对误差：{relative_error(shuffled):.2f}")
+# 现在 Q 有变化，却没有收获：它只需要使编码的分布与先验相像。
 
 # %% [markdown]
-# **3.** BiGAN 的论证给出两个逆关系，$P(Q(x)) = x$ 和 $Q(P(z)) = z$。我们看过第一个。请对附带的模型测量第二个：以 $Q(P(z))$ 到另一个 $z$ 的距离为单位，它离 $z$ 有多远？$z$ 里的哪些数保留了下来？
+# **3.** BiGAN 的论证给出两个逆关系，$P(Q(x)) = x$ 和 $Q(P(z)) = z$。我们看过第一个。请对训练好的模型测量第二个：$Q(P(z))$ 离 $z$ 有多远，以它到另一个 $z$ 的距离为单位？$z$ 的哪些数保留了下来？
 
 # %% tags=["answer"]
-z = z_prior
-back = trained.encode(trained.decode(z)).numpy()
-own, other = (np.linalg.norm(back - v, axis=1).mean() for v in (z, np.roll(z, 1, axis=0)))
-print(f"distance from z: {own:.2f}, from another z: {other:.2f}, ratio {own / other:.2f}")
-correlations = [np.corrcoef(z[:, k], back[:, k])[0, 1] for k in range(20)]
-print("correlation of each number with itself:", *(f"{c:.1f}" for c in sorted(correlations)))
-# Worse than images: the cycle asks for P(Q(x)) = x only. Yet all numbers come back in part.
+back = trained.encode(trained.decode(z_prior)).numpy()
+ours, theirs = (np.linalg.norm(back - v, axis=1).mean() for v in (z_prior, np.roll(z_prior, 1, 0)))
+print(f"到 z 的距离：{ours:.2f}，到另一个 z 的距离：{theirs:.2f}，比值 {ours / theirs:.2f}")
+correlations = [np.corrcoef(z_prior[:, k], back[:, k])[0, 1] for k in range(20)]
+print("每个数与自身的相关系数：", *(f"{c:.1f}" for c in sorted(correlations)))
+# 比图像的重构差，因为循环项只要求 P(Q(x)) = x；但没有哪个数完全丢失。
 
 # %% [markdown]
-# **4.** 有 4,500 个标签时，1-NN 对原始像素有利。如果标签很少，编码会胜出吗？每个数字分别给 1、10 和 100 个标签，比较像素、附带模型的 $z$ 和它的重构图像的像素。
+# **4.** 有 4,500 个标签时，原始像素的 1-NN 分数最高。如果标签很少，编码会胜出吗？每个数字分别取 1、10 和 100 个标签，比较像素、训练好的模型的 $z$，以及它的重构的像素。
 
 # %% tags=["answer"]
-spaces = {
-    "pixels": lambda x: x.reshape(len(x), -1),
-    "z": trained.encode,
-    "pixels of P(Q(x))": lambda x: reconstruct(trained, x).reshape(len(x), -1),
-}
+spaces = {name: spaces[name] for name in ("像素", "训练好的模型，z")}
+spaces["P(Q(x))"] = lambda x: np.reshape(call("reconstruct", images=x)["images"], [len(x), -1])
+kinds = [np.flatnonzero(labels == k) for k in range(10)]
 for count in (1, 10, 100):
-    scores = {name: [] for name in spaces}
-    for _ in range(notebook.budget(10, 2)):
-        chosen = [random.choice(np.flatnonzero(labels == k), count, False) for k in range(10)]
-        for name, features in spaces.items():
-            scores[name].append(nearest(features, np.concatenate(chosen)))
-    print(count, "a digit:", ", ".join(f"{k} {np.mean(v):.0%}" for k, v in scores.items()))
-# z stays behind the pixels with few labels, too, though the model has seen these images.
-# P(Q(x)) does as well as x with few labels: z keeps the digit, its distances do not show it.
+    draws = range(notebook.budget(10, 2))
+    chosen = [np.concatenate([random.choice(kind, count, False) for kind in kinds]) for _ in draws]
+    for name, features in spaces.items():
+        score = np.mean([nearest(features, some) for some in chosen])
+        print(f"{score:4.0%}，每个数字 {count:3} 个标签，{name}")
+# 标签很少时，z 仍然不如像素，尽管模型见过这些图像。P(Q(x)) 与 x 不相上下：
+# z 保留了是哪个数字，但 z 空间里的距离没有体现出来。
