@@ -146,3 +146,225 @@ def test_is_short(source):
         lines += sum(bool(line.strip()) for line in cell.source.splitlines())
     assert lines <= 330
     # The explorer's page is a file of its own, with the weights: of 1.5 MB, that of ALI of 4 MB.
+    pages = sum(len(text) for text in texts_shown(made(source)) if "<iframe" in text)
+    assert source.with_suffix(".ipynb").stat().st_size - pages < 2e6
+    assert pages < (5e6 if source.stem == "04_ali" else 2e6)
+
+
+@each
+def test_begins_with_what_it_needs_and_ends_with_exercises(source):
+    cells = made(source).cells
+    first = cells[0].source
+    number = int(source.name[:2])
+    assert first.startswith(f"# {number}. ")
+    words = ("**需要**", "**时间**") if source in CHINESE else ("**You need**", "**Time**")
+    assert all(word in first for word in words)
+    word = "答案" if source in CHINESE else "Answer"
+    answers = [cell for cell in cells if "<details>" in cell.source]
+    assert 4 <= len(answers) <= 6
+    for count, answer in enumerate(answers, 1):
+        assert answer.cell_type == "markdown"
+        start = f"<details>\n<summary>{word}</summary>\n\n```python\n"
+        assert answer.source.startswith(start)
+        assert answer.source.endswith("\n\n</details>")
+        assert "\n```\n\n```text\n" in answer.source or answer.attachments  # what the code shows
+        before = cells[cells.index(answer) - 1]
+        assert before.cell_type == "markdown"
+        assert f"**{count}.**" in before.source
+    assert cells[-1] is answers[-1]
+
+
+@each
+def test_first_cell_installs_what_is_missing(source, monkeypatch, tmp_path):
+    """From the checkout that the notebook lies in, or from where the project is on GitHub."""
+    first = of_kind(build.read(source), "code")[0].source
+    calls = []
+    monkeypatch.setattr(subprocess, "run", lambda command, check: calls.append(command))
+    exec(first, {})
+    assert not calls
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.chdir(source.parent)
+    exec(first, {})
+    monkeypatch.chdir(tmp_path)
+    exec(first.replace(build.NOWHERE, 'REPOSITORY = "you/tf_gen"'), {})
+    pip = [sys.executable, "-m", "pip", "install", "-q"]
+    assert calls == [[*pip, str(ROOT)], [*pip, "git+https://github.com/you/tf_gen"]]
+
+
+def test_where_the_project_is_is_said_in_one_place(tmp_path, monkeypatch):
+    """`--repository` makes badges and links of all notebooks, and does not run them."""
+    for path in [*SOURCES, *(s.with_suffix(".ipynb") for s in SOURCES), ROOT / "pyproject.toml",
+                 ROOT / "README.md", ROOT / "README.zh-CN.md", NOTEBOOKS / "build.py"]:  # fmt: skip
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    command = [sys.executable, str(tmp_path / "notebooks" / "build.py"), "--repository"]
+    for repository in ("you/first", "they/tf_gen"):  # the second takes the place of the first
+        subprocess.run([*command, repository], check=True, capture_output=True)
+    texts = {
+        path.relative_to(tmp_path).as_posix(): path.read_text(encoding="utf-8")
+        for suffix in (".ipynb", ".md", ".toml")
+        for path in tmp_path.rglob(f"*{suffix}")
+    }
+    assert len(texts) == 13
+    colab = "https://colab.research.google.com/github/they/tf_gen/blob/main/notebooks"
+    for place, text in texts.items():
+        assert "you/first" not in text, place
+        assert "they/tf_gen" in text, place
+        if place.endswith(".ipynb"):
+            assert text.count(f"{colab.removesuffix('notebooks')}{place})") == 1
+            assert 'REPOSITORY = \\"they/tf_gen\\"' in text
+            cells = of_kind(nbformat.read(tmp_path / place, 4), "markdown")
+            prose = re.sub(r"```.*?```", "", "".join(cell.source for cell in cells), flags=re.S)
+            links = re.findall(r"\]\(([^)\s]+)\)", prose)
+            assert len(links) > 3
+            for link in links:
+                assert link.startswith(("https://", "attachment:", "#")), link
+                if link.startswith("https://github.com/they/tf_gen/blob/main/"):
+                    path = link.removeprefix("https://github.com/they/tf_gen/blob/main/")
+                    assert (ROOT / path.partition("#")[0]).exists(), link
+    assert texts["README.md"].count(colab) == texts["README.zh-CN.md"].count(colab) == 5
+    assert texts["pyproject.toml"].count("they/tf_gen") == 1
+    before = [nbformat.read(path.with_suffix(".ipynb"), 4) for path in SOURCES]
+    after = [
+        nbformat.read((tmp_path / s.relative_to(ROOT)).with_suffix(".ipynb"), 4) for s in SOURCES
+    ]
+    for old, new in zip(before, after, strict=True):
+        outputs = [[c.get("outputs") for c in notebook.cells] for notebook in (old, new)]
+        assert outputs[0] == outputs[1]
+
+
+def test_prose_can_change_without_a_run_and_code_cannot(tmp_path):
+    for name in ("pyproject.toml", "notebooks/build.py"):
+        (tmp_path / "notebooks").mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    source = tmp_path / "notebooks" / "00_from_tensorflow_1.py"
+    text = ENGLISH[0].read_text(encoding="utf-8")
+    shutil.copy(ENGLISH[0].with_suffix(".ipynb"), source.with_suffix(".ipynb"))
+    command = [sys.executable, str(tmp_path / "notebooks" / "build.py"), "--prose", str(source)]
+    source.write_text(text.replace("# # 0. From", "# # 0. Away from"), encoding="utf-8")
+    subprocess.run(command, check=True, capture_output=True)
+    assert made(source).cells[0].source.startswith("# 0. Away from")
+    assert made(source).cells[1:] == made(ENGLISH[0]).cells[1:]
+    source.write_text(text.replace("import time", "import math"), encoding="utf-8")
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "code has changed" in done.stderr
+
+
+def test_sources_are_shown_anew_without_a_run_of_the_rest(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    for path in (ROOT / "pyproject.toml", NOTEBOOKS / "build.py", ENGLISH[1]):
+        shutil.copy(path, tmp_path / path.relative_to(ROOT))
+    text = ENGLISH[1].with_suffix(".ipynb").read_text(encoding="utf-8")
+    old = text.replace("def update(self, batch):", "def renamed(self, batch):")
+    assert old != text
+    copy = tmp_path / "notebooks" / "01_vae.ipynb"
+    copy.write_text(old, encoding="utf-8")
+    command = [sys.executable, str(tmp_path / "notebooks" / "build.py"), "--package"]
+    command.append(str(copy.with_suffix(".py")))
+    subprocess.run(command, check=True, capture_output=True, env=environment(PYTHONPATH=str(ROOT)))
+    assert nbformat.read(copy, 4) == made(ENGLISH[1])
+
+
+@each
+def test_links_lead_somewhere(source):
+    for cell in of_kind(jupytext.read(source), "markdown"):
+        prose = re.sub(r"```.*?```", "", cell.source, flags=re.S)
+        for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", prose):
+            assert link.startswith("https://") or (source.parent / link).exists(), link
+
+
+@each_chinese
+def test_chinese_edition_has_the_same_code(source):
+    """But for the language of labels, and for texts and comments, which are in Chinese."""
+    english = jupytext.read(NOTEBOOKS / source.name)
+    chinese = jupytext.read(source)
+    assert [cell.cell_type for cell in chinese.cells] == [cell.cell_type for cell in english.cells]
+    for ours, theirs in zip(english.cells, chinese.cells, strict=True):
+        if ours.cell_type == "code":
+            assert theirs.metadata == ours.metadata
+            list(translations(ours.source, theirs.source))
+            continue
+        assert re.search(r"[\u4e00-\u9fff]", theirs.source), theirs.source
+        assert equations(theirs.source) == equations(ours.source)
+        blocks = [re.findall(r"```.*?```", cell.source, re.S) for cell in (ours, theirs)]
+        assert blocks[0] == blocks[1]
+
+
+def test_a_label_is_translated_in_one_way():
+    """In all notebooks, and on the plots of the package."""
+    known = dict(labels.CHINESE)
+    for name in NAMES:
+        sources = NOTEBOOKS / f"{name}.py", NOTEBOOKS / "zh-CN" / f"{name}.py"
+        cells = [of_kind(jupytext.read(source), "code") for source in sources]
+        for ours, theirs in zip(*cells, strict=True):
+            for english, chinese in translations(ours.source, theirs.source):
+                assert known.setdefault(english, chinese) == chinese, (name, english)
+
+
+def translations(ours, theirs):
+    """Pairs of an English text in the code of `ours` and what it is in that of `theirs`.
+
+    AssertionError: the two differ in something else.
+    """
+    theirs = theirs.replace("\nnotebook.use_chinese()", "").replace(', "zh-CN")', ")")
+    trees = [ast.parse(re.sub("^%.*", "", code, flags=re.M)) for code in (ours, theirs)]
+    yield from pairs_of_texts(*trees)
+
+
+def pairs_of_texts(ours, theirs):
+    assert type(ours) is type(theirs), (ast.dump(ours), ast.dump(theirs))
+    if isinstance(ours, ast.JoinedStr):
+        texts, filled_in = zip(*map(parts_of_text, (ours, theirs)), strict=True)
+        assert filled_in[0] == filled_in[1], texts
+        if texts[0] != texts[1]:
+            assert re.search(r"[\u4e00-\u9fff]", texts[1]), texts
+            yield texts
+    elif isinstance(ours, ast.Constant):
+        if ours.value != theirs.value:
+            assert isinstance(theirs.value, str), (ours.value, theirs.value)
+            assert re.search(r"[\u4e00-\u9fff]", theirs.value), (ours.value, theirs.value)
+            yield ours.value, theirs.value
+    else:
+        children = [list(ast.iter_child_nodes(node)) for node in (ours, theirs)]
+        assert ast.dump(shell(ours)) == ast.dump(shell(theirs))
+        for pair in zip(*children, strict=True):
+            yield from pairs_of_texts(*pair)
+
+
+def parts_of_text(joined):
+    """A text with {} where something is filled in, and what is, without widths, in any order."""
+    text = "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in joined.values)
+    filled_in = [part.value for part in joined.values if isinstance(part, ast.FormattedValue)]
+    return text, sorted(map(ast.unparse, filled_in))
+
+
+def shell(node):
+    """The node without its children, which are compared by themselves."""
+    copy = type(node)()
+    for field, value in ast.iter_fields(node):
+        of_nodes = isinstance(value, ast.AST) or (isinstance(value, list) and len(value) > 0)
+        setattr(copy, field, None if of_nodes and not is_plain(value) else value)
+    return copy
+
+
+def is_plain(value):
+    """Whether it is a list of other things than nodes, as the names of `global`."""
+    return isinstance(value, list) and not any(isinstance(item, ast.AST) for item in value)
+
+
+def equations(text):
+    """The displayed equations without their words."""
+    displayed = re.findall(r"\$\$(.*?)\$\$", text, re.S)
+    return [re.sub(r"\\text\{[^}]*\}|\s", "", equation) for equation in displayed]
+
+
+@each_chinese
+def test_chinese_prose_has_chinese_punctuation(source):
+    ideograph = r"[\u3400-\u9fff\u3000-\u303f\uff00-\uffef]"
+    for cell in of_kind(jupytext.read(source), "markdown"):
+        prose = re.sub(
+            r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)", "", cell.source, flags=re.S
+        )
+        assert not re.search(rf"{ideograph} ?[,;:?!]|[,;:?!] ?{ideograph}", prose), prose
