@@ -17,7 +17,7 @@ COMMANDS = {
 }
 # What few may import: a library, or its parts, and the only modules that do.
 ALONE = {
-    "matplotlib": {"plots", "notebook"},
+    "matplotlib": {"plots", "notebook", "figures.vae"},
     "PIL": {"plots", "mnist.pictures"},
     "sklearn": {"tasks.judge"},
     "tensorflow_datasets": {"mnist.named"},
