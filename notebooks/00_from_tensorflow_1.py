@@ -17,15 +17,14 @@
 # 生成对抗网络介绍 (the GAN that learns a Gaussian) and ALI的Tensorflow炼成与GAN科普 (ALI). Their
 # code is full of names that TensorFlow 2 has dropped: `Session`, `placeholder`, `feed_dict`,
 # `Saver`, collections, queues, variable scopes. This notebook explains what each of them was for
-# and what replaced it. TensorFlow 2 still contains TensorFlow 1 as `tf.compat.v1`, so the old and
-# the new form run side by side here and you can compare their results. (The fourth article, GANs
-# 很难, uses PyTorch.)
+# and what replaced it. TensorFlow 2 still contains TensorFlow 1 as `tf.compat.v1`, so here the old
+# and the new form run side by side. (The fourth article, GANs 很难, uses PyTorch.)
 #
 # You build one small GAN in both styles and check that both give the same losses. You also see two
 # traps for everyone who ports old code: an optimiser whose state starts from another value, and a
 # logarithm, `log(1 - D + 1e-8)`, that is finite on paper and $-\infty$ in a compiled graph. The
-# second trap destroys the original ALI program after a few hundred iterations, and its log looks
-# perfect from then on.
+# second trap destroys the original ALI program after a few hundred iterations, and the losses that
+# it prints look perfect from then on.
 #
 # Sections called *Further* can be skipped at first reading.
 #
@@ -79,16 +78,16 @@ figures.shipped_models(digits, points, {"gaussian_gan": (4, 0.5), "tiny_gan": (4
 # %% [markdown]
 # These samples come from the four trained models in this repository, one for each article. Two
 # models generate handwritten digits. The other two generate numbers, and the orange curve is the
-# normal distribution that they learned. The function `sample` makes two calls: it loads a model,
-# and it calls one of the model's functions. The programs of the articles have to import or rebuild
-# a graph, open a Session, restore the variables into it, find the right tensors, and feed the
-# placeholders.
+# normal distribution that they had to learn. The function `sample` makes two calls: it loads a
+# model, and it calls one of the model's functions. The programs of the articles need more steps, in
+# words that are explained below: import or rebuild a graph, open a Session, restore the variables
+# into it, find the right tensors, and feed the placeholders.
 #
 # ## Old names and new names
 #
 # Use this table as a reference while you read the articles. The last column says which of them uses
-# the name: V is the VAE, G the Gaussian GAN, A is ALI. (The listings of the ALI article are lost.
-# An A stands where its text has the name, or the public script that matches the text.)
+# the name: V is the VAE, G the Gaussian GAN, A is ALI. (The listings of the ALI article are lost. A
+# marks the names that occur in its text, or in the public script that matches the text.)
 #
 # | TensorFlow 1 | today | what changed | used by |
 # |---|---|---|---|
@@ -97,9 +96,9 @@ figures.shipped_models(digits, points, {"gaussian_gan": (4, 0.5), "tiny_gan": (4
 # | `tf.Variable` | `tf.Variable`, `keras.Variable` | holds its value itself | V G A |
 # | `tf.global_variables_initializer` | nothing | the constructor does it | V G A |
 # | `initialize_all_variables` | nothing | the older name | G |
-# | `local_variables_initializer` | nothing | the same | G |
-# | `tf.placeholder(tf.float32, [None, 1])` | an argument, `tf.TensorSpec` | you call | V G A |
-# | `feed_dict` | the arguments of a call | only arguments, no other tensor | V G A |
+# | `local_variables_initializer` | nothing | the constructor does it | G |
+# | `tf.placeholder(tf.float32, [None, 1])` | an argument, `tf.TensorSpec` | you pass it | V G A |
+# | `feed_dict` | the arguments of a call | cannot replace other tensors | V G A |
 # | `tf.get_variable`, `variable_scope`, `reuse` | one Keras layer | no names needed | G |
 # | `tf.trainable_variables` | `model.trainable_variables` | an attribute | G |
 # | `tf.get_collection` | an attribute | no global list | V |
@@ -111,21 +110,22 @@ figures.shipped_models(digits, points, {"gaussian_gan": (4, 0.5), "tiny_gan": (4
 # | `Coordinator`, `start_queue_runners` | nothing | `tf.data` manages its threads | V |
 # | `minimize(loss, var_list)` | `tf.GradientTape`, `optimizer.apply` | two steps | V G A |
 # | `tf.train.RMSPropOptimizer` | `vae.RMSpropTF1` of tf_gen | Keras starts at 0, not 1 | V |
-# | `tf.train.AdamOptimizer` | `keras.optimizers.Adam(epsilon=1e-8)` | Keras has 1e-7 | G A |
-# | `tf.train.GradientDescentOptimizer` | `keras.optimizers.SGD` | the name | G |
+# | `tf.train.AdamOptimizer` | `keras.optimizers.Adam(epsilon=1e-8)` | Keras default 1e-7 | G A |
+# | `tf.train.GradientDescentOptimizer` | `keras.optimizers.SGD` | renamed | G |
 # | `tf.train.exponential_decay` | `keras.optimizers.schedules` | the optimiser counts steps | G |
 # | `tf.random_normal` | `tf.random.stateless_normal` | the seed is an argument | V |
-# | `tf.set_random_seed` | `keras.utils.set_random_seed` | Python's and NumPy's too | G |
-# | `tf.log` | `tf.math.log` | the name | V G A |
+# | `tf.set_random_seed` | `keras.utils.set_random_seed` | also seeds Python and NumPy | G |
+# | `tf.log` | `tf.math.log` | renamed | V G A |
 # | `tf.concat(1, values)`, before 1.0 | `tf.concat(values, 1)` | the order of arguments | G |
 #
 # ## One program, twice
 #
-# Here is the Gaussian GAN as its article's full listing has it. A generator $G$ turns noise $z$
-# into a number; a discriminator $D$ estimates the probability that a number comes from the data,
-# $N(4, 0.5)$. (Notebook [02](02_gaussian_gan.ipynb) explains the losses.) First the TensorFlow 1
-# program. It describes everything in advance: placeholders for the inputs, networks as functions
-# that add nodes to a graph, losses, and two optimisers. No line of this cell computes anything.
+# Here is the Gaussian GAN from the full listing at the end of its article. A generator $G$ turns
+# noise $z$ into a number. A discriminator $D$ estimates the probability that a number comes from
+# the data, $N(4, 0.5)$: a normal distribution with mean 4 and standard deviation 0.5. (Notebook
+# [02](02_gaussian_gan.ipynb) explains the losses.) We begin with the TensorFlow 1 program. It
+# describes everything in advance: placeholders for the inputs, networks as functions that add nodes
+# to a graph, losses, and two optimisers. Nothing is computed in this cell yet.
 
 
 # %%
@@ -172,9 +172,9 @@ def old_update(batch):
 
 
 # %% [markdown]
-# Now the same program in TensorFlow 2 and Keras 3. Networks are objects, and an update is a Python
-# function. The decorator `tf.function` compiles it into a graph at its first call. You can edit
-# these two cells as you like.
+# The next two cells are the same program in TensorFlow 2 and Keras 3. Networks are objects, and an
+# update is a Python function. The decorator `tf.function` compiles it into a graph at its first
+# call. You can edit the cells as you like.
 
 
 # %%
@@ -215,13 +215,13 @@ def new_update(batch):
 
 
 # %% [markdown]
-# The networks end in logits $l$: $D = \sigma(l)$ and $1 - D = \sigma(-l)$. The section *The cure:
-# logits* below shows why.
+# Here `D` returns a *logit* $l$, the number before the sigmoid $\sigma$. The probability is
+# $D = \sigma(l)$, and $1 - D = \sigma(-l)$. The section *The cure: logits* below shows why.
 #
-# Do the two programs agree? And do they agree with tf_gen's own model, whose preset `listing` has
-# the constants of this listing? We copy the weights of tf_gen's model into both programs and give
-# all three the same batches, noise included. (`notebook.budget(full, small)` is `full`; the
-# project's tests run the notebook with the small number.)
+# Do the two programs agree? And do they agree with tf_gen's own model? Its preset `listing` is a
+# configuration with the constants of this listing. We copy the weights of tf_gen's model into both
+# programs and give all three the same batches, noise included. (`notebook.budget(full, small)`
+# returns `full`. Only the project's tests use `small`, to save time.)
 
 # %%
 package = gaussian_gan.build(gaussian_gan.PRESETS["listing"])
@@ -246,7 +246,7 @@ print("old:", *np.float32(old), "new:", *np.float32(new))
 # $10^{-5}$. Later updates are allowed $10^{-3}$: the programs add the same numbers in another
 # order, so the last digits of float32 differ, and each update passes the difference on to the next.
 # The line shows `loss_d` and `loss_g` of the last update. From here on we use tf_gen's models where
-# we can. They compute the same and run hundreds of updates in one compiled program.
+# we can. They compute the same losses and run hundreds of updates in one compiled program.
 #
 # Now your program trains:
 
@@ -257,12 +257,11 @@ print(f"mean {x.mean():.2f}, standard deviation {x.std():.2f}")
 figures.training(np.array(losses), x, 4, 0.5)
 
 # %% [markdown]
-# The mean and the standard deviation are near 4 and 0.5, but the shape is not a bell, and the
-# losses show that $D$ and $G$ go around in circles. Small GANs are hard to train: with more updates
-# or other seeds, this program ends elsewhere. [Notebook 02](02_gaussian_gan.ipynb) shows why and
-# repairs the training. A model that was trained in the repaired way made the histogram
-# `gaussian_gan` in the first picture. Here we only wanted to know whether the old and the new
-# program do the same.
+# The mean and the standard deviation are near 4 and 0.5, but the shape is not a bell. The losses
+# oscillate: $D$ and $G$ chase each other in circles. (A *nat* is the unit of natural logarithms.)
+# Small GANs are hard to train: with more updates or another seed, this program gives another shape.
+# [Notebook 02](02_gaussian_gan.ipynb) shows why and repairs the training. The histogram
+# `gaussian_gan` in the first picture comes from a model trained in the repaired way.
 #
 # The next sections take the old names one by one.
 #
@@ -295,10 +294,10 @@ print("new, as a graph:", tf.function(lambda x: 3.0 * x)(tf.constant(2.0)).numpy
 
 # %% [markdown]
 # A tensor of the old kind has a name, a type and a shape, but no value. The tensors inside a
-# `tf.function` are of this kind too. Values exist only outside: the arguments and the results of
-# the call. The graph of a real program is larger. This is the one that `tf.function` makes of an
-# update of tf_gen's `gaussian_gan`, with its operations in groups (the ALI article ends with such a
-# picture, which it calls the *running graph*):
+# `tf.function` are of this kind too. Values exist only outside the function, as the arguments and
+# the results of a call. The graph of a real program is larger. This is the one that `tf.function`
+# makes of an update of tf_gen's `gaussian_gan`, with its operations in groups (the ALI article ends
+# with such a picture, which it calls the *running graph*):
 
 # %%
 notebook.diagram("running_graph_gaussian_gan")
@@ -335,9 +334,9 @@ print("new:", weight.assign_add(0.5).numpy())
 # `sess.run(y_example)` fails if `y_example` is a placeholder and no `feed_dict` is given. The next
 # cell shows this failure.
 #
-# Today a placeholder is an argument of a function, and feeding it is calling the function. If an
-# argument is missing, Python itself complains. The type and the shape that the placeholder declared
-# become the `tf.TensorSpec` of an input signature.
+# Today you write a function with an argument instead of a placeholder, and you call the function
+# instead of feeding. If an argument is missing, Python itself complains. The type and the shape
+# that the placeholder declared become the `tf.TensorSpec` of an input signature.
 
 # %%
 with tf.Graph().as_default(), v1.Session() as session:
@@ -361,10 +360,10 @@ print("new, called:", sum_of_squares(tf.constant([1.0, 2.0, 3.0])).numpy())
 # In a GAN the discriminator $D$ sees both real and generated points. In TensorFlow 1 a network is
 # not an object. It consists of the nodes that some Python function has added to the graph, and if
 # the function is called twice, it adds two networks with separate weights. The Gaussian article
-# shares the weights by **variable scopes**. Inside `tf.variable_scope("D")`, the call
+# shares the weights with **variable scopes**. Inside `tf.variable_scope("D")`, the call
 # `tf.get_variable("w")` asks the graph for a variable called `D/w`, and `reuse` says whether this
-# variable must be new or must exist already. The function `network` above does the same. This
-# happens without `reuse`:
+# variable must be new or must exist already. The function `network` above does the same. The next
+# cell shows what happens without `reuse`:
 
 # %%
 with old_graph.as_default():
@@ -376,8 +375,9 @@ print("old, D called twice:", *[v.name for v in d_params])
 print("new, D called twice:", *[f"{v.path.split('/')[-1]}{v.shape}" for v in D.variables])
 
 # %% [markdown]
-# In both programs $D$ was called twice and has four kernels and four biases. A Keras layer owns its
-# weights, so every call of the same object uses the same weights. Names play no role.
+# In both programs $D$ was called twice and has four weight matrices (*kernels*) and four biases. A
+# Keras layer owns its weights, so every call of the same object uses the same weights. Names play
+# no role.
 #
 # ## Optimisers and var_list
 #
@@ -396,8 +396,8 @@ print("new, D called twice:", *[f"{v.path.split('/')[-1]}{v.shape}" for v in D.v
 notebook.source(gaussian_gan.GaussianGAN.update)
 
 # %% [markdown]
-# The two compute the same. tf_gen stacks the real and the generated batch, so that one call of $D$
-# serves both, and returns the losses by name.
+# Both compute the same losses. tf_gen stacks the real and the generated batch, so that one call of
+# $D$ is enough for both, and returns the losses by name.
 #
 # ## Collections and Saver: what the VAE article complains about
 #
@@ -406,17 +406,17 @@ notebook.source(gaussian_gan.GaussianGAN.update)
 # `minimize` finds it. With `tf.add_to_collection` a program could store tensors that it wanted to
 # find again later.
 #
-# A **Saver** writes two things. The *meta graph* (`.meta`) has all nodes and collections. The
-# *checkpoint* (`.data` and `.index`) has the values of the variables, stored by name. (A small file
-# called `checkpoint` says which checkpoint is the newest.) Another program can read both with
+# A **Saver** writes two things. The *meta graph* (`.meta`) contains all nodes and collections. The
+# *checkpoint* (`.data` and `.index`) contains the values of the variables, stored by name. (A small
+# file called `checkpoint` says which checkpoint is the newest.) Another program can read both with
 # `import_meta_graph` and `restore`, and it does not need the code that built the graph.
 #
 # The VAE article saves its trained model this way and notices too late that its collection `recon`
 # contains only the reconstruction. A reconstruction needs an image as input, but the author wants
 # the decoder, whose input is $z$. The next cell builds the article's graph, gives its ten variables
 # the weights of [the trained model in this repository](../saved_models/vae/README.md), and saves it
-# with a Saver. (The loss is simplified. It is here only because RMSProp then creates its own
-# variables, as in the article. What the article calls `z_std` is the logarithm of the variance.)
+# with a Saver. (The loss is simplified; it only makes RMSProp create its own variables, as in the
+# article. What the article calls `z_std` is the logarithm of the variance.)
 
 # %%
 model = tf.saved_model.load(str(savedmodel.find(Path("vae"))))
@@ -456,9 +456,9 @@ with tf.Graph().as_default() as graph, v1.Session() as session:
     by_hand = session.run(decoder, {code: plane}).reshape(-1, 28, 28)
 
 # %% [markdown]
-# Ten of the variables are trainable, and their names do not say what they are. You have to know
-# from the shapes and from the old code that `a[3]`, `a[8]`, `a[4]` and `a[9]` make the decoder. The
-# other twenty global variables belong to RMSProp, which keeps two for each trainable variable.
+# Ten of the variables are trainable, and their names do not say what they are. You need the shapes
+# and the old code to find out that `a[3]`, `a[8]`, `a[4]` and `a[9]` make the decoder. The other
+# twenty global variables belong to RMSProp, which keeps two for each trainable variable.
 #
 # **What replaced it.** A *SavedModel* has no collections. It has **signatures**: functions with a
 # name, named inputs and named outputs. The decoder is one of them, so there is nothing to rebuild.
@@ -484,7 +484,8 @@ notebook.source(base.Generative.signatures, vae.VAE.signatures)
 # The other half of the Saver, the checkpoint, became `tf.train.Checkpoint`. It follows the
 # attributes of Python objects instead of names, so it cannot confuse `Variable_3` with
 # `Variable_4`. Collections became attributes too: a Keras model knows its variables through its
-# layers, and an optimiser knows its own.
+# layers, and an optimiser knows its own. The next cell copies the weights of one model into another
+# through a checkpoint:
 
 # %%
 first, second = vae.build(vae.Config(seed=1)), vae.build(vae.Config(seed=2))
@@ -502,7 +503,7 @@ print("same images:", np.array_equal(*(m.decode(tf.constant(plane)) for m in (fi
 #
 # `tf.data` offers the same stages as objects that you iterate over, and it manages its threads
 # itself. The next cell reads the first batch of a short list in both ways, with the same function
-# for a line.
+# `read` for each line.
 
 # %%
 list_path = Path(folder.name, "train_labels.txt")
@@ -525,7 +526,7 @@ with tf.Graph().as_default(), v1.Session() as session:
 print("new:", *next(tf.data.TextLineDataset(str(list_path)).map(read).batch(3).as_numpy_iterator()))
 
 # %% [markdown]
-# The article then reads and decodes each file. With `tf.data` you add this to `read`.
+# The article then reads and decodes each image file. With `tf.data` you add this to `read`.
 #
 # ## RMSProp: a running mean that starts at 1
 #
@@ -574,8 +575,9 @@ for name, step in steps.items():
 # This is the second trap. If a discriminator is certain, $D = 1$ in float32, and $\log(1 - D)$ is
 # $-\infty$. The script behind the ALI article has a guard: its `log(v)` is `tf.log(v + 1e-8)`. On
 # paper $\log(1 - 1 + 10^{-8}) = -18.4$. The next cell computes this in four ways: in eager mode, in
-# a Session, in a `tf.function`, and in a `tf.function` that is compiled by XLA. ($D$ must be an
-# argument or a placeholder. If it were a constant, TensorFlow would compute the result in advance.)
+# a Session, in a `tf.function`, and in a `tf.function` that is compiled by XLA, TensorFlow's second
+# compiler. ($D$ must be an argument or a placeholder. If it were a constant, TensorFlow would
+# compute the result in advance.)
 
 
 # %%
@@ -603,7 +605,7 @@ for mode, values in modes(guarded, [0.0, 0.5, 0.999, 1.0]).items():
 # The columns are $D = 0$, $0.5$, $0.999$ and $1$. At $D = 1$ eager mode gives the intended value,
 # and all three kinds of graph give $-\infty$.
 #
-# **Why?** A float32 has 24 binary digits. The next number above 1 is
+# **Why?** A float32 has 24 significant binary digits. The next number above 1 is
 # $1 + 2^{-23} \approx 1 + 1.19 \cdot 10^{-7}$, and everything up to the middle between the two
 # rounds to 1. So $1 + 10^{-8}$ is 1. Near 0 the numbers lie much closer together, and $0 + 10^{-8}$
 # keeps its value. The result therefore depends on the order of the additions:
@@ -612,14 +614,14 @@ for mode, values in modes(guarded, [0.0, 0.5, 0.999, 1.0]).items():
 #
 # Python evaluates `1 - D + 1e-8` in the first order. A graph, however, is optimised before it runs.
 # For real numbers both orders give the same result, and in the second one the two constants stand
-# together, so that they can be added in advance. That saves one addition. The pass of TensorFlow's
-# graph optimiser that does it is called `constant_folding`; XLA has a simplifier of its own with
-# the same effect. The section *Further: which pass rewrites the formula?* checks both claims.
+# together, so that they can be added in advance. The pass of TensorFlow's graph optimiser that does
+# it is called `constant_folding`; XLA has a simplifier of its own with the same effect. The section
+# *Further: which pass rewrites the formula?* checks both claims.
 #
 # ## How the original ALI breaks
 #
-# An infinite loss alone would not be fatal, but its derivative is. Let $D = \sigma(l)$ with the
-# logit $l$. TensorFlow applies the chain rule and multiplies the derivative of the logarithm by
+# An infinite loss by itself does no lasting harm, but its derivative does. Let $D = \sigma(l)$ with
+# the logit $l$. TensorFlow applies the chain rule and multiplies the derivative of the logarithm by
 # that of the sigmoid. At $D = 1$ this gives
 #
 # $$\frac{\partial}{\partial l} \log(1 - D) = -\frac{1}{1 - D} \cdot D\,(1 - D)
@@ -627,13 +629,13 @@ for mode, values in modes(guarded, [0.0, 0.5, 0.999, 1.0]).items():
 #
 # while the true value is $-1$. It is easy to reach $D = 1$: $1 + e^{-l}$ rounds to 1 once
 # $e^{-l} \le 2^{-24}$, which means $l \ge 24 \ln 2 \approx 16.6$. One such image in a batch is
-# enough. Its NaN enters the sum over the batch, then the gradients of all weights below it, then
-# Adam's running means, and then the weights, for good.
+# enough. Its NaN enters the sum over the batch, then the gradients of all weights on its way back,
+# then Adam's running means, and finally the weights, where it stays.
 #
-# The next cell is the original ALI script with its three networks, the encoder $Q$, the decoder $P$
-# and the discriminator $D$, and its two Adam optimisers. ([Notebook 04](04_ali.ipynb) explains the
-# model.) We train it twice from the same weights on the same images: once with the loss as the
-# script has it, once with tf_gen's form of the same loss.
+# The next cell rebuilds the original ALI script with its three networks, the encoder $Q$, the
+# decoder $P$ and the discriminator $D$, and its two Adam optimisers. ([Notebook 04](04_ali.ipynb)
+# explains the model.) We train it twice from the same weights on the same images: once with the
+# loss as the script has it, once with tf_gen's form of the same loss.
 
 
 # %%
@@ -682,9 +684,9 @@ figures.losses_of_runs({name: run[0] for name, run in runs.items()}, 2 * np.log(
 
 # %% [markdown]
 # As written, the program has an infinite loss after a few hundred iterations (the number depends on
-# the seed). Soon after that its log reports 1.3863 for both players in every iteration: the numbers
-# are finite, and they no longer move. With logits all losses stay finite. (There `loss_g` is large
-# because $D$ still wins easily.)
+# the seed). Soon after that both losses are 1.3863 in every iteration: they are finite, and they no
+# longer change. With logits all losses stay finite. (There `loss_g` is large because $D$ still wins
+# easily.)
 #
 # Worse, $1.3863 = 2 \ln 2$ is the value that the theory of GANs predicts for the equilibrium, where
 # $D = \tfrac12$ everywhere. The article names this equilibrium as the goal. Yet all weights of $Q$
@@ -696,8 +698,8 @@ figures.losses_of_runs({name: run[0] for name, run in runs.items()}, 2 * np.log(
 # - $D$ now sees pairs $(x, \text{NaN})$. The first product in $D$ is NaN, and the relu of NaN
 #   should be NaN. But another pass of the graph optimiser, `remapping`, has replaced product, bias
 #   and relu by one fused kernel, and the relu of this kernel turns NaN into 0. (We saw this with
-#   this version of TensorFlow on x86 processors. Where the kernel differs, the log shows `nan`, and
-#   you notice the failure.)
+#   this version of TensorFlow on x86 processors. Where the kernel differs, the losses are `nan`,
+#   and you notice the failure.)
 # - The gradient of $D$'s first kernel is the input times the error. In the 64 of its 848 rows that
 #   belong to $z$ this is NaN times 0, which is NaN. These rows are the 7.5% of NaN in the weights
 #   of $D$. They make the product NaN for *every* pair, and the fused relu makes it 0.
@@ -709,20 +711,20 @@ figures.losses_of_runs({name: run[0] for name, run in runs.items()}, 2 * np.log(
 #
 # ## The cure: logits
 #
-# A library cannot ask its users to switch off passes of the optimiser. The formula itself must
-# leave nothing to fold. Since $1 - \sigma(l) = \sigma(-l)$, we can remove the 1:
+# A library cannot ask its users to switch off passes of the graph optimiser. So the formula itself
+# must leave nothing to fold. Since $1 - \sigma(l) = \sigma(-l)$, we can remove the 1:
 #
 # $$\log(1 - D + \epsilon) = \log(\sigma(-l) + \epsilon).$$
 #
 # At $l = 20$, for example, $\sigma(-20) = 2 \cdot 10^{-9}$ is an ordinary float32, and the sum with
-# $10^{-8}$ is accurate. The value is the one that the script intended. This is tf_gen's function:
+# $10^{-8}$ is accurate. tf_gen has a function for this formula:
 
 # %%
 notebook.source(numerics.log_sigmoid)
 
 # %% [markdown]
-# Is it accurate? We compare with NumPy in float64. It has 53 binary digits, so $\epsilon = 10^{-8}$
-# is not lost, and NumPy does not reorder anything. The reference is
+# Is it accurate? We compare with NumPy in float64, which has 53 significant binary digits. So
+# $\epsilon = 10^{-8}$ is not lost, and NumPy does not reorder anything. The reference is
 # $\log(1 / (1 + e^{l}) + \epsilon)$.
 
 # %%
@@ -761,10 +763,10 @@ print("new:", (10 * tf.constant([1.0, 2.0])).numpy())
 # ## Further: many updates in one program
 #
 # The old program trains by a Python loop that calls `session.run` twice in each update. The
-# networks are tiny. The arithmetic of an update takes a few microseconds, but the way from Python
-# to TensorFlow and back takes a hundred times as long or more. tf_gen therefore moves the *loop*
-# into the compiled program. It stacks what $K$ updates need, and a `tf.while_loop` inside the
-# program takes one slice after the other:
+# networks are tiny. The arithmetic of an update takes a few microseconds, but calling TensorFlow
+# from Python takes more than a hundred times as long. tf_gen therefore moves the *loop* into the
+# compiled program. It stacks the batches of $K$ updates, and a `tf.while_loop` inside the program
+# takes one after the other:
 
 # %%
 notebook.source(base.Generative.train_step, base.repeat)
@@ -793,11 +795,11 @@ for name, way in ways.items():
 # ## Further: batches that are pure functions
 #
 # With queues the order of the images depends on the timing of threads. With `Dataset.shuffle` it
-# depends on everything that was drawn before. In tf_gen a batch is a **pure function** of the seed
-# and the number of the update, and this includes the noise. You can have the batch of update 25,000
-# without making the 24,999 before it. A training that was interrupted continues exactly as if it
-# had not been. And an update can be compared with the original's number by number, as in this
-# notebook, because the update itself draws nothing at random.
+# depends on all random draws before. In tf_gen a batch is a **pure function** of the seed and the
+# number of the update, and this includes the noise. You can have the batch of update 25,000 without
+# making the 24,999 before it. A training run that was interrupted continues exactly as if it had
+# not been. And you can compare an update with the original's number by number, as in this notebook,
+# because the update itself draws nothing at random.
 
 # %%
 notebook.source(vae.blocks, vae.digits.blocks)
@@ -841,8 +843,8 @@ print("XLA, additions:", [compiled(stage=s).count(" add(") for s in ("hlo", "opt
 
 # %% [markdown]
 # As written, the graph has two constants, a `Sub` and an `AddV2`. The graph that ran has one
-# constant, exactly 1, and one subtraction. The program of XLA had one addition before optimisation
-# and has none after it. In both the guard is gone.
+# constant, which is exactly 1, and one subtraction. The program of XLA had one addition before
+# optimisation and has none after it. In both programs the guard is gone.
 #
 # The same switches test the explanation of the broken ALI:
 
@@ -852,8 +854,8 @@ for name in ("constant_folding", "remapping"):
 
 # %% [markdown]
 # Without `constant_folding` the loss stays finite, so the folding was the cause. Without
-# `remapping` the loss becomes infinite in the same iteration as before, but then all weights become
-# NaN and the log says so: the fused kernel hid the failure.
+# `remapping` the loss becomes infinite in the same iteration as before, but then all weights and
+# losses become NaN. So it was the fused kernel that hid the failure.
 #
 # ## Further: old scripts and old checkpoints
 #
@@ -863,7 +865,7 @@ for name in ("constant_folding", "remapping"):
 #   optimiser, the collections, and the guard that vanishes.
 # - `tf.train.load_checkpoint(prefix)` reads the arrays of an old checkpoint without any graph. If
 #   one of the articles' programs wrote the checkpoint, `python -m tf_gen.import_v1` turns it into a
-#   run of tf_gen, from which you can sample or train on.
+#   training run of tf_gen, which you can sample from or continue.
 # - To use the trained models of this repository you need only TensorFlow:
 #   `model = tf.saved_model.load("saved_models/vae")`, then `model.signatures["decode"]`. On the
 #   command line: `python -m tf_gen.sample vae --z 3,3 --out three.png`. See the
@@ -884,7 +886,7 @@ for name in ("constant_folding", "remapping"):
 # ## Change it
 #
 # Change the cells of *One program, twice* and run them again from there. The numbers are from our
-# runs; on another computer the later ones can differ.
+# runs. On another computer they can differ, especially after many updates.
 #
 # - *Another epsilon.* Remove `epsilon=1e-8` from the two optimisers of the new program, so that
 #   Keras uses its default, 1e-7. The assertion fails at update 112.
@@ -894,7 +896,7 @@ for name in ("constant_folding", "remapping"):
 #   computed after the first step of $D$, differs by 7.5%. Now use
 #   `vae.RMSpropTF1(0.001, epsilon=1e-10)`, and call `d_optimizer.build(D.trainable_variables)` and
 #   `g_optimizer.build(G.trainable_variables)` before `new_update` runs. (If a `tf.function` creates
-#   the variables of the optimiser, the initial value 1 is lost.) The assertion holds for all 300
+#   the variables of the optimiser, the initial value 1 is lost.) Now the assertion holds for all
 #   updates.
 # - *No `var_list`.* In `new_update`, replace `D.trainable_variables` by
 #   `D.trainable_variables + G.trainable_variables` in both places. The assertion fails at the first
@@ -928,9 +930,9 @@ for name in ("constant_folding", "remapping"):
 #
 # ## Exercises
 #
-# **1.** `feed_dict` can replace any tensor. The VAE article built its decoder again from ten
-# arrays. Find the tensor $z$ in the imported graph instead, and decode the three points without
-# building anything.
+# **1.** `feed_dict` can replace any tensor. The VAE article rebuilt its decoder from the arrays of
+# the weights. Instead, find the tensor $z$ in the imported graph, and decode the three points
+# without rebuilding anything.
 
 # %% tags=["answer"]
 with tf.Graph().as_default() as graph, v1.Session() as session:
@@ -940,10 +942,9 @@ with tf.Graph().as_default() as graph, v1.Session() as session:
 print(z.name, "| largest difference:", abs(fed - by_hand).max())
 
 # %% [markdown]
-# **2.** The articles also guard their logarithms in other ways: the VAE has `log(1e-10 + 1 - D)`,
-# and the listing of the Gaussian GAN has `log(max(1 - D, 1e-5))`. Which of these forms are finite
-# at $D = 1$, and in which modes? In a graph, which powers of ten can `epsilon` be in
-# `log(1 - D + epsilon)` without being lost?
+# **2.** Other guards in the articles: the VAE has `log(1e-10 + 1 - D)`, and the listing of the
+# Gaussian GAN has `log(max(1 - D, 1e-5))`. Which of these forms are finite at $D = 1$, and in which
+# modes? In a graph, for which powers of ten as `epsilon` does `log(1 - D + epsilon)` stay finite?
 
 # %% tags=["answer"]
 forms = {"1e-10 + 1 - D": lambda d: 1e-10 + 1 - d, "max": lambda p: tf.maximum(1 - p, 1e-5)}
@@ -956,7 +957,8 @@ for name, form in forms.items():
 
 # %% [markdown]
 # **3.** Let the gradient be 0.01 in every step. After how many steps do the step lengths of the two
-# kinds of RMSProp differ by less than 1%? First write down the running mean after $n$ steps.
+# kinds of RMSProp, whose running means start at 1 and at 0, differ by less than 1%? First write
+# down the running mean after $n$ steps.
 
 # %% tags=["answer"]
 n, g = np.arange(1, 301), 0.01
@@ -964,9 +966,9 @@ from_0 = (1 - 0.9**n) * g**2  # the sum of a geometric series; from 1 it is 0.9*
 print("first such step:", n[np.sqrt((from_0 + 0.9**n) / from_0) < 1.01][0])
 
 # %% [markdown]
-# **4.** A graph is described once and run many times. In TensorFlow 1 the difference was visible;
-# with `tf.function` it is easy to forget. A `tf.function` is called with 0, 1 and 2. How often does
-# Python run its body? How often for `tf.constant(0)`, `tf.constant(1)` and `tf.constant(2)`?
+# **4.** With `tf.function` it is easy to forget that a graph is described once and run many times.
+# You call a `tf.function` with 0, 1 and 2. How often does Python run its body? And how often with
+# `tf.constant(0)`, `tf.constant(1)` and `tf.constant(2)`?
 
 # %% tags=["answer"]
 bodies = []

@@ -19,12 +19,12 @@
 # Welling (arXiv:1312.6114) and Doersch's tutorial (arXiv:1606.05908).
 #
 # You build the model in 40 lines and train it. Then you derive its loss, break the model on
-# purpose, and find out which two numbers make which digit. The author of the article could not tell
-# this, and was sorry about it.
+# purpose, and find out which two numbers make which digit. The author of the article did not know
+# this last point and regretted it.
 #
 # **You need** Python, a little Keras, and a first course in calculus and probability: densities,
-# expectations, Bayes' rule. You need no GPU and no download. We train on 5,000 real digits that a
-# package carries. The first cell installs tf_gen if it is missing.
+# expectations, Bayes' rule. You need no GPU and no download. We use 5,000 real digits that come
+# with an installed package. The first cell installs tf_gen if it is missing.
 #
 # **Time** on two cores: 3 minutes. Sections called *Further* can be skipped at first reading.
 
@@ -65,8 +65,9 @@ from tf_gen.tasks import judge
 keras.utils.set_random_seed(0)  # for the same numbers at each run
 
 # %% [markdown]
-# This is what a trained decoder makes of a grid of 15 × 15 points in the plane. Neighbouring points
-# give similar images, and most digits have a place of their own.
+# Two numbers are a point in a plane. We take a grid of 15 × 15 points, spaced by the quantiles of a
+# normal distribution, and show what a trained decoder makes of each. Neighbouring points give
+# similar images, and most digits have a region of their own.
 
 # %%
 trained = tf_gen.load("vae")  # comes with the package
@@ -77,25 +78,26 @@ notebook.picture(plots.mosaic(trained.decode(plots.plane(axis)), 15, scale=1))
 # ## Build it
 #
 # A VAE has three parts. The *encoder* turns an image into a normal distribution in the plane: a
-# mean and a log-variance for each of two coordinates. The *sampler* draws a point $z$ from this
-# distribution. The *decoder* turns the point into an image again.
+# mean and a log-variance for each of two coordinates. The *sampler* draws a point $z$, called a
+# *code* of the image, from this distribution. The *decoder* turns the code into an image again.
 
 # %%
 notebook.diagram("vae_network")
 
 # %% [markdown]
-# Training makes the output similar to the input. A direct draw of $z$ would stop the gradient on
-# its way back to the encoder. So the sampler computes $z = \mu + \sigma \epsilon$ from noise
-# $\epsilon \sim N(0, I)$, which has a derivative. The article says that who looks at the right half
-# of the following figure can write the code, and need not read any theory.
+# Training makes the output similar to the input. If we drew $z$ directly, the gradient could not
+# flow back to the encoder. So the sampler takes the mean $\mu$, the standard deviation $\sigma$ and
+# noise $\epsilon \sim N(0, I)$, and computes $z = \mu + \sigma \epsilon$, which we can
+# differentiate. The article says that the right half of this figure is all you need to write the
+# code, without any theory.
 
 # %%
 notebook.diagram("vae_graphs")
 
 # %% [markdown]
-# So let us write it. Hidden layers are tanh, and the decoder gives *logits*: their sigmoid is the
-# image. The initial weights and biases are normal, with standard deviation
-# $\sqrt{2 / \text{shape}[0]}$, as in the article.
+# The hidden layers use tanh. The decoder returns *logits*, whose sigmoid is the image. The initial
+# weights and biases are normal, with standard deviation $\sqrt{2 / \text{shape}[0]}$, as in the
+# article.
 
 
 # %%
@@ -126,10 +128,10 @@ class MyVAE(keras.Model):
 
 
 # %% [markdown]
-# The loss has two terms. The first measures how well the output agrees with the input: the cross
-# entropy between the two, summed over the pixels. The second is small if the encoder's distribution
-# is near the standard normal distribution $N(0, I)$. Both are derived below. One training step
-# computes them and lets RMSProp change the weights.
+# The loss has two terms. The first measures how much the output differs from the input: the cross
+# entropy between the two, summed over the pixels. The second measures how much the encoder's
+# distribution differs from the standard normal distribution $N(0, I)$. We derive both below.
+# RMSProp updates the weights.
 
 
 # %%
@@ -161,12 +163,12 @@ def training_step(model, losses_of=losses_of):
 
 
 # %% [markdown]
-# That is the whole model. `tf.function` compiles `step` at its first call, since that is several
-# times as fast as plain Python.
+# That is the whole model. `tf.function` compiles `step` at its first call, which makes it several
+# times faster.
 #
 # Is it the same model as the package's? We give both the same weights, and then the same images and
-# noise, twenty times. `source` has the images: 5,000 digits, of which every tenth is *held out*,
-# so that no model learns from it.
+# noise, for twenty updates. `source` has the images: 5,000 digits, of which every tenth is *held
+# out*. No model that we train in this notebook learns from those.
 
 # %%
 source = mnist.load("bundled")
@@ -188,11 +190,11 @@ print(f"loss after 20 updates: {my_losses[-1]:.4f} and {their_losses[-1]:.4f}")
 print(f"largest relative difference: {difference:.0e}")
 
 # %% [markdown]
-# They agree but for rounding: the two sum in different orders. The article's log begins with a loss
-# of 616.3.
+# They agree up to rounding, since the two programs sum in different orders. The article's log
+# begins with a loss of 616.3.
 #
-# Now train your model for 1,500 updates of 64 images. `notebook.budget(full, small)` is the first
-# number; only the project's tests take the second, to be quick.
+# Now train your model for 1,500 updates of 64 images. (`notebook.budget(full, small)` returns
+# `full`. Only the project's tests use `small`, to save time.)
 
 # %%
 steps = notebook.budget(1_500, small=30)
@@ -203,13 +205,12 @@ my_images = tf.sigmoid(mine.decoder(plots.plane(axis))).numpy()
 notebook.picture(plots.mosaic(my_images, 15, scale=1))
 
 # %% [markdown]
-# In one half of the plane your decoder already makes blurred digits. In the other half, where no
-# image has its code yet, the background is white: the decoder has to guess. More updates fill the
-# plane.
+# In one half of the plane your decoder already makes blurred digits. In the other half the
+# background is white: no codes of images lie there yet, so the decoder has to guess. With more
+# updates the codes fill the plane.
 #
-# From here on we use the package's model. It is the same model, with the same losses, but it runs
-# hundreds of updates in one compiled program, and it can be saved, measured and drawn. Its update
-# looks like yours:
+# From here on we use the package's model. It gives the same losses, but runs hundreds of updates in
+# one compiled program, and can be saved and evaluated. Its update looks like yours:
 
 # %%
 notebook.source(vae.VAE.loss_terms, vae.VAE.update)
@@ -229,13 +230,13 @@ notebook.source(vae.VAE.loss_terms, vae.VAE.update)
 # $$p(x) = \int p(x \mid z)\, p(z)\, dz$$
 #
 # is an integral over all codes, through a network, and has no formula. Sampling does not help much:
-# for nearly all $z$ from the prior $p(z)$, the probability $p(x \mid z)$ of a given image is almost
-# zero. We would like to draw only such $z$ that may have made this image. These are the draws from
-# the *posterior*
+# for nearly all $z$ from $p(z)$, which is called the *prior*, the probability $p(x \mid z)$ of a
+# given image is almost zero. We would like to draw only those $z$ that could have produced this
+# image, that is, to draw from the *posterior*
 #
 # $$p(z \mid x) = \frac{p(x \mid z)\, p(z)}{p(x)} ,$$
 #
-# but $p(x)$ stands in it, too. *Variational inference* replaces the posterior by the best member
+# but this contains $p(x)$ again. *Variational inference* replaces the posterior by the best member
 # $q(z)$ of a family of simple distributions. Here the family is all normal distributions with a
 # diagonal covariance, so that $q(z) = \prod_i q_i(z_i)$, as the article writes. (The *Further*
 # sections show how this idea grows out of the EM algorithm.)
@@ -259,40 +260,41 @@ notebook.source(vae.VAE.loss_terms, vae.VAE.update)
 #
 # A KL divergence is never negative. So the right side is a lower bound on $\log p(x)$, the
 # *evidence*, and is called *evidence lower bound* (ELBO). The left side shows what we gain by
-# making it large: a large $\log p(x)$, and a $q$ near the posterior. We cannot compute either of
-# these two. We can compute the right side. Its first term says how well codes drawn from $q$
-# explain the image. Its second term says how far $q$ is from the prior. With the sign changed,
+# making the bound large: a large $\log p(x)$, and a $q$ near the posterior. We cannot compute
+# either of these two. We can compute the right side. Its first term says how well codes drawn from
+# $q$ explain the image. Its second term says how far $q$ is from the prior. With the sign changed,
 # these are the *reconstruction* term and the *KL* term of the loss.
 #
 # **Why may $q$ depend on $x$?** The derivation holds for every $q$, one image at a time; $x$ was
-# fixed throughout. So we may choose another $q$ for each image. We should: the posterior of a three
-# lies elsewhere than the posterior of a seven, and one $q$ for all images would be far from both.
-# The *encoder* computes the parameters of $q$ from the image. This is quick, and works for images
-# that the model has never seen. It is called *amortised* inference, and written $q(z \mid x)$:
+# fixed throughout. So we may choose a different $q$ for each image. We should, since a three and a
+# seven have their posteriors in different places, and one $q$ for all images would be far from
+# both. The *encoder* computes the parameters of $q$ from the image. This is quick, and it also
+# works for images that the model has never seen. It is called *amortised* inference, and written
+# $q(z \mid x)$:
 #
 # $$\mathrm{ELBO}(x) = E_{z \sim q(z \mid x)}[\log p(x \mid z)]
 #   - \mathrm{KL}(q(z \mid x) \,\|\, p(z)) .$$
 #
 # ## The KL term in closed form
 #
-# Between two normal distributions in $k$ dimensions
+# For two normal distributions in $k$ dimensions,
 #
 # $$\mathrm{KL}(N(\mu_0, \Sigma_0) \,\|\, N(\mu_1, \Sigma_1)) = \frac12 \left(
 #   \mathrm{tr}(\Sigma_1^{-1} \Sigma_0) + (\mu_1 - \mu_0)^T \Sigma_1^{-1} (\mu_1 - \mu_0)
 #   - k + \log \frac{\det \Sigma_1}{\det \Sigma_0} \right) .$$
 #
 # Our second distribution is the prior, with $\mu_1 = 0$ and $\Sigma_1 = I$, and our first has a
-# diagonal covariance. Both factorise, so one coordinate is enough. With $\log q(z) = -\frac12 \log
-# 2\pi\sigma^2 - \frac{(z - \mu)^2}{2 \sigma^2}$ and $\log p(z) = -\frac12 \log 2\pi -
-# \frac{z^2}{2}$:
+# diagonal covariance. Both are products over the coordinates, so one coordinate is enough. With
+# $\log q(z) = -\frac12 \log 2\pi\sigma^2 - \frac{(z - \mu)^2}{2 \sigma^2}$ and $\log p(z) =
+# -\frac12 \log 2\pi - \frac{z^2}{2}$:
 #
 # $$E_q[\log q(z) - \log p(z)] = -\tfrac12 \log \sigma^2
 #   - \tfrac12 \underbrace{E_q\!\left[\tfrac{(z - \mu)^2}{\sigma^2}\right]}_{1}
 #   + \tfrac12 \underbrace{E_q[z^2]}_{\mu^2 + \sigma^2}
 #   = -\tfrac12 \left(1 + \log \sigma^2 - \mu^2 - \sigma^2 \right) .$$
 #
-# This is the line `kl = ...` of your model. The encoder gives $\log \sigma^2$, which may be any
-# real number. A $\sigma$ would have to be kept positive. The article's code calls this output
+# This is the line `kl = ...` of your model. The encoder returns $\log \sigma^2$, which may be any
+# real number, while $\sigma$ would have to be kept positive. The article's code calls this output
 # `z_std`, but `exp(z_std / 2)` in it shows that it holds the log-variance. We call it `z_log_var`.
 #
 # We check the formula against the definition, as a mean over draws from $q$. The article's
@@ -320,24 +322,24 @@ print(f"{article:.4f}            with the article's sign")
 # The other term, $E_{z \sim q(z \mid x)}[\log p(x \mid z)]$, is estimated with one draw of $z$ for
 # each image. Over many updates the noise averages out. But we also need the gradient of this term
 # with respect to the *encoder*. The encoder's $\mu$ and $\sigma$ are the parameters of the
-# distribution that we draw from, and drawing has no derivative. (The article says that one draw
-# removes the dependence on $q$. It does so from the formula, but it takes the encoder's gradient
-# away as well, which we have to bring back.)
+# distribution that we draw from, and drawing has no derivative. (The article says that with one
+# draw the dependence on $q$ disappears. That is true of the formula. But the encoder's gradient
+# disappears, too.)
 #
 # Let $c(z) = -\log p(x \mid z)$ be the cost of a code. There are two unbiased estimates of
 # $\nabla_\mu E_{z \sim q}[c(z)]$.
 #
-# - The *score function*: $\nabla_\mu \int q c\, dz = \int c\, q\, \nabla_\mu \log q\, dz$, so the
-#   estimate is $c(z)\, \nabla_\mu \log q(z) = c(z)\, (z - \mu) / \sigma^2$. It needs only the value
-#   of $c$. If you add a constant to $c$, the expectation stays the same, but the estimate becomes
-#   noisier.
+# - The *score function*: $\nabla_\mu \int q c\, dz = \int c\, q\, \nabla_\mu \log q\,
+#   dz$, so the estimate is $c(z)\, \nabla_\mu \log q(z) = c(z)\, (z - \mu) /
+#   \sigma^2$. It needs only the value of $c$. If you add a constant to $c$, the expectation of the
+#   estimate stays the same, but its noise changes.
 # - *Reparameterisation*: draw $\epsilon \sim N(0, I)$, which does not depend on the encoder, and
 #   compute $z = \mu + \sigma \epsilon$. Then $E_q[c(z)] = E_\epsilon[c(\mu + \sigma\epsilon)]$, and
 #   the gradient moves inside the expectation: the estimate is $\nabla c(z)$. It uses the slope of
 #   $c$.
 #
-# We try both. Here $c$ is the loss of one digit under an untrained decoder, and each estimate uses
-# one draw. "With baseline" is the usual improvement of the first: subtract the mean of $c$.
+# Here $c$ is the reconstruction loss of one digit under an untrained decoder, and each estimate
+# uses one draw. "With baseline" is the usual improvement of the first: subtract the mean of $c$.
 
 # %%
 digit = tf.constant(source.images[:1], tf.float32) / 255
@@ -361,26 +363,26 @@ for name, values in estimates.items():
     print(f"mean {mean_of.round(1)} +- {(sd / draws**0.5).round(1)}, sd {sd.round(0)}  {name}")
 
 # %% [markdown]
-# All three means agree within their errors, so the estimates are unbiased. The number after "sd" is
-# the error of a single draw, and an update has a single draw for each image. With the score
-# function this error is far larger than the gradient. With the baseline it is still larger. With
-# reparameterisation it is smaller than the gradient. This is why writing $z$ as $\mu +
-# \sigma\epsilon$ makes the model trainable. In the package, $\epsilon$ is part of the batch, so
-# that an update can be repeated exactly.
+# All three means agree within their errors, as unbiased estimates should. The number after "sd" is
+# the standard deviation of an estimate from one draw, and an update has only one draw for each
+# image. With the score function it is far larger than the gradient. The baseline reduces it, but
+# not below the gradient. With reparameterisation it is smaller than the gradient. This is why
+# writing $z$ as $\mu + \sigma\epsilon$ makes the model trainable. In the package, $\epsilon$ is
+# part of the batch, so that an update can be repeated exactly.
 #
 # ## The reconstruction term: squared error or cross entropy
 #
 # What is $p(x \mid z)$? The decoder gives 784 numbers $\hat x = f(z)$ in $(0, 1)$. There are two
 # usual choices.
 #
-# **Normal pixels**: $x = f(z) + \eta$ with noise $\eta \sim N(0, s^2 I)$. Then
-# $-\log p(x \mid z) = \frac{1}{2 s^2} \lVert x - f(z) \rVert^2 + \text{const}$, and the negative
-# ELBO, multiplied by $2 s^2 = \lambda$, is
+# **Normal pixels**: $x = f(z) + \eta$ with noise $\eta \sim N(0, s^2 I)$. Then $-\log p(x \mid z) =
+# \frac{1}{2 s^2} \lVert x - f(z) \rVert^2 + \text{const}$, and the negative ELBO, multiplied by $2
+# s^2 = \lambda$, is, up to a constant,
 #
 # $$\lVert x - f(z) \rVert^2 + \lambda\, \mathrm{KL}(q(z \mid x) \,\|\, p(z)) .$$
 #
-# The article writes $-\lambda$. Both terms are costs, so the sign is a plus. $\lambda$ is not a
-# free setting; it states how noisy the pixels are. With $\lambda = 1$ their noise has $s = 0.7$,
+# The article writes $-\lambda$. Both terms are costs, so the sign is a plus. $\lambda$ is not
+# arbitrary: it states how noisy the pixels are. With $\lambda = 1$ their noise has $s = 0.7$,
 # although pixels lie in $[0, 1]$.
 #
 # **Bernoulli pixels**: a pixel is 1 with probability $\hat x$, and else 0. Then
@@ -406,9 +408,10 @@ figures.gradients(logit, x_hat, 2 * x_hat * x_hat * (1 - x_hat))
 # ## Initial values
 #
 # The article calls its initial values Xavier's. Xavier (or Glorot) initialisation has the variance
-# $2 / (\text{fan in} + \text{fan out})$. The article's code computes $2 / \text{fan in}$, which is
-# He initialisation, and treats the length of a bias as its fan in. Its author chose it after a
-# first try with $N(0, 1)$ had ended with `loss: nan`. We repeat the three choices with your model.
+# $2 / (\text{fan in} + \text{fan out})$. (Fan in and fan out are the numbers of inputs and outputs
+# of a layer.) The article's code computes $2 / \text{fan in}$, which is He initialisation, and
+# treats the length of a bias as its fan in. Its author chose it after a first try with $N(0, 1)$
+# had given `loss: nan`. We try all three choices with your model.
 
 
 # %%
@@ -442,17 +445,17 @@ for name, (initial, losses_of_it) in choices.items():
     print("  ".join(f"{losses[i]:10.4g}" for i in (0, 1, 2, 9, -1)), f" {name}")
 
 # %% [markdown]
-# With $N(0, 1)$, 512 hidden units add up to logits such as ±20. The sigmoid of 20 is 1 in float32,
-# so `1e-10 + 1 - x_hat` is 0. Its logarithm is minus infinity, and minus infinity times 0 is NaN.
-# From logits the loss is finite, but huge, since the KL term contains the exponentials of large
-# log-variances. Two hundred updates do not repair that. With Xavier's and with He's initial values
-# the loss falls from the start.
+# With $N(0, 1)$, the 512 hidden units add up to logits of about ±20. The sigmoid of 20 is 1 in
+# float32, so `1e-10 + 1 - x_hat` is 0. Its logarithm is minus infinity, and minus infinity times 0
+# is NaN. Computed from logits, the loss is finite, but huge, since the KL term contains the
+# exponentials of large log-variances. Two hundred updates cannot repair that. With Xavier's and
+# with He's initial values the loss falls from the start.
 #
 # ## Training
 #
 # Now we train the package's model, for a fifth of the article's 30,000 updates. Keras's `fit` works
 # as usual; here an epoch is 100 updates. After each epoch a callback measures the losses on all
-# held-out digits. A `vae.Report` does this; it knows the settings and the data.
+# held-out digits with a `vae.Report`, an object that holds the settings and the data.
 
 # %%
 model, report = theirs, vae.Report(config, source)
@@ -481,14 +484,14 @@ training = np.c_[np.r_[1:21, later], np.r_[their_losses, history["loss"]]]
 figures.training(training, np.c_[later, history["held_out_loss"]], article)
 
 # %% [markdown]
-# The dots are the lines of the article's log, from 616 at step 1 to 153 at step 29,000. Each is the
-# loss of one batch of 64 images, so they scatter. Our training set has 4,500 digits, the article's
-# some 55,000. So our model soon knows its few digits better than new ones: the training loss falls
-# below the held-out loss. On the full MNIST there is no such gap: over ten seeds the loss ends near
-# 150 nats on training and on held-out images, as in the article ([model
+# The dots are the losses in the article's log, from 616 at step 1 to 153 at step 29,000. Each is
+# the loss of one batch of 64 images, so they scatter. Our training set has 4,500 digits, the
+# article's about 55,000. So our model soon fits its few digits better than new ones: the training
+# loss falls below the held-out loss. On the full MNIST there is no such gap: with each of ten seeds
+# the loss ends near 150 nats on training and on held-out images, as in the article ([model
 # card](../saved_models/vae/README.md)).
 #
-# Nearly all of the fall is in the reconstruction term. The KL term stays at some nats. This is the
+# Nearly all of the fall is in the reconstruction term. The KL term ends at 7.3 nats. This is the
 # price for telling images apart: with a KL of 0, all images would have the same $q$.
 #
 # ## Break it on purpose
@@ -497,8 +500,8 @@ figures.training(training, np.c_[later, history["held_out_loss"]], article)
 # from the same start with the same batches:
 #
 # - squared error with $\lambda = 10$ and with $\lambda = 1$;
-# - cross entropy without the KL term. This leaves an ordinary autoencoder with noise, which it may
-#   turn off.
+# - cross entropy without the KL term. This leaves an ordinary autoencoder with noise, and the
+#   encoder is free to turn the noise off.
 
 
 # %%
@@ -542,23 +545,24 @@ figures.latent_spaces(shown, source.held_out_labels)
 
 # %% [markdown]
 # The upper row shows the codes of held-out digits, coloured by digit. The circle has radius 2 and
-# holds 86 % of the prior. The lower row shows what the decoder makes of draws from the prior.
+# contains 86% of the prior. The lower row shows what the decoder makes of draws from the prior.
 #
-# - With $\lambda = 10$ the KL term has won. All codes lie at the origin, the standard deviation of
-#   $q$ is almost the prior's 1, and every draw gives the same blur, the mean of all digits. This is
-#   *posterior collapse*. The formula says why: $\lambda = 10$ means pixels with a noise of
-#   $s = 2.2$, and under so much noise no image is worth describing.
+# - With $\lambda = 10$ the KL term has won. All codes lie near the origin, the standard deviation
+#   of $q$ is almost the prior's 1, and every draw gives nearly the same blur, an average of all
+#   digits. This is *posterior collapse*. The formula says why: $\lambda = 10$ means pixels with a
+#   noise of $s = 2.2$, and with so much noise it does not pay to tell images apart.
 # - With $\lambda = 1$ the squared error is about that of the model with cross entropy, and after so
 #   few updates draws from the prior look better.
 # - With cross entropy the codes do not fill the circle evenly yet. Some draws fall where no code
 #   has been in training, and the decoder has to guess there. In each pixel the gradient of the
-#   cross entropy is at least twice that of the squared error, since $2 \hat x (1 - \hat x) \le
-#   \frac12$. So the KL term weighs less beside it, and needs longer. After 30,000 updates the plane
-#   is filled, as the first picture of this notebook shows.
-# - Without the KL term the reconstructions are as good as any, but the model cannot generate. Its
-#   $q$ shrink towards points, and its codes spread far beyond the prior. Draws from the prior land
-#   in a corner of them, or outside. The KL term brings the codes of the data and the draws of the
-#   prior to the same place.
+#   cross entropy is at least twice that of the squared error, since
+#   $2 \hat x (1 - \hat x) \le \frac12$. So the KL term has less weight, and takes longer to act.
+#   After 30,000 updates on the full MNIST the plane is filled, as the first picture of this
+#   notebook shows.
+# - Without the KL term the reconstructions are as good as any, but the model does not generate
+#   well: many draws from the prior are not digits. Its $q$ shrink towards points, and its codes
+#   spread far beyond the prior. Draws from the prior land in a corner of them, or outside. The KL
+#   term brings the codes of the data and the draws of the prior to the same place.
 #
 # ## Which z gives which digit?
 #
@@ -573,12 +577,14 @@ notebook.picture(plots.mosaic(trained.decode([[3, 3], [0, 0], [0, 5]]), 3, scale
 
 # %% [markdown]
 # [3, 3] and [0, 5] are unusual codes. Of draws from $N(0, I)$, one in 8,000 is farther from the
-# origin than [3, 3], and one in 270,000 is farther than [0, 5]. What lies there differs from seed
-# to seed. The article ends with the complaint that its author does not know which noise gives which
-# digit. To find out, ask the encoder where it puts digits whose labels we know. For each digit the
-# next figure has two points to decode: the mean of its codes, and a point where it is clearest,
-# chosen among the codes by what lies around it. The mean of the codes may be in the middle of
-# another digit, as you see for the 2, the 4 and the 5.
+# origin than [3, 3], and one in 270,000 is farther than [0, 5]. What lies there differs between
+# models trained from different seeds. At the end of the article, its author complains of not
+# knowing which noise gives which digit. To find out, ask the encoder where it puts digits whose
+# labels we know. For each digit the next figure shows two points and their decoded images: the mean
+# of its codes, and the code where the digit is clearest. (There as many as possible of the
+# neighbouring codes, and of the images similar to the decoded one, have its label. `tf_gen.sample`
+# takes the numbers as `--z`.) The mean of the codes may lie among the codes of another digit, as
+# you see for the 2, the 4 and the 5.
 
 # %%
 z_mean = trained.encode(held_out)
@@ -586,10 +592,11 @@ clearest = judge.clearest_points(trained.decode, z_mean, held_out, source.held_o
 plots.latent_map(trained.decode, z_mean, source.held_out_labels, clearest)
 
 # %% [markdown]
-# A map made with the 10,000 test images of MNIST lies beside the model as `latent_map.json`, and
-# `python -m tf_gen.sample vae --digit 7` uses it. Two dimensions are few for ten digits. Fours lie
-# among nines, and fives among threes and eights. So even the clearest 4 looks much like a 9, and
-# the clearest 5 is hard to read.
+# The model comes with a map made from the 10,000 test images of MNIST, `latent_map.json`. The
+# command `python -m tf_gen.sample vae --digit 7` uses it, and the next cell decodes its points. Two
+# dimensions are not much room for ten digits. Fours lie among nines, and fives among threes and
+# eights. So in the figure above even the clearest 4 looks much like a 9, and the clearest 5 is hard
+# to read.
 
 # %%
 latent_map = json.loads((trained.path / "latent_map.json").read_text())
@@ -598,11 +605,11 @@ print("  ".join(f"{label}: ({a:.2f}, {b:.2f})" for label, (a, b) in latent_map["
 notebook.picture(plots.mosaic(trained.decode(points), 10))
 
 # %% [markdown]
-# **Explore the plane.** Move over the plane: the picture is the decoder's answer. Draw a digit: the
-# encoder answers with a point, and with an ellipse of two standard deviations around it. The page
-# has the weights in it and computes in your browser, so it also works in a notebook that is only
-# shown. Where scripts are switched off, as on GitHub, the frame stays empty. Then look at the two
-# rows of digits below, or run `python -m tf_gen.explore vae --open`.
+# **Explore the plane.** Move the pointer over the plane, and the decoder draws the image of that
+# point. Draw a digit, and the encoder shows its mean as a point and two standard deviations as an
+# ellipse. This works without a running kernel. Where scripts are switched off, as on GitHub, the
+# frame stays empty. In that case look at the two rows of digits below, or run
+# `python -m tf_gen.explore vae --open`.
 
 # %%
 with tempfile.TemporaryDirectory() as directory:
@@ -612,8 +619,8 @@ with tempfile.TemporaryDirectory() as directory:
 page
 
 # %% [markdown]
-# Two walks through the plane: first $z_0$ from −3 to 3 with $z_1 = 0$, then $z_1$ from −3 to 3 with
-# $z_0 = 0$.
+# The next picture shows two walks through the plane: first $z_0$ from −3 to 3 with $z_1 = 0$, then
+# $z_1$ from −3 to 3 with $z_0 = 0$.
 
 # %%
 walk = np.linspace(-3, 3, 15)
@@ -623,10 +630,10 @@ notebook.picture(plots.mosaic(trained.decode(walks), 15, scale=2))
 # %% [markdown]
 # ## Save, load, use the decoder
 #
-# The article saved only the reconstruction, which takes an image. To decode a point, its author had
-# to read ten variables from the graph and to build the decoder again by hand. Here the model names
-# its functions, with the types of their inputs and the names of their outputs. Each becomes a
-# *signature* of the saved file:
+# The article saved only the reconstruction, whose input is an image. Its author had to rebuild the
+# decoder by hand from ten variables of the graph. Here the model names its functions, with the
+# types of their inputs and the names of their outputs. Each becomes a *signature* of the saved
+# file:
 
 # %%
 notebook.source(vae.VAE.signatures)
@@ -662,9 +669,9 @@ print(f"largest difference from the model in memory: {same:.0e}")
 # python -m tf_gen.sample vae --interpolate 1 8 --out way.png
 # ```
 #
-# The model is one file, [tf_gen/models/vae.py](../tf_gen/models/vae.py). The
-# [model card](../saved_models/vae/README.md) has figures and signatures, and shows how to serve the
-# decoder or how to put it on a phone.
+# The whole model is one file, [tf_gen/models/vae.py](../tf_gen/models/vae.py). The [model
+# card](../saved_models/vae/README.md) lists measurements and signatures, and shows how to serve the
+# decoder or put it on a phone.
 #
 # ## Further: probability, likelihood, and two schools
 #
@@ -712,9 +719,8 @@ figures.coin(heads, fair, theta, likelihood)
 # $$L(\mu, \sigma) = \sum_{i=1}^n \log p(x_i \mid \mu, \sigma)
 #   = -n \log \sigma - \frac n2 \log 2\pi - \frac{1}{2\sigma^2} \sum_{i=1}^n (x_i - \mu)^2 .$$
 #
-# (In the article the last $\theta$ of this formula has become a $D$: $\log p(x \mid D)$. What
-# stands after the bar should be the parameter, not the data.) At a maximum both derivatives are
-# zero:
+# (The article's formula has a misprint, $\log p(x \mid D)$ in place of $\log p(x \mid \theta)$: the
+# parameter, not the data, belongs after the bar.) At a maximum both derivatives are zero:
 #
 # $$\frac{\partial L}{\partial \mu} = \frac{1}{\sigma^2} \sum_i (x_i - \mu) = 0
 #   \;\Rightarrow\; \hat\mu = \frac1n \sum_i x_i, \qquad
@@ -723,7 +729,7 @@ figures.coin(heads, fair, theta, likelihood)
 #   \;\Rightarrow\; \hat\sigma^2 = \frac1n \sum_i (x_i - \hat\mu)^2 .$$
 #
 # So the best normal distribution has the mean and the variance of the data. We draw 100 points,
-# compute $L$ on a grid of $(\mu, \sigma)$, and compare the place of its maximum with the formulas.
+# compute $L$ on a grid of $(\mu, \sigma)$, and compare its maximum with the formulas.
 
 # %%
 x = np.random.default_rng(0).normal(4.0, 1.5, 100)
@@ -801,16 +807,16 @@ figures.mixture(x, grid, densities, log_likelihoods[:31])
 #
 # since $p(x_i, z_i) = p(z_i \mid x_i)\, p(x_i)$ and the $q_{ik}$ sum to 1. A KL divergence is never
 # negative. (This follows from $-\log t \ge 1 - t$ by taking the mean over $q$ with $t = p / q$.) So
-# $\mathcal L$ is a lower bound on the log-likelihood for every $q$. It is the ELBO of above. The E
-# step sets $q$ to the posterior: the KL is 0, and the bound *touches* the log-likelihood. The M
+# $\mathcal L$ is a lower bound on the log-likelihood for every $q$. It is the ELBO from above. The
+# E step sets $q$ to the posterior: the KL is 0, and the bound *touches* the log-likelihood. The M
 # step moves $\theta$ to raise the bound. The log-likelihood lies above the bound, so it has risen
 # at least as much. The article remarks that this feels like coordinate descent. It is coordinate
 # ascent on $\mathcal L$: first along $q$, then along $\theta$.
 #
-# (The article says that $Q$ is then "approximately the log-likelihood". To be exact: the bound is
-# $Q$ plus the entropy of $q$, and this sum equals the log-likelihood.)
+# (The article says that after the E step $Q$ is "approximately the log-likelihood". To be exact,
+# the bound is $Q$ plus the entropy of $q$, and this sum equals the log-likelihood.)
 #
-# We move one parameter, $\mu_2$, and draw both curves. The bound has the $q$ of the first E step.
+# We vary one parameter, $\mu_2$, and draw both curves. The bound uses the $q$ of the first E step.
 
 # %%
 _, pi, mu, sigma = course[0]
@@ -827,14 +833,15 @@ figures.bound(moved, exact, bound, mu[1])
 # %% [markdown]
 # In a VAE the E step cannot be done exactly, since the posterior of $z$ has no formula. So the
 # encoder does it approximately, with a normal distribution; the KL divergence to the posterior is
-# then not 0, and the bound does not touch. And encoder and decoder do not take turns: both climb
-# the same bound at the same time, by its gradient.
+# then not 0, and the bound does not touch the log-likelihood. Also, encoder and decoder do not take
+# turns: both climb the same bound at the same time, following its gradient.
 #
 # ## Further: how good is the encoder's E step?
 #
 # In two dimensions we can do what is impossible in general: compute the posterior on a fine grid of
 # the plane, and with it the integral $p(x)$. So we can see what the encoder approximates, and check
-# the boxed equation with numbers. The white ellipse is two standard deviations of $q(z \mid x)$.
+# the boxed equation with numbers. In the figure below, the colours show the posterior, and the
+# white ellipse shows two standard deviations of $q(z \mid x)$.
 
 # %%
 n = notebook.budget(400, small=60)
@@ -877,15 +884,15 @@ for i, (mean, std) in enumerate(zip(means, stds, strict=True)):
 figures.posteriors(some, np.exp(log_posterior).reshape(-1, n, n), 4, means, stds)
 
 # %% [markdown]
-# The sums ELBO + KL give $\log p(x)$ back. (The ELBO is a mean over draws; the other numbers are
-# sums over the grid. $p(x \mid z)$ stands for $e^{-\text{cross entropy}}$, since pixels are grey.)
-# The encoder's ellipse is upright, as its covariance is diagonal, while the posterior may be tilted
-# or bent. Where $q$ lies well, as for the zero and the eight, this costs about one nat. More is
-# lost where $q$ lies beside the posterior: some nats for the four, and twenty for the two, which
-# the decoder draws better at quite another place. One encoder serves all images, so it cannot be
-# right for each.
+# The sums ELBO + KL agree with $\log p(x)$ up to the error of the draws. (The ELBO is a mean over
+# draws; the other numbers are sums over the grid. $p(x \mid z)$ stands for
+# $e^{-\text{cross entropy}}$, since pixels are grey.) The axes of the encoder's ellipse are
+# parallel to the coordinate axes, because its covariance is diagonal. The posterior may be tilted,
+# as for the zero and the eight. This costs about one nat. More is lost where $q$ lies beside the
+# posterior: five nats for the four, and twenty for the two, which the decoder draws better at quite
+# another place. One encoder serves all images, so it cannot be exact for each.
 #
-# The last column is the bound with a $q$ that does not depend on $x$, the prior. It is worse by
+# The last column is the bound with a $q$ that does not depend on $x$, the prior. It is lower by
 # more than a hundred nats.
 #
 # ## Summary
@@ -896,25 +903,26 @@ figures.posteriors(some, np.exp(log_posterior).reshape(-1, n, n), 4, means, stds
 # - The ELBO lies below $\log p(x)$ by exactly $\mathrm{KL}(q(z \mid x) \,\|\, p(z \mid x))$.
 # - Reparameterisation, $z = \mu + \sigma \epsilon$, lets the gradient through the sampler, with far
 #   less noise than the score function.
-# - Without the KL term the model cannot generate. With too heavy a KL term its posterior collapses.
-# - Cross entropy and squared error stand for two assumptions on the noise of pixels, and so give
-#   the KL term different weights.
-# - In two dimensions you can draw a map: it tells which $z$ gives which digit.
+# - Without the KL term the model does not generate well. If the KL term has too much weight, the
+#   posterior collapses.
+# - Cross entropy and squared error make different assumptions about the noise of pixels, and so
+#   give the KL term different weights.
+# - In two dimensions you can draw a map that shows which $z$ gives which digit.
 #
 # ## Change it
 #
 # These are changes to `MyVAE` and its training, at the top of this notebook. After each, run the
-# cells from there to its picture again. The assertion will fail, rightly, since your model is then
-# another one: put a `#` before it. Unchanged, the loss after 1,520 updates was 170.0.
+# cells from there to the picture of your model again. The assertion will fail, since your model is
+# no longer the package's; comment it out. Unchanged, the loss after 1,520 updates was 170.0.
 #
 # 1. Replace `"tanh"` by `"relu"` in both networks. Expect a higher first loss, because relu units
 #    are not bounded, and a lower one at the end (we saw 829.1 and 163.4).
-# 2. Replace RMSProp by `keras.optimizers.Adam(0.001)`, and take out the loop over its variables.
+# 2. Replace RMSProp by `keras.optimizers.Adam(0.001)`, and remove the loop over its variables.
 #    Expect faster learning at the beginning (we saw 221.3 instead of 267.7 after 20 updates, and
 #    166.6 at the end).
 # 3. Put `5 * kl` in place of `kl` in the line `loss = ...`. Expect a worse reconstruction, but a
-#    plane in which almost no point is white: the codes stay where the prior has its mass. (Do not
-#    compare this loss with the others, because it measures something else.)
+#    plane with almost no white images: the codes stay where the prior has its mass. (Do not compare
+#    this loss with the others.)
 #
 # ## References
 #
@@ -933,7 +941,7 @@ figures.posteriors(some, np.exp(log_posterior).reshape(-1, n, n), 4, means, stds
 # - Y. Burda, R. Grosse and R. Salakhutdinov, *Importance Weighted Autoencoders*, 2015,
 #   [arXiv:1509.00519](https://arxiv.org/abs/1509.00519). The tighter bound of exercise 3.
 # - I. Higgins et al., *beta-VAE*, ICLR 2017,
-#   [openreview.net/forum?id=Sy2fzU9gl](https://openreview.net/forum?id=Sy2fzU9gl). What another
+#   [openreview.net/forum?id=Sy2fzU9gl](https://openreview.net/forum?id=Sy2fzU9gl). What a larger
 #   weight of the KL term is good for.
 #
 # Next: [2. A GAN that learns a Gaussian](02_gaussian_gan.ipynb), which learns to generate without
@@ -941,10 +949,10 @@ figures.posteriors(some, np.exp(log_posterior).reshape(-1, n, n), 4, means, stds
 #
 # ## Exercises
 #
-# An answer follows each question. Click to unfold it.
+# An answer follows each exercise. Click to unfold it.
 #
-# **1.** The maximum likelihood estimate $\hat\sigma^2$ divides by $n$. Show with many samples of
-# five points that it is too small on average, and by which factor.
+# **1.** The maximum likelihood estimate $\hat\sigma^2$ divides by $n$. Draw many samples of five
+# points, show that it is too small on average, and find the factor.
 
 # %% tags=["answer"]
 samples = np.random.default_rng(5).normal(4.0, 1.5, [100_000, 5])
@@ -966,8 +974,9 @@ print(f"mean and sd of all points: {x.mean():.3f}, {x.std():.3f}")
 # All r are 1/2, so both components get the same update. EM cannot leave this saddle point.
 
 # %% [markdown]
-# **3.** `vae.importance_bound` averages the weights of $k$ draws of $z$ inside the logarithm (Burda
-# et al.). Show that it rises with $k$ towards $\log p(x)$.
+# **3.** `vae.importance_bound` draws $k$ values of $z$ from $q$ and returns the logarithm of the
+# mean of their weights $p(x, z) / q(z \mid x)$ (Burda et al.). Show that it rises with $k$ towards
+# $\log p(x)$.
 
 # %% tags=["answer"]
 for k in (1, 10, 100):
@@ -976,7 +985,8 @@ for k in (1, 10, 100):
 # The more draws, the less the mean scatters, and the less is lost.
 
 # %% [markdown]
-# **4.** How much better is a latent space of ten dimensions? Train one for as long, and compare.
+# **4.** How much better is a latent space of ten dimensions? Train a model with ten dimensions for
+# the same number of updates, and compare.
 
 # %% tags=["answer"]
 wide_config = dataclasses.replace(config, latent_dim=notebook.budget(10, small=2))

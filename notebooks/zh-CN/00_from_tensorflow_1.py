@@ -11,15 +11,15 @@
 # ---
 
 # %% [markdown]
-# # 0. 从 TensorFlow 1 而来
+# # 0. 从 TensorFlow 1 说起
 #
-# tf_gen 依据四篇文章，其中三篇附有 TensorFlow 1 程序：《变分自编码器》（VAE）、《生成对抗网络介绍》（学习高斯分布的 GAN）和《ALI的Tensorflow炼成与GAN科普》（ALI）。这些代码里满是 TensorFlow 2 已经取消的名称：`Session`、`placeholder`、`feed_dict`、`Saver`、集合、队列、变量作用域。本笔记本逐个说明它们当初有什么用，后来被什么取代。TensorFlow 2 仍以 `tf.compat.v1` 的名义带着 TensorFlow 1，所以新旧两种写法可以在这里并排运行，结果可以直接比较。（第四篇《GANs 很难》用的是 PyTorch。）
+# tf_gen 依据四篇文章，其中三篇附有 TensorFlow 1 程序：《变分自编码器》（VAE）、《生成对抗网络介绍》（学习高斯分布的 GAN）和《ALI的Tensorflow炼成与GAN科普》（ALI）。这些代码里满是 TensorFlow 2 已经取消的名称：`Session`、`placeholder`、`feed_dict`、`Saver`、集合、队列、变量作用域。本笔记本逐个说明它们当初有什么用，后来被什么取代。TensorFlow 2 在 `tf.compat.v1` 中保留了 TensorFlow 1，所以新旧两种写法可以在这里并排运行。（第四篇《GANs 很难》用的是 PyTorch。）
 #
-# 你将用两种写法各实现一个小型 GAN，并验证二者的损失相同。你还会看到移植旧代码时的两个陷阱：一是优化器的状态从不同的初值开始；二是对数 `log(1 - D + 1e-8)`，它在纸面上有限，在编译后的计算图里却是 $-\infty$。第二个陷阱会让原来的 ALI 程序在几百次迭代之后彻底失效，而此后的日志看上去却完美无缺。
+# 你将用两种写法各实现一个小型 GAN，并验证二者的损失相同。你还会看到移植旧代码时的两个陷阱：一是优化器的状态从不同的初值开始；二是对数 `log(1 - D + 1e-8)`，它在纸面上有限，在编译后的计算图里却是 $-\infty$。第二个陷阱会让原来的 ALI 程序在几百次迭代之后彻底失效，而此后打印的损失看上去却完美无缺。
 #
 # 标题以“进阶”开头的小节，初读时可以跳过。
 #
-# **需要** Python、一点 Keras，以及求导。不需要安装 TensorFlow 1，也不需要 GPU。所有数据都由软件包自带，不用另外下载。第一个代码单元格会在缺少 tf_gen 的环境里自动安装它。
+# **需要** Python、一点 Keras，以及导数的知识。不需要安装 TensorFlow 1，也不需要 GPU。所有数据都由软件包自带，不用另外下载。第一个代码单元格会在缺少 tf_gen 的环境里自动安装它。
 #
 # **时间**：在双核 CPU 上一到两分钟。
 
@@ -66,7 +66,7 @@ points = {name: sample(name, 10_000)["x"].numpy() for name in ("gaussian_gan", "
 figures.shipped_models(digits, points, {"gaussian_gan": (4, 0.5), "tiny_gan": (4, 1.25)})
 
 # %% [markdown]
-# 这些是本仓库中四个训练好的模型生成的样本，每篇文章对应一个模型。两个模型生成手写数字；另外两个生成实数，橙色曲线是它们要学习的正态分布。函数 `sample` 只做两次调用：先载入模型，再调用模型的一个函数。原文的程序则要先导入或重建计算图，打开会话，把变量恢复到会话中，找到所需的张量，再给占位符填值。
+# 这些是本仓库中四个训练好的模型生成的样本，每篇文章对应一个模型。两个模型生成手写数字；另外两个生成实数，橙色曲线是它们要学习的正态分布。函数 `sample` 只做两次调用：先载入模型，再调用模型的一个函数。原文的程序则要经过更多步骤（其中的术语下文会解释）：导入或重建计算图，打开会话，把变量恢复到会话中，找到所需的张量，再给占位符填值。
 #
 # ## 新旧名称对照
 #
@@ -79,7 +79,7 @@ figures.shipped_models(digits, points, {"gaussian_gan": (4, 0.5), "tiny_gan": (4
 # | `tf.Variable` | `tf.Variable`、`keras.Variable` | 对象自己保存值 | V G A |
 # | `tf.global_variables_initializer` | 不需要 | 由构造函数完成 | V G A |
 # | `initialize_all_variables` | 不需要 | 上一行的旧名 | G |
-# | `local_variables_initializer` | 不需要 | 同上 | G |
+# | `local_variables_initializer` | 不需要 | 由构造函数完成 | G |
 # | `tf.placeholder(tf.float32, [None, 1])` | 函数的参数、`tf.TensorSpec` | 填值变成调用 | V G A |
 # | `feed_dict` | 调用时的参数 | 只能传参数，不能替换其他张量 | V G A |
 # | `tf.get_variable`、`variable_scope`、`reuse` | 同一个 Keras 层 | 不再靠名字 | G |
@@ -94,16 +94,16 @@ figures.shipped_models(digits, points, {"gaussian_gan": (4, 0.5), "tiny_gan": (4
 # | `minimize(loss, var_list)` | `tf.GradientTape`、`optimizer.apply` | 分成两步 | V G A |
 # | `tf.train.RMSPropOptimizer` | tf_gen 的 `vae.RMSpropTF1` | Keras 的初值是 0，不是 1 | V |
 # | `tf.train.AdamOptimizer` | `keras.optimizers.Adam(epsilon=1e-8)` | Keras 默认 1e-7 | G A |
-# | `tf.train.GradientDescentOptimizer` | `keras.optimizers.SGD` | 名称 | G |
+# | `tf.train.GradientDescentOptimizer` | `keras.optimizers.SGD` | 改名 | G |
 # | `tf.train.exponential_decay` | `keras.optimizers.schedules` | 由优化器计步 | G |
 # | `tf.random_normal` | `tf.random.stateless_normal` | 随机种子是参数 | V |
 # | `tf.set_random_seed` | `keras.utils.set_random_seed` | 同时设置 Python 和 NumPy | G |
-# | `tf.log` | `tf.math.log` | 名称 | V G A |
+# | `tf.log` | `tf.math.log` | 改名 | V G A |
 # | `tf.concat(1, values)`（1.0 之前） | `tf.concat(values, 1)` | 参数的次序 | G |
 #
 # ## 同一个程序，两种写法
 #
-# 下面是高斯 GAN，按其文末完整代码实现。生成器 $G$ 把噪声 $z$ 变成一个数；判别器 $D$ 估计一个数来自真实数据 $N(4, 0.5)$ 的概率。（损失的含义见[笔记本 02](02_gaussian_gan.ipynb)。）先看 TensorFlow 1 的程序。一切都要预先描述：输入是占位符，网络是往计算图里添加节点的函数，然后是损失和两个优化器。这个单元格里没有一行真正进行计算。
+# 下面按原文末尾的完整代码实现高斯 GAN。生成器 $G$ 把噪声 $z$ 变成一个数；判别器 $D$ 估计一个数来自真实数据的概率。真实数据服从 $N(4, 0.5)$，即均值为 4、标准差为 0.5 的正态分布。（损失的含义见[笔记本 02](02_gaussian_gan.ipynb)。）先看 TensorFlow 1 的程序。一切都要预先描述：输入是占位符，网络是往计算图里添加节点的函数，然后是损失和两个优化器。这个单元格只作描述，不进行任何计算。
 
 
 # %%
@@ -149,7 +149,7 @@ def old_update(batch):
 
 
 # %% [markdown]
-# 下面是同一个程序在 TensorFlow 2 和 Keras 3 里的写法。网络是对象，一次更新是一个 Python 函数；装饰器 `tf.function` 在第一次调用时把它编译成计算图。这两个单元格可以随意修改。
+# 下面两个单元格是同一个程序在 TensorFlow 2 和 Keras 3 里的写法。网络是对象，一次更新是一个 Python 函数；装饰器 `tf.function` 在第一次调用时把它编译成计算图。你可以随意修改它们。
 
 
 # %%
@@ -190,9 +190,9 @@ def new_update(batch):
 
 
 # %% [markdown]
-# 两个网络的输出都是 logit，记作 $l$：$D = \sigma(l)$，$1 - D = \sigma(-l)$。这样做的理由见后文“对策：使用 logit”。
+# 这里的 `D` 返回 **logit** $l$，即 sigmoid 函数 $\sigma$ 的输入。概率是 $D = \sigma(l)$，而 $1 - D = \sigma(-l)$。这样写的理由见后文“对策：使用 logit”。
 #
-# 两个程序的结果一致吗？与 tf_gen 自己的模型也一致吗？该模型的预设 `listing` 就取这份代码中的常数。我们把 tf_gen 模型的权重复制到两个程序里，再让三者使用同样的批次和同样的噪声。（`notebook.budget(full, small)` 的值就是 `full`；本项目的测试运行笔记本时才用较小的数。）
+# 两个程序的结果一致吗？与 tf_gen 自己的模型也一致吗？该模型的预设 `listing` 是一组设置，取自这份代码中的常数。我们把 tf_gen 模型的权重复制到两个程序里，再让三者使用同样的批次和同样的噪声。（`notebook.budget(full, small)` 返回 `full`；只有本项目的测试为了省时才用 `small`。）
 
 # %%
 package = gaussian_gan.build(gaussian_gan.PRESETS["listing"])
@@ -213,7 +213,7 @@ for update in range(1, notebook.budget(300, 10) + 1):
 print("旧：", *np.float32(old), "新：", *np.float32(new))
 
 # %% [markdown]
-# 断言全部成立：第一次更新时，三个程序的相对误差不超过 $10^{-5}$。后面的更新允许 $10^{-3}$，因为各程序对同样的数求和的次序不同，float32 的末几位会有差别，而且每次更新都会把差别带到下一次。打印出来的是最后一次更新的 `loss_d` 和 `loss_g`。从这里起，我们尽量使用 tf_gen 的模型：它们的计算相同，但能在一个编译好的程序里完成几百次更新。
+# 断言全部成立：第一次更新时，三个程序的相对误差不超过 $10^{-5}$。后面的更新允许 $10^{-3}$，因为各程序对同样的数求和的次序不同，float32 的末几位会有差别，而且每次更新都会把差别带到下一次。打印出来的是最后一次更新的 `loss_d` 和 `loss_g`。从这里起，我们尽量使用 tf_gen 的模型：它们算出的损失相同，但能在一个编译好的程序里完成几百次更新。
 #
 # 现在训练你自己的程序：
 
@@ -224,7 +224,7 @@ print(f"均值 {x.mean():.2f}，标准差 {x.std():.2f}")
 figures.training(np.array(losses), x, 4, 0.5)
 
 # %% [markdown]
-# 均值和标准差接近 4 和 0.5，但形状不是钟形；从损失可以看出，$D$ 和 $G$ 在互相绕圈。小型 GAN 很难训练：继续更新，或者换一个随机种子，这个程序的结果就会不同。[笔记本 02](02_gaussian_gan.ipynb) 说明了原因，并改进了训练；第一幅图中 `gaussian_gan` 的直方图，就来自用改进的方法训练出的模型。这里只关心一个问题：新旧两个程序的结果是否相同。
+# 均值和标准差接近 4 和 0.5，但形状不是钟形；损失来回振荡，$D$ 和 $G$ 你追我赶。（奈特是与自然对数对应的单位。）小型 GAN 很难训练：继续更新，或者换一个随机种子，得到的形状就会不同。[笔记本 02](02_gaussian_gan.ipynb) 说明了原因，并改进了训练；第一幅图中 `gaussian_gan` 的直方图，就来自用改进的方法训练出的模型。
 #
 # 下面逐个说明旧的名称。
 #
@@ -255,7 +255,7 @@ notebook.diagram("running_graph_gaussian_gan", "zh-CN")
 # %% [markdown]
 # ## Variable 及其初始化
 #
-# **Variable**（变量）是在多次运行之间保存值的节点，权重就是变量。计算图里只有变量的描述，变量的值保存在**会话**里。由此有三个结果：第一，会话运行初始化操作之前，变量没有值；`tf.global_variables_initializer()` 一次初始化所有变量（高斯 GAN 一文的正文用的是旧名 `initialize_all_variables`）。第二，在同一个图上打开两个会话，同一个变量就有两个值。第三，会话关闭后，变量的值就丢失了。
+# **Variable**（变量）是在多次运行之间保存值的节点，权重就是变量。计算图里只有变量的描述，变量的值保存在**会话**里。这带来三个后果：第一，会话运行初始化操作之前，变量没有值；`tf.global_variables_initializer()` 一次初始化所有变量（高斯 GAN 一文的正文用的是旧名 `initialize_all_variables`）。第二，在同一个图上打开两个会话，同一个变量就有两个值。第三，会话关闭后，变量的值就丢失了。
 #
 # 在 TensorFlow 2 里，`tf.Variable` 是一个 Python 对象，创建时就有值。
 
@@ -307,7 +307,7 @@ print("旧，调用两次 D：", *[v.name for v in d_params])
 print("新，调用两次 D：", *[f"{v.path.split('/')[-1]}{v.shape}" for v in D.variables])
 
 # %% [markdown]
-# 在两个程序里，$D$ 都调用了两次，都只有四个权重矩阵和四个偏置。Keras 的层自己持有权重，所以无论把同一个对象调用多少次，用的都是同一套权重，与名字无关。
+# 在两个程序里，$D$ 都调用了两次，都只有四个权重矩阵（kernel）和四个偏置（bias）。Keras 的层自己持有权重，所以无论把同一个对象调用多少次，用的都是同一套权重，与名字无关。
 #
 # ## 优化器与 var_list
 #
@@ -319,7 +319,7 @@ print("新，调用两次 D：", *[f"{v.path.split('/')[-1]}{v.shape}" for v in 
 notebook.source(gaussian_gan.GaussianGAN.update)
 
 # %% [markdown]
-# 两者的计算相同。tf_gen 把真实的批次和生成的批次叠在一起，$D$ 只需调用一次；损失则按名字返回。
+# 两者算出的损失相同。tf_gen 把真实的批次和生成的批次叠在一起，$D$ 只需调用一次；损失则按名字返回。
 #
 # ## 集合与 Saver：VAE 一文的抱怨
 #
@@ -327,7 +327,7 @@ notebook.source(gaussian_gan.GaussianGAN.update)
 #
 # **Saver** 会写出两样东西：**元图**（meta graph，即 `.meta`）包含所有节点和集合，**检查点**（checkpoint，即 `.data` 和 `.index`）按名字保存各变量的值。（还有一个名为 `checkpoint` 的小文件，记录最新的检查点是哪一个。）另一个程序可以用 `import_meta_graph` 和 `restore` 把它们读回来，不需要当初建图的代码。
 #
-# VAE 一文就是这样保存模型的，事后才发现集合 `recon` 里只有重构。重构的输入是图像，而作者想要的是以 $z$ 为输入的解码器。下面的单元格建立原文的计算图，用[本仓库训练好的模型](../../saved_models/vae/README.md)的权重作为十个变量的值，再用 Saver 保存。（损失作了简化，写它只是为了让 RMSProp 像原文那样创建自己的变量。原文称为 `z_std` 的，其实是方差的对数。）
+# VAE 一文就是这样保存模型的，事后才发现集合 `recon` 里只有重构。重构的输入是图像，而作者想要的是以 $z$ 为输入的解码器。下面的单元格建立原文的计算图，用[本仓库训练好的模型](../../saved_models/vae/README.md)的权重作为十个变量的值，再用 Saver 保存。（损失作了简化，只用来让 RMSProp 像原文那样创建自己的变量。原文称为 `z_std` 的，其实是方差的对数。）
 
 # %%
 model = tf.saved_model.load(str(savedmodel.find(Path("vae"))))
@@ -367,7 +367,7 @@ with tf.Graph().as_default() as graph, v1.Session() as session:
 # %% [markdown]
 # 其中十个变量是可训练的，但从名字看不出各是什么。只有根据形状和旧代码，才知道 `a[3]`、`a[8]`、`a[4]`、`a[9]` 组成解码器。其余二十个全局变量属于 RMSProp，它为每个可训练变量保存两个变量。
 #
-# **后来被什么取代。** SavedModel 没有集合，但有**签名**：签名是有名字的函数，输入和输出也都有名字。解码器就是其中一个签名，所以什么都不用重建。（使用签名期间，要保留对载入对象的引用，这里是 `model`，因为变量由它持有。）
+# **现在的做法。** SavedModel 没有集合，但有**签名**：签名是有名字的函数，输入和输出也都有名字。解码器就是其中一个签名，所以什么都不用重建。（使用签名期间，要保留对载入对象的引用，这里是 `model`，因为变量由它持有。）
 
 # %%
 images = model.signatures["decode"](z=tf.constant(plane))["images"].numpy()
@@ -383,7 +383,7 @@ notebook.picture(plots.mosaic(np.concatenate([by_hand, images]), 3))
 notebook.source(base.Generative.signatures, vae.VAE.signatures)
 
 # %% [markdown]
-# Saver 的另一半功能，即检查点，变成了 `tf.train.Checkpoint`。它依据 Python 对象的属性，而不是名字，所以不会把 `Variable_3` 和 `Variable_4` 弄混。集合也变成了属性：Keras 模型通过自己的层知道有哪些变量，优化器也知道自己的变量。
+# Saver 的另一半功能，即检查点，变成了 `tf.train.Checkpoint`。它依据 Python 对象的属性，而不是名字，所以不会把 `Variable_3` 和 `Variable_4` 弄混。集合也变成了属性：Keras 模型通过自己的层知道有哪些变量，优化器也知道自己的变量。下面的单元格通过检查点，把一个模型的权重复制到另一个模型：
 
 # %%
 first, second = vae.build(vae.Config(seed=1)), vae.build(vae.Config(seed=2))
@@ -396,7 +396,7 @@ print("图像相同：", np.array_equal(*(m.decode(tf.constant(plane)) for m in 
 #
 # VAE 一文的图像来自一个列表文件，每行是 `path label`，通过**队列**读入：一个队列存放文件名，一个队列存放解码后的样本，若干 Python 线程负责把队列填满。`start_queue_runners` 启动这些线程，**Coordinator** 停止它们。如果忘了启动，第一次 `session.run` 就会永远等待，因为没有线程去读图像。
 #
-# `tf.data` 提供同样的几个步骤，但它们都是可以直接迭代的对象，线程由它自己管理。下面用两种方式读取同一个短列表的第一个批次，解析一行用的是同一个函数。
+# `tf.data` 提供同样的几个步骤，但它们都是可以直接迭代的对象，线程由它自己管理。下面用两种方式读取同一个短列表的第一个批次，每一行都由同一个函数 `read` 解析。
 
 # %%
 list_path = Path(folder.name, "train_labels.txt")
@@ -419,7 +419,7 @@ with tf.Graph().as_default(), v1.Session() as session:
 print("新：", *next(tf.data.TextLineDataset(str(list_path)).map(read).batch(3).as_numpy_iterator()))
 
 # %% [markdown]
-# 接下来，原文还要读取并解码每个文件；用 `tf.data` 时，把这一步写进 `read` 即可。
+# 接下来，原文还要读取并解码每个图像文件；用 `tf.data` 时，把这一步写进 `read` 即可。
 #
 # ## RMSProp：从 1 开始的滑动平均
 #
@@ -454,7 +454,7 @@ for name, step in steps.items():
 #
 # ## 计算图中的 log(1 - D + 1e-8) 是 $-\infty$
 #
-# 这是第二个陷阱。判别器完全确信时，在 float32 里 $D = 1$，$\log(1 - D)$ 就是 $-\infty$。ALI 一文所依据的脚本对此有防护：其中的 `log(v)` 是 `tf.log(v + 1e-8)`。在纸面上，$\log(1 - 1 + 10^{-8}) = -18.4$。下面用四种方式来计算：即时执行、会话、`tf.function`，以及由 XLA 编译的 `tf.function`。（$D$ 必须是参数或占位符；如果是常量，TensorFlow 会预先把结果算好。）
+# 这是第二个陷阱。判别器完全确信时，在 float32 里 $D = 1$，$\log(1 - D)$ 就是 $-\infty$。ALI 一文所依据的脚本对此有防护：其中的 `log(v)` 是 `tf.log(v + 1e-8)`。在纸面上，$\log(1 - 1 + 10^{-8}) = -18.4$。下面用四种方式来计算：即时执行、会话、`tf.function`，以及由 XLA（TensorFlow 的另一个编译器）编译的 `tf.function`。（$D$ 必须是参数或占位符；如果是常量，TensorFlow 会预先把结果算好。）
 
 
 # %%
@@ -485,18 +485,18 @@ for mode, values in modes(guarded, [0.0, 0.5, 0.999, 1.0]).items():
 #
 # $$(1 - D) + 10^{-8} = 10^{-8}, \qquad\text{但}\qquad (1 + 10^{-8}) - D = 1 - D = 0.$$
 #
-# Python 按前一种次序计算 `1 - D + 1e-8`。计算图却在运行之前先经过优化。对实数来说，两种次序的结果相同；而在后一种次序里，两个常量挨在一起，可以预先相加，从而省去一次加法。TensorFlow 的图优化器中完成这一步的优化遍（pass）叫做 `constant_folding`（常量折叠）；XLA 也有自己的化简器，效果相同。后文“进阶：是哪个优化遍改写了公式？”会验证这两点。
+# Python 按前一种次序计算 `1 - D + 1e-8`。计算图却在运行之前先经过优化。对实数来说，两种次序的结果相同；而在后一种次序里，两个常量挨在一起，可以预先相加。TensorFlow 的图优化器中完成这一步的优化遍（pass）叫做 `constant_folding`（常量折叠）；XLA 也有自己的化简器，效果相同。后文“进阶：是哪个优化遍改写了公式？”会验证这两点。
 #
 # ## 原来的 ALI 是怎样失效的
 #
-# 损失变成无穷大并不致命，致命的是它的导数。设 $D = \sigma(l)$，$l$ 是 logit。TensorFlow 按链式法则，把对数的导数乘以 sigmoid 的导数。在 $D = 1$ 处，结果是
+# 损失变成无穷大本身并不致命，致命的是它的导数。设 $D = \sigma(l)$，$l$ 是 logit。TensorFlow 按链式法则，把对数的导数乘以 sigmoid 的导数。在 $D = 1$ 处，结果是
 #
 # $$\frac{\partial}{\partial l} \log(1 - D) = -\frac{1}{1 - D} \cdot D\,(1 - D)
 # \quad\longrightarrow\quad -\frac{1}{0} \cdot 1 \cdot 0 = -\infty \cdot 0 = \text{NaN},$$
 #
-# 而真值是 $-1$。要达到 $D = 1$ 并不难：只要 $e^{-l} \le 2^{-24}$，即 $l \ge 24 \ln 2 \approx 16.6$，$1 + e^{-l}$ 就会舍入为 1。一个批次里只要有一张这样的图像，它的 NaN 就会进入对批次的求和，进入它所经过的所有权重的梯度，再进入 Adam 的滑动平均，最后进入权重，从此无法消除。
+# 而真值是 $-1$。要达到 $D = 1$ 并不难：只要 $e^{-l} \le 2^{-24}$，即 $l \ge 24 \ln 2 \approx 16.6$，$1 + e^{-l}$ 就会舍入为 1。一个批次里只要有一张这样的图像，它的 NaN 就会进入对批次的求和，进入反向传播沿途所有权重的梯度，再进入 Adam 的滑动平均，最后进入权重，从此无法消除。
 #
-# 下面是原来的 ALI 脚本：三个网络，即编码器 $Q$、解码器 $P$ 和判别器 $D$，以及两个 Adam 优化器。（模型的说明见[笔记本 04](04_ali.ipynb)。）我们从同样的权重出发，用同样的图像训练两次：一次用脚本原来的损失，一次用 tf_gen 对同一损失的写法。
+# 下面的单元格重现原来的 ALI 脚本：三个网络，即编码器 $Q$、解码器 $P$ 和判别器 $D$，以及两个 Adam 优化器。（模型的说明见[笔记本 04](04_ali.ipynb)。）我们从同样的权重出发，用同样的图像训练两次：一次用脚本原来的损失，一次用 tf_gen 对同一损失的写法。
 
 
 # %%
@@ -544,12 +544,12 @@ for name, run in runs.items():
 figures.losses_of_runs({name: run[0] for name, run in runs.items()}, 2 * np.log(2))
 
 # %% [markdown]
-# 按原来的写法，几百次迭代之后，损失变成无穷大（具体是第几次与随机种子有关）。此后不久，日志里双方的损失就一直是 1.3863：数值有限，而且不再变动。使用 logit 时，损失始终有限。（其中 `loss_g` 较大，是因为 $D$ 仍能轻易取胜。）
+# 按原来的写法，几百次迭代之后，损失变成无穷大（具体是第几次与随机种子有关）。此后不久，两个损失就一直是 1.3863：数值有限，而且不再变化。使用 logit 时，损失始终有限。（其中 `loss_g` 较大，是因为 $D$ 仍能轻易取胜。）
 #
 # 更糟的是，$1.3863 = 2 \ln 2$ 正是 GAN 理论对均衡点的预言，在均衡点处 $D = \tfrac12$ 处处成立，原文也把它当作目标。然而 $Q$ 的权重此时全部是 NaN。NaN 怎么会带来最理想的结果？
 #
 # - $Q$ 和 $P$ 的损失中有 $\log(1 - D_\text{enc})$ 一项。只要 $D$ 对一张图像完全确信，这一项就变成无穷大，$Q$ 的梯度变成 NaN。于是 $Q$ 的所有权重都毁了，所有编码 $Q(x)$ 也跟着毁了。
-# - 现在 $D$ 看到的是 $(x, \text{NaN})$。$D$ 的第一个乘积是 NaN，而 NaN 的 relu 本应是 NaN。但是图优化器的另一个优化遍 `remapping` 已经把乘积、偏置和 relu 合并成一个融合内核（fused kernel），这个内核的 relu 把 NaN 变成了 0。（这是我们在这个版本的 TensorFlow 和 x86 处理器上看到的情况。如果内核不同，日志会显示 `nan`，问题反而容易发现。）
+# - 现在 $D$ 看到的是 $(x, \text{NaN})$。$D$ 的第一个乘积是 NaN，而 NaN 的 relu 本应是 NaN。但是图优化器的另一个优化遍 `remapping` 已经把乘积、偏置和 relu 合并成一个融合内核（fused kernel），这个内核的 relu 把 NaN 变成了 0。（这是我们在这个版本的 TensorFlow 和 x86 处理器上看到的情况。如果内核不同，损失会是 `nan`，问题反而容易发现。）
 # - $D$ 第一层权重矩阵的梯度是输入与误差的乘积。在与 $z$ 对应的 64 行里（共 848 行），它是 NaN 乘以 0，仍是 NaN。$D$ 的权重中 7.5% 的 NaN 就是这些行。此后**每一**对输入的乘积都是 NaN，经过融合的 relu 又都变成 0。
 # - 于是无论输入是真实的还是生成的，$D$ 的 logit 都等于最后一层的偏置。Adam 把这个偏置推向 0，最终对每一对输入都有 $D = \tfrac12$，两个损失都是 $2 \ln 2$。
 #
@@ -557,11 +557,11 @@ figures.losses_of_runs({name: run[0] for name, run in runs.items()}, 2 * np.log(
 #
 # ## 对策：使用 logit
 #
-# 一个库不能要求使用者关闭优化器的某些优化遍，只能让公式本身没有可折叠之处。因为 $1 - \sigma(l) = \sigma(-l)$，所以可以把 1 去掉：
+# 一个库不能要求使用者关闭图优化器的某些优化遍，只能让公式本身没有可折叠之处。因为 $1 - \sigma(l) = \sigma(-l)$，所以可以把 1 去掉：
 #
 # $$\log(1 - D + \epsilon) = \log(\sigma(-l) + \epsilon).$$
 #
-# 例如 $l = 20$ 时，$\sigma(-20) = 2 \cdot 10^{-9}$ 是一个普通的 float32 数，它与 $10^{-8}$ 之和是准确的。得到的正是脚本想要的值。tf_gen 的函数如下：
+# 例如 $l = 20$ 时，$\sigma(-20) = 2 \cdot 10^{-9}$ 是一个普通的 float32 数，它与 $10^{-8}$ 之和是准确的。tf_gen 为这个公式写了一个函数：
 
 # %%
 notebook.source(numerics.log_sigmoid)
@@ -580,7 +580,7 @@ for mode in as_written:
 figures.logarithms(logits, as_written, with_logits)
 
 # %% [markdown]
-# 即时执行时，脚本的公式是有限的，但误差可达 1.9 奈特：$D$ 接近 1 时，本身已经舍入到 24 位，舍入丢掉的部分，任何防护都补不回来。在计算图里，曲线到 $l = 16.6$ 就断了。使用 logit 的写法，在每种方式下误差都小于 $3 \cdot 10^{-6}$。tf_gen 对 VAE 的像素也使用同一个函数，其中的 $10^{-10}$ 取自原文。
+# 即时执行时，脚本的公式给出有限的值，但误差可达 1.9 奈特：$D$ 接近 1 时，本身已经舍入到 24 位，舍入丢掉的部分，任何防护都补不回来。在计算图里，曲线到 $l = 16.6$ 就断了。使用 logit 的写法，在每种方式下误差都小于 $3 \cdot 10^{-6}$。tf_gen 对 VAE 的像素也使用同一个函数，其中的 $10^{-10}$ 取自原文。
 #
 # ## 进阶：InteractiveSession
 #
@@ -597,7 +597,7 @@ print("新：", (10 * tf.constant([1.0, 2.0])).numpy())
 # %% [markdown]
 # ## 进阶：一个程序完成多次更新
 #
-# 旧程序用 Python 循环训练，每次更新调用两次 `session.run`。这些网络非常小：一次更新的运算只需几微秒，从 Python 进入 TensorFlow 再返回，所需的时间却是它的一百倍以上。所以 tf_gen 把**循环**也放进编译好的程序：先把 $K$ 次更新所需的数据叠在一起，再由程序里的 `tf.while_loop` 逐片取用：
+# 旧程序用 Python 循环训练，每次更新调用两次 `session.run`。这些网络非常小：一次更新的运算只需几微秒，从 Python 调用 TensorFlow 所需的时间却是它的一百倍以上。所以 tf_gen 把**循环**也放进编译好的程序：先把 $K$ 次更新的批次叠在一起，再由程序里的 `tf.while_loop` 逐个取用：
 
 # %%
 notebook.source(base.Generative.train_step, base.repeat)
@@ -621,7 +621,7 @@ for name, way in ways.items():
 #
 # ## 进阶：批次是纯函数
 #
-# 使用队列时，图像的次序取决于线程的快慢；使用 `Dataset.shuffle` 时，取决于此前抽取过的一切。在 tf_gen 里，一个批次（包括噪声）是随机种子和更新序号的**纯函数**。第 25,000 次更新的批次可以直接得到，不必先生成前面的 24,999 个；训练中断之后继续，结果与没有中断完全一样；一次更新还可以像本笔记本这样与原程序逐个数值地比较，因为更新本身不做任何随机抽取。
+# 使用队列时，图像的次序取决于线程的快慢；使用 `Dataset.shuffle` 时，取决于此前的所有随机抽取。在 tf_gen 里，一个批次（包括噪声）是随机种子和更新序号的**纯函数**。第 25,000 次更新的批次可以直接得到，不必先生成前面的 24,999 个；训练中断之后继续，结果与没有中断完全一样；一次更新还可以像本笔记本这样与原程序逐个数值地比较，因为更新本身不做任何随机抽取。
 
 # %%
 notebook.source(vae.blocks, vae.digits.blocks)
@@ -669,7 +669,7 @@ for name in ("constant_folding", "remapping"):
     report(f"关闭 {name}", *without(name, original_ali, written_loss, iterations))
 
 # %% [markdown]
-# 关闭 `constant_folding` 之后，损失始终有限，可见原因就是常量折叠。关闭 `remapping` 之后，损失在同一次迭代变成无穷大，但随后所有权重都变成 NaN，日志也如实显示：掩盖问题的正是融合内核。
+# 关闭 `constant_folding` 之后，损失始终有限，可见原因就是常量折叠。关闭 `remapping` 之后，损失在同一次迭代变成无穷大，但随后所有权重和损失都变成 NaN。可见掩盖问题的正是融合内核。
 #
 # ## 进阶：旧脚本与旧检查点
 #
@@ -687,10 +687,10 @@ for name in ("constant_folding", "remapping"):
 #
 # ## 动手改一改
 #
-# 请修改“同一个程序，两种写法”中的单元格，再从那里重新运行。以下数字来自我们的运行；在别的计算机上，较晚的数字可能不同。
+# 请修改“同一个程序，两种写法”中的单元格，再从那里重新运行。以下数字来自我们的运行；换一台计算机，数字可能不同，更新次数多时尤其如此。
 #
 # - **换一个 epsilon。** 去掉新程序两个优化器的 `epsilon=1e-8`，Keras 就使用默认值 1e-7。断言在第 112 次更新时失败。
-# - **换一个优化器。** 旧程序改用 `v1.train.RMSPropOptimizer(0.001)`，新程序改用 `keras.optimizers.RMSprop(0.001)`；断言只比较 `new` 和 `old`，因为 tf_gen 的模型仍然使用 Adam。第一次更新时断言就失败了：`loss_g` 是在 $D$ 走完第一步之后计算的，相差 7.5%。再改用 `vae.RMSpropTF1(0.001, epsilon=1e-10)`，并在 `new_update` 运行之前调用 `d_optimizer.build(D.trainable_variables)` 和 `g_optimizer.build(G.trainable_variables)`。（如果由 `tf.function` 来创建优化器的变量，初值 1 就会丢失。）这时 300 次更新的断言全部成立。
+# - **换一个优化器。** 旧程序改用 `v1.train.RMSPropOptimizer(0.001)`，新程序改用 `keras.optimizers.RMSprop(0.001)`；断言只比较 `new` 和 `old`，因为 tf_gen 的模型仍然使用 Adam。第一次更新时断言就失败了：`loss_g` 是在 $D$ 走完第一步之后计算的，相差 7.5%。再改用 `vae.RMSpropTF1(0.001, epsilon=1e-10)`，并在 `new_update` 运行之前调用 `d_optimizer.build(D.trainable_variables)` 和 `g_optimizer.build(G.trainable_variables)`。（如果由 `tf.function` 来创建优化器的变量，初值 1 就会丢失。）这时断言在每次更新都成立。
 # - **不用 `var_list`。** 把 `new_update` 中的两处 `D.trainable_variables` 都换成 `D.trainable_variables + G.trainable_variables`。第一次更新时断言就失败，因为旧程序仍有 `var_list`。去掉断言再训练：这时 $G$ 也在帮助 $D$，最后生成的点均值为 2.39，标准差为 0.84，`loss_g` 为 3.3。
 #
 # ## 参考文献
@@ -706,7 +706,7 @@ for name in ("constant_folding", "remapping"):
 #
 # ## 练习
 #
-# **1.** `feed_dict` 可以替换任何张量。VAE 一文用十个数组重建了解码器；请改为在导入的计算图里找到张量 $z$，不重建任何东西，直接解码那三个点。
+# **1.** `feed_dict` 可以替换任何张量。VAE 一文用权重的数组重建了解码器；请改为在导入的计算图里找到张量 $z$，不重建任何东西，直接解码那三个点。
 
 # %% tags=["answer"]
 with tf.Graph().as_default() as graph, v1.Session() as session:
@@ -716,7 +716,7 @@ with tf.Graph().as_default() as graph, v1.Session() as session:
 print(z.name, "| 最大差别：", abs(fed - by_hand).max())
 
 # %% [markdown]
-# **2.** 这几篇文章还用其他写法防护对数：VAE 用 `log(1e-10 + 1 - D)`，高斯 GAN 的文末代码用 `log(max(1 - D, 1e-5))`。在 $D = 1$ 处，哪些写法在哪些方式下是有限的？在计算图里，`log(1 - D + epsilon)` 中的 `epsilon` 取 10 的哪些次幂不会丢失？
+# **2.** 这几篇文章还用其他写法防护对数：VAE 用 `log(1e-10 + 1 - D)`，高斯 GAN 的文末代码用 `log(max(1 - D, 1e-5))`。在 $D = 1$ 处，哪些写法在哪些方式下是有限的？在计算图里，`epsilon` 取 10 的哪些次幂时，`log(1 - D + epsilon)` 仍然有限？
 
 # %% tags=["answer"]
 forms = {"1e-10 + 1 - D": lambda d: 1e-10 + 1 - d, "max": lambda p: tf.maximum(1 - p, 1e-5)}
@@ -728,7 +728,7 @@ for name, form in forms.items():
 # 在计算图里 1e-7 没有丢失，但变成了 2^-23，即 1 与下一个 float32 数的距离。
 
 # %% [markdown]
-# **3.** 设每一步的梯度都是 0.01。多少步之后，两种 RMSProp 的步长相差不到 1%？请先写出 $n$ 步之后的滑动平均。
+# **3.** 设每一步的梯度都是 0.01。两种 RMSProp 的滑动平均分别从 1 和 0 开始，多少步之后，它们的步长相差不到 1%？请先写出 $n$ 步之后的滑动平均。
 
 # %% tags=["answer"]
 n, g = np.arange(1, 301), 0.01
@@ -736,7 +736,7 @@ from_0 = (1 - 0.9**n) * g**2  # 等比数列求和；从 1 开始时再加 0.9**
 print("第一个这样的步数：", n[np.sqrt((from_0 + 0.9**n) / from_0) < 1.01][0])
 
 # %% [markdown]
-# **4.** 计算图描述一次，运行多次。在 TensorFlow 1 里，这个区别看得见；用 `tf.function` 时则容易忘记。先后用 0、1、2 调用一个 `tf.function`，Python 会运行函数体多少次？再用 `tf.constant(0)`、`tf.constant(1)`、`tf.constant(2)` 调用，又会运行多少次？
+# **4.** 计算图描述一次，运行多次，用 `tf.function` 时容易忘记这一点。先后用 0、1、2 调用一个 `tf.function`，Python 会运行函数体多少次？再用 `tf.constant(0)`、`tf.constant(1)`、`tf.constant(2)` 调用，又会运行多少次？
 
 # %% tags=["answer"]
 bodies = []
