@@ -787,7 +787,7 @@ wide.fit(vae.batches(wide_config, source).batch(100), epochs=updates // 100, **f
 for name, some_model, c in (("2", model, config), ("10", wide, wide_config)):
     losses = vae.Report(c, source).measure(some_model)
     print(name, {key.removeprefix("held_out_"): round(value, 1) for key, value in losses.items()})
-# 编码包含的信息更多，所以 KL 项多出几个奈特；重构项减少的则多得多。
+# 编码包含的信息更多，所以 KL 项多出约 12 奈特；重构项减少的则多得多。
 
 # %% [markdown]
 # **5.** 在训练好的模型的平面上，从清晰的 3 走到清晰的 8，途中经过什么？
