@@ -13,19 +13,20 @@
 # %% [markdown]
 # # 4. Adversarially learned inference: a GAN with an encoder
 #
-# A GAN turns noise into images, but it cannot go back. Given an image, no part of it finds the
-# noise that would generate this image. Adversarially learned inference (ALI) learns both directions
-# at once. It adds an encoder, and it lets the discriminator judge pairs of an image and a code.
+# A GAN turns noise into images, but it cannot go back. Given an image, no part of it can find the
+# noise that generates this image. Adversarially learned inference (ALI) learns both directions at
+# once. It adds an encoder that finds this noise, the *code* of the image. The discriminator judges
+# pairs of an image and a code.
 #
 # This notebook follows the article ALI的Tensorflow炼成与GAN科普 (ALI made in TensorFlow, and an
 # introduction to GANs). Two papers proposed the idea independently: Dumoulin et al. call it ALI
 # (arXiv:1606.00704), and Donahue et al. call it BiGAN (arXiv:1605.09782). You will write the
-# article's model yourself, derive why a discriminator of pairs makes the encoder and the decoder
-# inverse to each other, see why this often fails in practice, and explore a trained model in which
-# it works.
+# article's model yourself, derive why a discriminator of pairs can make the encoder and the decoder
+# inverses of each other, see why this often fails in practice, and explore a trained model that
+# works.
 #
-# **You need** Python, a little Keras, and a first course in probability: joint and conditional
-# distributions. [Notebook 2](02_gaussian_gan.ipynb) explains GANs in detail; section 2 below has a
+# **You need** Python, a little Keras, and joint and conditional distributions from a first course
+# in probability. [Notebook 2](02_gaussian_gan.ipynb) explains GANs in detail; section 2 below has a
 # short recap. You need no GPU and no download, because the digits come with a package. The first
 # code cell installs tf_gen if it is missing.
 #
@@ -91,16 +92,16 @@ rows = [("samples", part) for part in np.split(samples, 3)]
 plots.rows([*rows, ("real images x", few), ("P(Q(x))", trained.decode(trained.encode(few)))])
 
 # %% [markdown]
-# The decoder $P$ generated the samples from random codes of 20 numbers. Most of them are digits
-# that you can read, and some are not. The fourth row has real images. The encoder $Q$ found a code
-# for each of them, and the last row shows what $P$ makes of this code: nearly the same image,
-# though the 5 breaks into pieces.
+# The decoder $P$ generated the samples from random codes of 20 numbers. You can read most of them
+# as digits, but not all. The fourth row has real images. The encoder $Q$ found a code for each of
+# them, and the last row shows what $P$ makes of this code: nearly the same image, though the 5
+# breaks into pieces.
 #
 # **The data.** `mnist.load` returns 4,500 digits to train on and 500 held-out digits. The models
 # that you train in this notebook never see the held-out digits. The trained model is different: it
 # learned from all 60,000 training images of MNIST, and all 5,000 digits here are among them. So
 # this notebook cannot show how well the trained model does on new images.
-# [Its model card](../saved_models/ali/README.md) has figures for the 10,000 test images.
+# [Its model card](../saved_models/ali/README.md) has its scores on the 10,000 test images.
 
 # %% [markdown]
 # ## 1. Build the article's model
@@ -115,7 +116,8 @@ plots.rows([*rows, ("real images x", few), ("P(Q(x))", trained.decode(trained.en
 #
 # There are two kinds of pairs. $(x, Q(x))$ is a real image with its inferred code. $(P(z), z)$ is a
 # code from the prior with the image that was generated from it. $D$ learns to tell the two kinds
-# apart. $Q$ and $P$ learn together to make $D$ fail.
+# apart. $Q$ and $P$ learn together to make $D$ fail. (Section 3 explains the joint distributions in
+# the diagram.)
 
 # %%
 notebook.diagram("ali_joints")
@@ -123,7 +125,7 @@ notebook.diagram("ali_joints")
 # %% [markdown]
 # In the article each network has one hidden layer of 128 relu units, and a code has 64 numbers. The
 # prior is uniform on $(-1, 1)$ in each dimension. Here are the networks. You can edit everything in
-# this and the next cell.
+# the next two code cells.
 
 # %%
 pixels, hidden, latent = 28 * 28, 128, 64
@@ -154,9 +156,9 @@ print(f"{sum(network.count_params() for network in (Q, P, D)):,} parameters in a
 #   L_{QP} = -\,\mathrm{mean}\,[\log D_\mathrm{gen} + \log(1 - D_\mathrm{enc})].$$
 #
 # $L_{QP}$ is $L_D$ with the two kinds of pairs swapped. The diagram and the package call it
-# `loss_g`. The article adds $10^{-8}$ to the argument of each logarithm, so that it stays finite.
-# One iteration has two steps on the same images and codes: first $D$ learns, then $Q$ and $P$ learn
-# through the new $D$.
+# `loss_g`. The article adds $10^{-8}$ to the argument of each logarithm, which keeps the logarithms
+# finite. One iteration has two steps on the same images and codes. First $D$ learns. Then $Q$ and
+# $P$ learn, by gradients that flow through the updated $D$.
 
 
 # %%
@@ -191,12 +193,13 @@ def update(x, z):
 
 
 # %% [markdown]
-# `loss` takes logits $l$ and computes $1 - \sigma(l)$ as $\sigma(-l)$. The article's expression
-# `1 - D + 1e-8` breaks today: TensorFlow rewrites it in a graph as `(1 + 1e-8) - D`, and 1 + 1e-8
-# is 1 in float32. After some hundred iterations the logarithm is −inf and the weights are NaN.
+# `loss` takes logits: a logit $l$ stands for the probability $\sigma(l)$, where $\sigma$ is the
+# sigmoid. It computes $1 - \sigma(l)$ as $\sigma(-l)$. The article's expression `1 - D + 1e-8`
+# breaks today: TensorFlow rewrites it in a graph as `(1 + 1e-8) - D`, and 1 + 1e-8 is 1 in float32.
+# After a few hundred iterations the logarithm is −inf and the weights are NaN.
 # [Notebook 0](00_from_tensorflow_1.ipynb) shows this.
 #
-# Is our model the same as the package's? We copy the package's initial weights into our networks,
+# Is our model the same as the package's? We copy the package's initial weights into our networks
 # and give both models the same batches. A batch contains the images and the codes, so there is no
 # other randomness.
 
@@ -214,9 +217,9 @@ for number, batch in enumerate(ali.batches(package.config, source).take(20)):
         print(number + 1, "ours:", np.round(ours, 6), "package:", np.round(expected, 6))
 
 # %% [markdown]
-# The losses of the same weights agree to five digits or more. After twenty updates they still agree
-# to 0.1%, and mostly to far more digits. A tiny difference remains, because the two programs round
-# differently and each update builds on the last one.
+# With the same weights, the losses agree to five digits or more. The following updates may differ
+# by 0.1%, but the losses printed above agree far better. A tiny difference remains, because the two
+# programs round differently and each update builds on the last one.
 #
 # Now train your model further. `notebook.budget(4000, 20)` is 4,000. Only the project's tests,
 # which run all notebooks, use the small number.
@@ -238,17 +241,17 @@ plots.rows([*rows, ("P(Q(x))", own.decode(own.encode(few)))])
 
 # %% [markdown]
 # The samples are grainy spots that hardly look like digits. The reconstructions are all nearly
-# alike and tell nothing about their images. $D$ wins: its loss is far below $2 \log 2 = 1.386$, the
+# alike and show nothing of their images. $D$ wins: its loss is far below $2 \log 2 = 1.386$, the
 # loss of a $D$ that can only guess. The rest of this notebook explains what should happen, why it
-# does not happen here, and what helps. From here on we use the package's model, which is the same
-# but runs hundreds of updates in one compiled program.
+# does not happen here, and what helps. From here on we use the package's model. It is the same, but
+# it runs hundreds of updates in one compiled program.
 
 # %% [markdown]
 # ## 2. From GAN to ALI
 #
 # **The game.** In a GAN, a generator $P$ turns noise $z$ from a prior $p(z)$ into an image $P(z)$.
 # A discriminator $D$ returns the probability that an image is real. $D$ learns to be right, and $P$
-# learns to make $D$ wrong. With $q(x)$ for the density of real images, the two play
+# learns to make $D$ wrong. Let $q(x)$ be the density of real images. The two play the game
 #
 # $$\min_P \max_D\; \mathbb{E}_{q(x)}[\log D(x)] + \mathbb{E}_{p(z)}[\log(1 - D(P(z)))].$$
 #
@@ -262,10 +265,10 @@ plots.rows([*rows, ("P(Q(x))", own.decode(own.encode(few)))])
 #
 # $$D^*(x) = \frac{q(x)}{q(x) + p(x)}.$$
 #
-# If the generator is perfect, then $p = q$, and $D^*$ is 1/2 everywhere. The article says this, and
-# it adds that the solution is unique. This holds for the distribution $p(x)$, but not for the
-# function $P$. If the prior is symmetric, $P(-z)$ generates the same images with the same
-# probabilities as $P(z)$. So the game of a GAN does not decide which $z$ belongs to which image.
+# If the generator is perfect, then $p = q$, and $D^*$ is 1/2 everywhere. The article says this and
+# adds that the solution is unique. That is true of the distribution $p(x)$, but not of the function
+# $P$. If the prior is symmetric, $P(-z)$ generates the same images with the same probabilities as
+# $P(z)$. So the game of a GAN does not decide which $z$ belongs to which image.
 #
 # **No Markov chain.** One pass through $P$ generates an image. Older generative models with latent
 # variables, such as Boltzmann machines, run a Markov chain of many steps, and they need it for
@@ -288,10 +291,11 @@ plots.rows([*rows, ("P(Q(x))", own.decode(own.encode(few)))])
 # $$\min_{Q, P} \max_D\; \mathbb{E}_{q(x)}[\log D(x, Q(x))]
 #   + \mathbb{E}_{p(z)}[\log(1 - D(P(z), z))].$$
 #
-# $L_D$ in section 1 is this value with a minus sign, as a mean over a batch. $L_{QP}$ is different:
-# by the formula, $Q$ and $P$ should minimise $-L_D$. But where $D$ is sure of itself,
-# $\log(1 - D_\mathrm{gen})$ is flat and gives $P$ hardly any gradient, while $\log D_\mathrm{gen}$
-# is steep. So ALI swaps the roles, as GANs commonly do. Where $D$ is 1/2, the gradients agree.
+# $L_D$ in section 1 is the negative of this value, with means over a batch for the expectations.
+# $L_{QP}$ is different. By the formula, $Q$ and $P$ should minimise $-L_D$. But where $D$ is sure
+# of itself, $\log(1 - D_\mathrm{gen})$ is flat and gives $P$ hardly any gradient, while
+# $\log D_\mathrm{gen}$ is steep. So ALI swaps the roles, as GANs commonly do. Where $D$ is 1/2, the
+# gradients agree.
 
 # %% [markdown]
 # ## 3. Two joint distributions
@@ -327,8 +331,8 @@ plots.rows([*rows, ("P(Q(x))", own.decode(own.encode(few)))])
 # - the conditionals: $q(z \mid x) = p(z \mid x)$. The encoder is the posterior of the decoder, and
 #   nobody had to compute this posterior.
 #
-# Three images and three codes are enough to see what pairs add. Each joint distribution is a table
-# of nine probabilities. All marginals are 1/3.
+# Why does $D$ need pairs? Three images and three codes are enough to see it. Each joint
+# distribution is a table of nine probabilities. All marginal probabilities are 1/3.
 
 # %%
 diagonal = np.eye(3) / 3  # rows are x, columns are z: image 0 has code 0, and so on
@@ -360,18 +364,20 @@ figures.joints(q, p, best_d(q, p))
 
 # %% [markdown]
 # In the first line of the table the encoder gives image 0 the code 0, but the decoder generates
-# image 1 from code 0. Both marginals are perfect: the first two columns are 0. A discriminator that
-# sees only images cannot detect the error, and neither can one that sees only codes. $D$ on pairs
-# can always be right: JS has its largest value, $\log 2 = 0.693$, and the loss is 0. The picture
-# shows the second line, where $Q$ and $P$ agree half of the time. $D^*$ is 2/3 for pairs that both
-# make and 0 for pairs that only the decoder makes. We set it to 1/2 where no pair occurs.
+# image 1 from code 0. Yet the marginals match: the first two columns are 0. A discriminator that
+# sees only images cannot detect the error, and neither can one that sees only codes. A $D$ that
+# sees pairs can always be right: JS has its largest value, $\log 2 = 0.693$, and the loss is 0. The
+# picture shows the second line, where $Q$ and $P$ agree half of the time. $D^*$ is 2/3 for pairs
+# that both produce and 0 for pairs that only the decoder produces. We set it to 1/2 where no pair
+# occurs.
 #
-# The last two lines show the promise of ALI and its weakness. In both the joint distributions
-# match, $D^*$ is 1/2, and its loss is $2 \log 2 = 1.386$. In the third line each image comes back
-# as itself. In the fourth line $P(Q(x)) = x$ holds only by chance, one time in three. **That the
-# joint distributions match does not determine which joint distribution it is.** Any coupling of
-# images and codes is an optimum as soon as both sides agree on it, even a useless one. The ALICE
-# paper (Li et al., arXiv:1709.01215) made this observation.
+# The last two lines show the promise of ALI and its weakness. In both of them, the joint
+# distributions match, $D^*$ is 1/2, and its loss is $2 \log 2 = 1.386$. In the third line each
+# image comes back as itself. In the fourth line $P(Q(x)) = x$ holds only by chance, one time in
+# three. **The game makes the joint distributions equal, but it does not decide which distribution
+# they both become.** Any *coupling*, that is, any way to pair images with codes, is an optimum if
+# both sides agree on it, even a useless one. The ALICE paper (Li et al., arXiv:1709.01215) made
+# this observation.
 #
 # ### Deterministic Q and P
 #
@@ -388,19 +394,19 @@ figures.joints(q, p, best_d(q, p))
 #    $x = P(Q(x))$ for almost every real image $x$.
 #
 # So $D$ is fooled completely only if $Q$ inverts $P$. The loss does not ask for a reconstruction,
-# and yet we get one. There are two reservations. First, pairs of deterministic networks have no
+# and yet we get one. There are two limitations. First, the pairs of deterministic networks have no
 # density, since each kind lies on a thin surface in the space of pairs. ($D^*$ and JS still exist;
 # the BiGAN paper uses measures.) Where the surfaces do not coincide, a strong $D$ can be right
 # nearly always, as in section 6. Second, there may be no $Q$ and $P$ that fool $D$ completely.
 #
-# In practice reconstructions are often bad, and the fourth line explains why. A rapidly varying
-# function can scatter the codes of similar images over the whole prior. To any $D$ of limited size
-# and smoothness, images and codes then look independent. $D$ is fooled well enough, and $P(Q(x))$
-# is a good digit, but a different one. The gradient through $D$ says little about a single $x$.
-# ALICE asks for the reconstruction explicitly, either with a second discriminator or, as here, by
-# adding $\lVert x - P(Q(x)) \rVert^2$ to the loss of $Q$ and $P$. This *cycle term* rules out the
-# bad couplings, and the good ones remain optima. In tf_gen the setting `cycle` is its weight. The
-# article has no such term, so `cycle` is 0 there.
+# In practice reconstructions are often bad, and the fourth line of the table explains why. A
+# rapidly varying function can scatter the codes of similar images over the whole prior. To any $D$
+# of limited size and smoothness, images and codes then look independent. Then $D$ is nearly fooled,
+# although $P(Q(x))$ shows a different digit from $x$. The gradient through $D$ says little about a
+# single $x$. ALICE asks for the reconstruction explicitly, either with a second discriminator or,
+# as here, by adding $\lVert x - P(Q(x)) \rVert^2$ to the loss of $Q$ and $P$. This *cycle term*
+# rules out the bad couplings, and the good ones remain optima. In tf_gen the setting `cycle` is its
+# weight. The article has no such term, so `cycle` is 0 there.
 
 # %% [markdown]
 # ## 4. What a trained D knows about pairs
@@ -420,9 +426,9 @@ figures.pairs(parts)
 
 # %% [markdown]
 # Before training, $P$ generates noise, and $D$'s answers on the left and on the right are similar.
-# After training, both halves show digits, and both kinds of codes spread over the range of the
-# prior. $D$ is right about all ten pairs. The five pairs on the right are easier than most, as the
-# table below will show.
+# After training, $P$ generates digits, if not always clear ones, and both kinds of codes spread
+# over the range of the prior. $D$ is right about all ten pairs. The five pairs on the right are
+# easier than most, as the table below will show.
 #
 # Does $D$ look at how images and codes are *combined*, or does it judge each of them separately? To
 # find out, we give the trained $D$ wrong pairs: a real image with the code of another image. The
@@ -447,11 +453,11 @@ for name, (x, z) in combinations.items():
 # %% [markdown]
 # $D$ looks at the combination. A real image with its own code gets 0.75 on average. With the code
 # of another image of the same digit it gets 0.10, and with the code of another digit 0.03, although
-# each image and each code is a good one. So $D$ has learned which code belongs to which image.
+# each image and each code is fine by itself. So $D$ has learned which code belongs to which image.
 #
-# In theory $D$ ends at 1/2. This $D$ still tells the two kinds of pairs apart: it gives generated
-# pairs 0.36 on average. But 0.75 exaggerates its lead, since $D$ has learned from these images. On
-# test images that it has not seen, its mean answer for $(x, Q(x))$ is 0.65
+# In theory $D$ ends at 1/2 for every pair. This $D$ still tells the two kinds of pairs apart: its
+# mean answer for generated pairs is 0.36. But 0.75 exaggerates its lead, since $D$ was trained on
+# these images. On test images that it has not seen, its mean answer for $(x, Q(x))$ is 0.65
 # ([card](../saved_models/ali/README.md#limits)).
 
 # %% [markdown]
@@ -466,11 +472,11 @@ notebook.source(ali.ALI.update, ali.ALI.tell_apart, ali.ALI.infer_and_generate, 
 # It has the same two steps. The difference is that `infer_and_generate` runs $Q$ and $P$ only once.
 # `g_tape` records what their gradients need and then pauses. $D$ learns with `d_tape`; for this
 # step the generated images and codes are constants. Then `g_tape` continues: the new $D$ judges the
-# same pairs, and the gradient flows back through $D$ into $Q$ and $P$. Their optimiser gets only
+# same pairs, and the gradient flows back through $D$ into $Q$ and $P$. Their optimiser changes only
 # their variables. `cycle_loss` and `penalty` are 0 in the article's model.
 #
 # We can check which networks each step changes. An optimiser with learning rate 0 changes nothing,
-# so we switch off one of the two at a time.
+# so we switch off one of the two optimisers at a time.
 
 
 # %%
@@ -492,8 +498,9 @@ for step, rates in {"D's step": (0.001, 0.0), "the step of Q and P": (0.0, 0.001
     print(f"largest change of a weight: {changes(start, weights(model))} ({step})")
 
 # %% [markdown]
-# The article ends with a picture of its running graph. Here is TensorFlow's graph of this update.
-# Operations are grouped by network and loss, and each box says how many operations it holds.
+# The article ends with a picture of what it calls the running graph. Here is TensorFlow's graph of
+# this update. Operations are grouped by network and loss, and each box says how many operations it
+# holds.
 
 # %%
 notebook.diagram("running_graph_ali")
@@ -503,8 +510,8 @@ notebook.diagram("running_graph_ali")
 #
 # The article trains for 100,000 iterations with 32 images each and recommends a GPU. We train for
 # 8,000 iterations on 4,500 images. `train` runs 200 updates in each compiled call. After each call,
-# `record` stores the losses, the same losses on the held-out images, $D$'s mean answers there, and
-# 16 samples.
+# `record` stores the losses on the training images and on the held-out images, $D$'s mean answers
+# for held-out pairs, and 16 samples.
 
 # %%
 each, calls = notebook.budget(200, 1), notebook.budget(40, 2)  # updates in a call, and calls
@@ -550,10 +557,10 @@ figures.course(each * np.arange(1, calls + 1), history)
 # %% [markdown]
 # The animation shows the whole training, and the row of pictures shows four stages of it. From
 # noise the samples become grainy spots and then parts of digits, grainy like the article's
-# pictures. The curves tell us who wins: $D$ is nearly certain of every pair. Its loss is close to
-# 0, and at the end the loss of $Q$ and $P$ is more than ten times $2 \log 2$. The dashed held-out
-# lines stay near the training lines. So $D$ has not just memorised the training images; it
-# recognises new pairs as well.
+# pictures. The curves show that $D$ wins: its mean answers are close to 1 and 0. Its loss is close
+# to 0, and at the end the loss of $Q$ and $P$ is more than ten times $2 \log 2$. (The losses are in
+# nats, the unit of natural logarithms.) The dashed held-out lines stay near the training lines. So
+# $D$ has not just memorised the training images. It tells new pairs apart as well.
 #
 # What happened to $Q$? Look at its hidden layer of 128 relu units. A unit that is 0 for every image
 # passes nothing on, and no gradient passes back through it. Such a unit is dead.
@@ -565,13 +572,14 @@ for name, model in {"before training": untrained, "after training": article}.ite
 
 # %% [markdown]
 # Almost all units have died. The code can depend on the image only through the few that are left.
-# To see how early the units die, or whether another `seed` in `config` avoids it, train again.
+# Train again with fewer `calls` to see how early the units die, or with another `seed` in `config`
+# to see whether they survive.
 #
 # What does this do to the reconstructions? To compare models we need a number. The mean distance
-# $\lVert x - P(Q(x)) \rVert$ misleads, because a grey blur is not far from any image. We divide it
-# by the mean distance of the same reconstructions from *other* images, as the code of the BiGAN
-# authors does. A perfect model has 0. A model whose reconstructions tell nothing about their images
-# has 1.
+# $\lVert x - P(Q(x)) \rVert$ alone is misleading, because a grey blur is not far from any image. We
+# divide it by the mean distance of the same reconstructions from *other* images, as the code of the
+# BiGAN authors does. A perfect model has 0. A model whose reconstructions show nothing of their
+# images has 1.
 
 
 # %%
@@ -590,16 +598,17 @@ for name, model in {"article": article, "trained model": trained}.items():
 plots.rows(rows)
 
 # %% [markdown]
-# The article's model makes the same image, or nearly the same, of every digit. Its error is 1. It
-# has begun to generate, but its encoder is useless. More training on more images helps: on full
-# MNIST, after all 100,000 iterations, about a third of the reconstructions show the right digit.
-# Five seeds range from 13% to 63% ([card](../saved_models/ali/README.md)). There the trained model
-# reaches 96%. The number above flatters it a little, since it knows these images.
+# The article's model reconstructs every digit as the same, or nearly the same, image. Its error is
+# 1.00. It has begun to generate, but its encoder is useless. More training on more images helps: on
+# full MNIST, after all 100,000 iterations, about a third of the reconstructions show the right
+# digit. Five seeds range from 13% to 63% ([card](../saved_models/ali/README.md)). There the trained
+# model reaches 96%. The error of 0.29 above flatters it a little, since it was trained on these
+# images; on the test images it is 0.32.
 #
 # ### Break it: hide the codes from D
 #
-# What is the code in a pair good for? We remove it and see. $D$ sees pairs only in `tell_apart`. We
-# wrap this method so that all codes become zeros before $D$ sees them. Nothing else changes.
+# Why does $D$ need the code? We hide it and see. $D$ sees pairs only in `tell_apart`. We wrap this
+# method so that all codes become zeros before $D$ sees them. Nothing else changes.
 
 
 # %%
@@ -626,18 +635,19 @@ plots.rows([*rows, ("P(Q(x))", blind.decode(blind.encode(few)))])
 # %% [markdown]
 # The encoder's weights did not change at all. $Q$ can learn only through the code that $D$ sees. If
 # this code is always zero, the gradient of $Q$ is zero too. What remains is a GAN beside a random
-# encoder, and the error of its reconstructions is 1. The samples are fragments of digits, as those
-# of the article's model are. They are no worse: the held-out images are even a little closer to
-# them.
+# encoder, and the error of its reconstructions is 1. The samples look like parts of digits, as
+# those of the article's model do. By the distance to the nearest sample they are no worse: 6.8
+# against 7.6.
 #
-# The article's model has an error of 1 as well, but for another reason: its encoder has learned,
-# and lost nearly all of its units in doing so.
+# The article's model has an error of 1 as well, but its encoder did learn. In doing so, it lost
+# nearly all of its units.
 
 # %% [markdown]
 # ## 7. Use the trained model
 #
 # **Interpolation.** Take the codes of two images, move along the straight line between them, and
-# decode the points on the way. For comparison, each second row blends the pixels of the two images.
+# decode the points on the way. For comparison, every second row blends the pixels of the two
+# images.
 
 # %%
 z = trained.encode(few).numpy()
@@ -653,9 +663,9 @@ plots.rows(rows)
 # could be handwriting. The path from 0 to 5 passes an 8, and then images that are not digits.
 #
 # **Explore it.** In the page below you can draw a digit and watch what $Q$ and $P$ make of it. You
-# can also move the 20 numbers of the code with sliders. The page contains the weights and computes
-# in your browser. (The frame stays empty where scripts are switched off, as on GitHub. Then run
-# `python -m tf_gen.explore ali --open`.)
+# can also change the 20 numbers of the code with sliders. The page contains the weights, and your
+# browser does the computing. (The frame stays empty where scripts are switched off, as on GitHub.
+# Then run `python -m tf_gen.explore ali --open`.)
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
@@ -689,7 +699,7 @@ page
 # `--digit` and `--interpolate` use the file `latent_map.json` beside the model, which has codes for
 # each digit. `MNIST` is a directory with the four original files. Without `--data`, tf_gen looks
 # for digits itself. The [card](../saved_models/ali/README.md) explains TensorFlow Serving, ONNX and
-# LiteRT, and it has all figures with their commands. The model is in
+# LiteRT, and it lists all scores with their commands. The model is in
 # [tf_gen/models/ali.py](../tf_gen/models/ali.py). What it shares with the VAE is in
 # [tf_gen/tasks/digits.py](../tf_gen/tasks/digits.py), and the scores are in
 # [tf_gen/tasks/judge.py](../tf_gen/tasks/judge.py).
@@ -699,17 +709,17 @@ page
 #
 # Four statements of the article are wrong or need a comment.
 #
-# - It says that autoregressive models need an abstract representation of the data that was learned
-#   before. The passage renders the introduction of the ALI paper, which says the opposite: these
-#   models have no such representation. The paper counts this as a disadvantage, beside slow
+# - It says that autoregressive models need an abstract representation of the data, learned
+#   beforehand. This passage paraphrases the introduction of the ALI paper, which says the opposite:
+#   these models have no such representation. The paper counts this as a disadvantage, beside slow
 #   sampling.
 # - It says that GANs generate better samples than the best VAEs. This was a judgement of 2016,
 #   mostly about sharpness. It is not a theorem, and it does not consider missing modes.
 # - It says that in ALI a generation network and an inference network fight each other. They are on
-#   the same side: $Q$ and $P$ play together against $D$. Its summary with two networks, a generator
-#   and a discriminator, describes a GAN. ALI has three networks.
-# - Its "深度定向 G Model" is a *directed* (有向) graphical model, in which an arrow points from $z$
-#   to $x$.
+#   the same side: $Q$ and $P$ play together against $D$. Its summary, "one generator and one
+#   discriminator, two neural networks in all", describes a GAN. ALI has three networks.
+# - Its "深度定向 G Model" means a deep *directed* (有向) graphical model, in which an arrow points
+#   from $z$ to $x$.
 #
 # The article also teaches `tf.Variable`, `tf.placeholder` and `Session`.
 # [Notebook 0](00_from_tensorflow_1.ipynb) translates them to TensorFlow 2.
@@ -735,25 +745,26 @@ plots.rows(rows)
 
 # %% [markdown]
 # A shift of one pixel does little harm. From two pixels on, some digits turn into others. The
-# digits of MNIST are centred, so a shifted digit is unlike anything in the data. These networks
-# have a weight for each pixel and no notion of a shift. $D$ notices the shift, so its answer can
-# serve as a warning: where it is close to 0, do not trust the code. (For digits in their usual
-# place, the 0.75 is partly memory, see section 4.)
+# digits of MNIST are centred, so the model was not trained on shifted digits. Its networks have
+# separate weights for each pixel and no notion of a shift. $D$ notices the shift, so its answer can
+# serve as a warning: where it is close to 0, do not trust the code. (The 0.75 without a shift is
+# too high, because $D$ was trained on these images: see section 4.)
 
 # %% [markdown]
 # ## Further: what a 1-NN score means
 #
 # Are the codes any good? [Notebook 2](02_gaussian_gan.ipynb) names a way to judge a generative
 # model: evaluate it on a downstream task. Here we do so. The task is to recognise digits, and the
-# features are what the encoder makes of an image. No label is used in training. Afterwards each
-# held-out digit gets the label of its *nearest neighbour* among the 4,500 training digits, measured
-# in the space of features. The 1-NN accuracy is the share of right labels. Guessing achieves 10%.
-# The BiGAN paper reports 97.39% on MNIST for features of its encoder.
+# features of an image are the outputs of the encoder or of its hidden layer. No label is used in
+# training. Afterwards each held-out digit gets the label of its *nearest neighbour* among the 4,500
+# training digits, measured in the space of features. The 1-NN accuracy is the share of right
+# labels. Guessing achieves 10%. The BiGAN paper reports 97.39% on MNIST for features of its
+# encoder.
 #
-# Before we believe in such a score, we ask what features get that nobody has learned. And we need
-# to know how precise it is. If $k$ of $n$ labels are right, the share $\hat a = k/n$ has a standard
-# error of $\sqrt{\hat a (1 - \hat a) / n}$. At 90% and $n = 500$ it is 1.3 percentage points. The
-# table shows the 95% interval by Wilson's formula, which also works close to 100%.
+# Before we trust such a score, we need to know how well untrained features do, and how precise the
+# score is. If $k$ of $n$ labels are right, the share $\hat a = k/n$ has a standard error of
+# $\sqrt{\hat a (1 - \hat a) / n}$. At 90% and $n = 500$ it is 1.3 percentage points. The table
+# shows the 95% interval by Wilson's formula, which also works close to 100%.
 
 # %%
 spaces = {
@@ -781,25 +792,25 @@ for name, features in spaces.items():
     print(f"{right / len(held_out):13.1%}   {low:.1%} to {high:.1%}   {name}")
 
 # %% [markdown]
-# - Raw pixels have the best score of all. The nearest neighbour of an image in pixels mostly shows
-#   the same digit. MNIST is that easy.
-# - An *untrained* encoder scores nearly as well in its hidden layer. A random linear map into many
-#   dimensions roughly preserves distances, and relu does not destroy them. These layers know
-#   nothing about digits. They only pass on information from the pixels. The fewer numbers a layer
-#   has (128, 64, 20), the less it passes on.
-# - The article's encoder after training is at chance level. The few units that are left send all
+# - Raw pixels have the best score of all. MNIST is so easy that the nearest neighbour in pixels
+#   nearly always shows the same digit.
+# - The hidden layer of an *untrained* encoder scores nearly as well. A random linear map into many
+#   dimensions roughly preserves distances, and relu does not destroy them. Untrained layers know
+#   nothing about digits. They only pass on information from the pixels. Those with fewer numbers
+#   (128, 64, 20) score lower.
+# - The article's encoder after training is at chance level. The few units that are left map all
 #   images to few codes. With hidden codes, the encoder learns nothing. So its score is exactly that
 #   of the untrained encoder, and far better than that of the encoder that was trained properly.
 # - The trained model's code of 20 numbers scores a little better than the same network before
 #   training. With 500 digits the two intervals overlap. Its score is far below that of the pixels.
 #
-# So a score of 97% means little by itself. What counts is how far it is from the baselines, in
-# units of the interval. The [card](../saved_models/ali/README.md) has the scores on full MNIST,
-# where 10,000 test images make the interval about ±0.4 points at 96% and ±0.8 at 80%. The last
-# hidden layer of $Q$ has 96.0% trained and 96.0% untrained, and pixels have 96.9%. For $z$ it is
-# 82.3% trained and 74.0% untrained. By this score the hidden layer has learned nothing, the code
-# has gained eight points, and neither beats the pixels. This is why tf_gen prints a baseline with
-# each such score. All models of digits share the method that asks for them:
+# So a score of 97% means little by itself. What counts is its distance from the baselines, compared
+# with the width of the interval. The [card](../saved_models/ali/README.md) has the scores on full
+# MNIST, where 10,000 test images make the interval about ±0.4 points at 96% and ±0.8 at 80%. The
+# last hidden layer of $Q$ scores 96.0% trained and 96.0% untrained, and pixels score 96.9%. $z$
+# scores 82.3% trained and 74.0% untrained. By this score the hidden layer has learned nothing, the
+# code has gained eight points, and neither beats the pixels. This is why tf_gen prints baselines
+# with each such score. All models of digits share the method that computes them:
 
 # %%
 notebook.source(digits.Report.score)
@@ -810,29 +821,30 @@ notebook.source(digits.Report.score)
 # The trained model was made with the preset `stable`. It keeps the article's iteration and changes
 # what made it fail. Each remedy is a field of `Config`.
 #
-# - `cycle`, 0 → 0.1, is the weight of the cycle term. It asks for $P(Q(x)) = x$, because matching
-#   joint distributions leave the coupling open (section 3; ALICE, arXiv:1709.01215).
-# - `q_cycle`, 1 → 4: $Q$ learns four times as strongly from the cycle term as $P$ does. $P$ can
-#   generate many digits whose codes $Q$ does not find otherwise.
-# - `bounded`: $Q$ ends in tanh. Otherwise $D$ can recognise a pair by a $z$ outside of the prior's
-#   cube, whatever the image.
-# - `batch_norm`: $D$ sees a whole batch of one kind of pairs, so it can detect a $P$ that always
-#   generates the same image. $Q$ and $P$ use batch normalisation, too.
-# - `leak`, 0 → 0.2, in $Q$ and $D$: $Q$ and $P$ learn through the gradient of $D$, and relu cuts it
-#   off wherever a unit of $D$ is 0. Also, the units of $Q$ cannot die as in section 6.
-# - `latent_dim`, 64 → 20: no image has its code in the empty parts of the cube, and there the cycle
-#   term teaches $P$ nothing. With fewer dimensions less of the cube is empty.
-# - `hidden_layers` and `z_layer`, 1 → 2: $z$ enters $D$ at the second layer, where it meets
-#   features of the image, and not 784 pixels (BiGAN).
+# - `cycle`, 0 → 0.1, is the weight of the cycle term. It asks for $P(Q(x)) = x$, because equal
+#   joint distributions do not determine a useful coupling (section 3; ALICE, arXiv:1709.01215).
+# - `q_cycle`, 1 → 4: $Q$ learns four times as strongly from the cycle term as $P$ does. Without
+#   this, $P$ can generate many digits whose codes $Q$ does not find.
+# - `bounded`: $Q$ ends in tanh. Otherwise $D$ can recognise a pair by a $z$ outside of the cube
+#   $(-1, 1)^{20}$ of the prior, whatever the image.
+# - `batch_norm`: with batch normalisation, $D$ sees a whole batch of one kind of pairs at once, so
+#   it can detect a $P$ that always generates the same image. $Q$ and $P$ use batch normalisation,
+#   too.
+# - `leak`, 0 → 0.2, in $Q$ and $D$: $Q$ and $P$ learn through the gradient of $D$, and relu blocks
+#   it wherever a unit of $D$ is 0. Also, the units of $Q$ cannot die as in section 6.
+# - `latent_dim`, 64 → 20: in parts of the cube where no image has its code, the cycle term teaches
+#   $P$ nothing. With fewer dimensions, less of the cube is empty.
+# - `hidden_layers` and `z_layer`, 1 → 2: $z$ enters $D$ at the second layer, together with features
+#   of the image instead of its 784 pixels (BiGAN).
 # - `l2`, 0 → 2.5e-5, keeps the kernels small, including those of $D$ (BiGAN).
-# - `beta_1`, 0.9 → 0.5: Adam remembers less about where the other networks were (Radford et al.,
-#   arXiv:1511.06434).
-# - `final_rate`, 1 → 0.01: networks that follow each other move in circles, and a falling learning
-#   rate lets the circles shrink.
-# - `d_rate`, 1 → 0.5: $D$ learns at half the rate of $Q$ and $P$, so that it does not run away in a
-#   long training.
-# - `hidden_dim` 512, `batch_size` 64 and `steps` 60,000 are what two cores train in a quarter of an
-#   hour.
+# - `beta_1`, 0.9 → 0.5: Adam forgets old gradients sooner. They came from older versions of the
+#   other networks (Radford et al., arXiv:1511.06434).
+# - `final_rate`, 1 → 0.01: this is the last learning rate over the first. The networks circle
+#   around each other, and smaller steps make the circles smaller.
+# - `d_rate`, 1 → 0.5: $D$ learns at half the rate of $Q$ and $P$, so that it does not get too far
+#   ahead in a long training.
+# - `hidden_dim` 512, `batch_size` 64 and `steps` 60,000 are what two cores can train in a quarter
+#   of an hour.
 #
 # Here is how these settings change a network:
 
@@ -840,12 +852,12 @@ notebook.source(digits.Report.score)
 notebook.source(ali.Discriminator)
 
 # %% [markdown]
-# A list of remedies is no evidence. So we train a small `stable` for 4,000 updates, with the
-# article's 128 units and batches of 32. Then we remove one remedy at a time. `samples` is the mean
-# distance of a held-out image to the nearest of 500 samples; the last line has 500 real images
-# instead. This number detects a $P$ that generates noise, or always the same image. It does not
-# detect blur, because a blurred digit is close to many images. $D$'s loss is 1.39 where it is
-# fooled, and 0 where it is always right and certain.
+# This list does not show that the remedies help. So we train a small `stable` for 4,000 updates,
+# with the article's 128 units and batches of 32. Then we remove one of three remedies at a time.
+# `samples` is the mean distance of a held-out image to the nearest of 500 samples; the last line
+# has 500 real images instead. This number detects a $P$ that generates noise, or always the same
+# image. It does not detect blur, because a blurred digit is close to many images. $D$'s loss is
+# 1.39 where it is fooled, and 0 where it is always right and certain.
 
 # %%
 calls_stable = notebook.budget(20, 1)
@@ -873,42 +885,42 @@ plots.rows(rows)
 # The picture shows samples of each model and, below them, its reconstructions of the ten images at
 # the top.
 #
-# - *small stable*: within seconds it learns to reconstruct, which the article's model did not learn
-#   in twice as many updates. Its samples are still rough.
-# - *no cycle*: the reconstructions tell nothing about their images, and the samples are noisy and
-#   show no digits. This holds for this size and so few updates. The preset `bigan` has no cycle
+# - *small stable*: it learns to reconstruct, which the article's model did not learn in twice as
+#   many updates. Its samples are still rough.
+# - *no cycle*: the reconstructions show nothing of their images, and the samples are noisy and show
+#   no digits. We know this only for this size and so few updates. The preset `bigan` has no cycle
 #   term either. It is larger, trains far longer and generates good digits, but a third of its
 #   reconstructions show another digit ([card](../saved_models/ali/README.md)).
-# - *not bounded*: the difference is small in such a short training. In a longer one the cycle term
-#   can teach $Q$ and $P$ to copy images with codes outside of the cube, where the prior never
-#   samples.
-# - *no batch_norm*: $D$ is further ahead, as its loss shows. The samples look sharper, but they are
-#   farther from the real images.
+# - *not bounded*: the reconstructions are as good, but most samples are grainy spots. The cycle
+#   term can teach $Q$ and $P$ to copy images with codes outside of the cube, and the prior never
+#   draws such codes.
+# - *no batch_norm*: $D$ is further ahead, as its loss shows. The samples look sharper, but the
+#   held-out images are farther from them.
 #
-# One seed and 4,000 updates say little. Only the effect of the cycle term is beyond doubt here. The
-# [card](../saved_models/ali/README.md) has the effects of more remedies, over several seeds and on
-# all images.
+# One seed and 4,000 updates say little. Here only the cycle term makes a large difference. The
+# [card](../saved_models/ali/README.md) compares the whole presets on full MNIST.
 
 # %% [markdown]
 # ## Summary
 #
 # - ALI adds an encoder to a GAN. Its discriminator compares the joint distributions of the pairs
 #   $(x, Q(x))$ and $(P(z), z)$.
-# - If deterministic $Q$ and $P$ fool $D$ completely, they are inverse to each other, although no
+# - If deterministic $Q$ and $P$ fool $D$ completely, they are inverses of each other, although no
 #   term of the loss asks for it.
-# - Matching joint distributions leave open which image gets which code. A cycle term settles this.
-# - In our short training of the article's model $D$ wins, the units of $Q$ die, and the
-#   reconstructions tell nothing about their images.
+# - Equal joint distributions do not determine which image gets which code. A cycle term excludes
+#   couplings from which the image cannot be recovered.
+# - In our short training of the article's model, $D$ wins, nearly all units of $Q$ die, and the
+#   reconstructions show nothing of their images.
 # - If $D$ does not see the codes, $Q$ gets no gradient at all.
-# - The trained model reconstructs most digits. Judge its codes, and those of any encoder, beside
-#   baselines: raw pixels and the untrained network.
+# - The trained model reconstructs most digits. Compare its codes, and those of any encoder, with
+#   two baselines: raw pixels and the untrained network.
 #
 # ## Change it
 #
 # Change your own code in section 1. Then run three cells again: the networks, `update`, and the
-# training. (Skip the comparison with the package, which would fail now.) `relative_error(own)` is
-# the error of the reconstructions. Without a change it is 1.00. The numbers below are from one run
-# each; yours will differ a little.
+# training. (Skip the comparison with the package, which would fail now.) `relative_error(own)`,
+# with the function from section 6, is the error of the reconstructions. Without a change it is
+# 1.00. The numbers below are from one run each; yours may differ a little.
 #
 # 1. *Add the cycle term.* In `update`, add this line below `loss_qp = loss(gen, enc)`, in the same
 #    `with` block:
@@ -925,10 +937,10 @@ plots.rows(rows)
 #            loss_qp = -loss(enc, gen)
 #    ```
 #
-#    $D$ is soon right about every pair. Both losses are printed as 0, so that $Q$ and $P$ get
-#    hardly any gradient, and the samples stay spots. The error is still 1.00. This is why section 2
-#    swaps the roles.
-# 3. *Keep the units alive.* Replace `"relu"` by `"leaky_relu"` in `network`. The units of $Q$
+#    $D$ is soon right about every pair. Both losses are printed as 0. $Q$ and $P$ get hardly any
+#    gradient, and the samples stay spots. The error is still 1.00. This is why section 2 swaps the
+#    roles.
+# 3. *Keep the units alive.* Replace `"relu"` with `"leaky_relu"` in `network`. The units of $Q$
 #    cannot die any more, but the error is still 1.00. So dead units are not the only cause of the
 #    failure.
 #
@@ -974,8 +986,8 @@ print("q / (q + p):\n", np.round(q / (q + p), 2))
 
 # %% [markdown]
 # **2.** With hidden codes, $Q$ did not change. Now let $D$ see real codes, but each with a wrong
-# image: roll both kinds of codes by one place in the batch. The marginals can be matched then, and
-# the combination cannot. What does $Q$ learn?
+# image: roll both kinds of codes by one place in the batch. Then the image and the code of a pair
+# are independent, and $D$ can compare only the marginals. What does $Q$ learn?
 
 
 # %% tags=["answer"]
@@ -992,7 +1004,7 @@ print(f"relative error of reconstructions: {relative_error(shuffled):.2f}")
 # %% [markdown]
 # **3.** The BiGAN argument gives two inverses, $P(Q(x)) = x$ and $Q(P(z)) = z$. We looked at the
 # first. Measure the second for the trained model: how far is $Q(P(z))$ from $z$, in units of its
-# distance from another $z$? Which numbers of $z$ survive?
+# distance from another $z$? Which of the 20 numbers of $z$ survive the way through $P$ and $Q$?
 
 # %% tags=["answer"]
 back = trained.encode(trained.decode(z_prior)).numpy()
@@ -1003,7 +1015,7 @@ print("correlation of each number with itself:", *(f"{c:.1f}" for c in sorted(co
 # Worse than for images, since the cycle term asks only for P(Q(x)) = x. But no number is lost.
 
 # %% [markdown]
-# **4.** With 4,500 labels, raw pixels win the comparison of 1-NN scores. Would codes win if labels
+# **4.** With 4,500 labels, raw pixels have the best 1-NN score. Would codes be better if labels
 # were rare? Compare pixels, the trained model's $z$, and the pixels of its reconstructions, with 1,
 # 10 and 100 labelled digits of each kind.
 
