@@ -48,8 +48,8 @@ field of `Config`:
 - `beta_1` 0.5: Adam forgets its old gradients sooner. They came from older versions of the other
   networks (Radford et al., arXiv:1511.06434).
 - `final_rate` 0.01: the networks circle around each other; smaller steps let that die out.
-- `hidden_dim` 512 in two `hidden_layers`, `batch_size` 64: two cores train this within half an
-  hour.
+- `hidden_dim` 512 in two `hidden_layers`, `batch_size` 64: two cores train this in a quarter of
+  an hour.
 
 Changes from the original:
 - The article's listings are lost. Its function names, numbers and pictures match a well-known
