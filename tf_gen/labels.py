@@ -110,6 +110,21 @@ CHINESE = {
     "trained G": "训练好的 G",
     "trained G, sorted": "训练好的 G，排序后",
     "quantile function": "分位数函数",
+    # notebook 3
+    " epoch   D, real    D, gen.         G      mean     std    skew  kurtosis": (
+        "  轮数   D，真实   D，生成         G      均值  标准差    偏度      峰度"
+    ),
+    "ideal G": "理想的 G",
+    "straight G": "直线型 G",
+    "two generators": "两个生成器",
+    "what they generate": "它们生成的点",
+    "points of {}": "{} 生成的点",
+    "epoch (one round of the loop)": "轮数（循环一遍为一轮）",
+    "real": "真实",
+    "place in the vector": "在向量中的位置",
+    "D, real batch": "D，真实批次",
+    "D, generated batch": "D，生成批次",
+    "share of points up to x": "不超过 x 的点所占的比例",
 }
 
 _language = "en"
