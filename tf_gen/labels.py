@@ -18,8 +18,6 @@ CHINESE = {
     "reconstruction": "重构损失",
     "kl": "KL 散度",
     "held-out loss": "留出集损失",
-    "held-out reconstruction": "留出集重构损失",
-    "held-out kl": "留出集 KL 散度",
     "real data": "真实数据",
     "generated data": "生成数据",
     "generated data, {} seeds": "生成数据，{} 个随机种子",
