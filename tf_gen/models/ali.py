@@ -23,7 +23,7 @@ There are three presets. `article` has the constants above. `bigan` has the larg
 BiGAN paper's permutation-invariant MNIST: two hidden layers of 1,024 units, with leaky relu in Q
 and D; z enters D at the second layer; the second layers use batch normalisation; Q has the same
 bounds as the prior; Adam has rate 2e-4 and beta_1 0.5; kernels have an L2 penalty of 2.5e-5. It
-trains for 400 epochs in batches of 128, and the rate decays to 1 % over the second half.
+trains for 400 epochs in batches of 128, and the rate decays to 1% over the second half.
 `stable` is our own. It collects what is known today to make ALI reconstruct well; each remedy is a
 field of `Config`:
 
