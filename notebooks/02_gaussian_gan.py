@@ -13,17 +13,18 @@
 # %% [markdown]
 # # 2. A GAN that learns a Gaussian
 #
-# A generative adversarial network (GAN) consists of two networks that learn against each other.
-# This notebook gives them a very small task: the generator turns numbers from $[-8, 8]$ into
+# A generative adversarial network (GAN) consists of two networks that are trained against each
+# other. This notebook gives them a very small task: the generator turns numbers from $[-8, 8]$ into
 # numbers that look like draws from a Gaussian with mean 4 and standard deviation 0.5. Because
 # everything lies on a line, we can plot everything and compute everything, even the best possible
 # discriminator. We follow the article 生成对抗网络介绍 (An introduction to Generative Adversarial
-# Networks), which follows a post and code by AYLIEN and, through them, a post by Eric Jang.
+# Networks). It is based on a post with code by AYLIEN, which in turn is based on a post by Eric
+# Jang.
 #
 # You write the article's model yourself, derive what a GAN minimises, and watch the model approach
-# its target and collapse. Then you rebuild minibatch discrimination from a 4 × 4 example, test the
-# article's claims over many random seeds, and meet a set of remedies with which the model reaches
-# the bell curve from every seed we tried. Sections called *Further* can be skipped at first
+# its target and collapse. Then you build minibatch discrimination from a 4 × 4 example, test the
+# article's claims over many random seeds, and see remedies with which the model comes close to the
+# bell curve from every seed that we tried. Sections called *Further* can be skipped at first
 # reading.
 #
 # **You need** Python, a little Keras, and derivatives, probability densities and logarithms. You
@@ -67,11 +68,11 @@ drawn = box.signatures["decode"](z=z)["x"].numpy()[:, 0]
 plots.histogram(drawn, 4.0, 0.5)
 
 # %% [markdown]
-# This is where we want to arrive. The bars are 10,000 numbers from the trained generator that comes
-# with tf_gen; the curve is the density that they should have. The generator is a network with 25
-# parameters. It has never seen a data point. All that it knows came through the gradient of a
-# second network, the discriminator. (`savedmodel.find` returns the path of the trained model; the
-# signature `decode` of the loaded model turns $z$ into $x$.)
+# This is our goal. The bars are 10,000 numbers from the trained generator that comes with tf_gen;
+# the curve is the density that they should have. The generator is a network with 25 parameters. It
+# has never seen a data point. All that it knows came through the gradient of a second network, the
+# discriminator. (`savedmodel.find` returns the path of the trained model; the signature `decode` of
+# the loaded model turns $z$ into $x$.)
 #
 # ## 1. The model from scratch
 #
@@ -82,8 +83,8 @@ plots.histogram(drawn, 4.0, 0.5)
 #   probability that the point is real.
 #
 # The article compares $G$ to a forger and $D$ to the police, and $D$'s answer to a reward in
-# reinforcement learning. There is one important difference: a reward says only how good a point
-# was, while the gradient of $D$ also says in which direction to move it.
+# reinforcement learning. There is one important difference: a reward says only how good a point is,
+# while the gradient of $D$ also says in which direction to move it.
 #
 # One update has two steps. In the first, $D$ learns to tell real points from generated ones. In the
 # second, $G$ learns to make points that $D$ takes for real. In each step one network learns, and
@@ -93,7 +94,7 @@ plots.histogram(drawn, 4.0, 0.5)
 notebook.diagram("gan_game")
 
 # %% [markdown]
-# We begin with the data, the noise and the two networks of the article's text. $G$ has one hidden
+# We begin with the data, the noise and the two networks from the article's text. $G$ has one hidden
 # layer of four softplus units; softplus, $\log(1 + e^v)$, is a smooth relu. $D$ is larger, so that
 # it can tell the two distributions apart. Its last layer returns a **logit** $l$ instead of a
 # probability: $D(x) = \sigma(l) = 1/(1 + e^{-l})$. Section 3 explains why.
@@ -125,8 +126,8 @@ d_optimizer.build(D.trainable_variables)
 g_optimizer.build(G.trainable_variables)
 
 # %% [markdown]
-# The learning rate is 0.005 and shrinks by 5% every 150 updates. Next comes one update. The losses
-# are the article's:
+# The learning rate is 0.005 and shrinks by 5% every 150 updates. Next we write one update. The
+# losses are those of the article:
 #
 # $$L_D = -\log D(x) - \log(1 - D(G(z))), \qquad L_G = -\log D(G(z)),$$
 #
@@ -152,11 +153,11 @@ def update(x, z_d, z_g):
 
 # %% [markdown]
 # That is the whole model. Is it the same as the one in the package? To find out, we copy your
-# weights into the package's model and give both the same batches and noise. The losses of the first
-# update must agree. They must also agree 50 updates later, up to the rounding of float32, which is
-# not quite the same in the two: the package sends real and generated points through $D$ in one
-# call. The preset `article` holds the settings of the article's text, and `batches` yields
-# what one update consumes: points `x`, and noise for $D$'s step and for $G$'s step.
+# weights into the package's model and give both the same batches and noise. The losses of each of
+# the next 50 updates must agree up to the rounding of float32. The rounding differs slightly,
+# because the package sends real and generated points through $D$ in one call. The *preset*
+# `article` holds the settings of the article's text, and `batches` yields what each update needs:
+# points `x`, and noise for $D$'s step and for $G$'s step.
 
 # %%
 article = gaussian_gan.PRESETS["article"]
@@ -175,9 +176,9 @@ for number, batch in enumerate(gaussian_gan.batches(article).take(50), 1):
 notebook.source(gaussian_gan.GaussianGAN.update)
 
 # %% [markdown]
-# Now your model goes on learning, for as many updates as in AYLIEN's first version of the code:
-# 1,200. (`notebook.budget(full, small)` is `full`; the project's tests run this notebook with the
-# small number.)
+# Now your model learns for another 1,200 updates, the number in AYLIEN's first version of the code.
+# (`notebook.budget(full, small)` is `full`; the project's tests run this notebook with the small
+# number.)
 
 # %%
 steps = notebook.budget(1_200, 60)
@@ -211,15 +212,15 @@ figures.learned(history, x_all[:, 0], z_all[:, 0], tf.sigmoid(D(z_all))[:, 0])
 # need to know what digits look like, only how the classes differ.
 #
 # A **generative** model learns how the $x$ themselves are distributed: $p(x)$, or with labels
-# $p(x, y)$, from which Bayes' rule also gives $p(y \mid x)$. It can learn from data without labels,
-# which are plentiful, and it can produce new $x$. The price is that $p(x)$ is much harder to learn
+# $p(x, y)$, from which Bayes' rule also gives $p(y \mid x)$. It can learn from unlabelled data,
+# which are plentiful, and it can generate new $x$. The price is that $p(x)$ is much harder to learn
 # than the difference between classes. A GAN learns a generative model with the help of a
 # discriminative one.
 #
 # **The value function.** Real points have the density $p$. With $z$ drawn at random, $G(z)$ has
-# some density $q$. We cannot write $q$ down, but we can draw from it. $D$ is an ordinary
-# classifier with two classes, so it maximises its log-likelihood. For a pair of a real and a
-# generated point the expected log-likelihood is
+# some density $q$. We cannot write $q$ down, but we can draw from it. $D$ is an ordinary classifier
+# with two classes, so it maximises its log-likelihood. For one real and one generated point the
+# expected log-likelihood is
 #
 # $$V(D, G) = \mathbb{E}_{x \sim p}[\log D(x)] + \mathbb{E}_{z}[\log(1 - D(G(z)))],$$
 #
@@ -233,7 +234,7 @@ figures.learned(history, x_all[:, 0], z_all[:, 0], tf.sigmoid(D(z_all))[:, 0])
 #
 # $$D^*(x) = \frac{p(x)}{p(x) + q(x)}.$$
 #
-# **What $G$ minimises.** Put $D^*$ into $V$, and write $m = (p + q)/2$ for the mixture:
+# **What $G$ minimises.** Insert $D^*$ into $V$, and write $m = (p + q)/2$ for the mixture:
 #
 # $$V(D^*, G) = \int p \log \frac{p}{2m} + \int q \log \frac{q}{2m}
 # = \mathrm{KL}(p \,\|\, m) + \mathrm{KL}(q \,\|\, m) - 2 \log 2
@@ -269,10 +270,10 @@ figures.best_discriminator(x, best, p, q)
 # The first two numbers agree up to the error of the grid, and both other $D$ have a smaller $V$.
 # Look at the curve of the best $D$. It is near 1 where real points are far more frequent than
 # generated ones, and near 0 where the opposite holds. Between the two its slope tells $G$ to move
-# generated points to the right. On the left it is flat, so a $G$ that follows $D(x)$ itself learns
-# nothing there about where the data lie. The logit of the best $D$ is $\log p - \log q$, which is
-# steep there; section 3 makes use of that. (On the far right $D^*$ falls again, because far from
-# both means the density of the wider Gaussian is always the larger one.)
+# generated points to the right. On the left it is flat, so there $G$ cannot learn from the slope of
+# $D(x)$ itself where the data lie. The logit of the best $D$ is $\log p - \log q$, which is steep
+# there; section 3 makes use of that. (On the far right $D^*$ falls again, because far from both
+# means the density of the wider Gaussian is always the larger one.)
 #
 # The article labels the curve of $D(x)$ "decision boundary". It is the probability that a point is
 # real; a decision boundary would consist of the points where $D(x) = 1/2$. We write $D(x)$.
@@ -281,8 +282,8 @@ figures.best_discriminator(x, best, p, q)
 #
 # $G$ learns only through $D$. Let $l$ be $D$'s logit at a generated point. The game as written
 # gives $G$ the **minimax** loss $\log(1 - D(G(z)))$. Goodfellow et al. (section 3) already advise
-# another one, the **non-saturating** loss $-\log D(G(z))$. Both become smaller as $D$ is fooled
-# more, but their gradients differ:
+# another one, the **non-saturating** loss $-\log D(G(z))$. The more $D$ is fooled, the smaller both
+# become, but their gradients differ:
 #
 # $$\frac{d}{dl} \log(1 - \sigma(l)) = -\sigma(l) = -D, \qquad
 # \frac{d}{dl} \big( -\log \sigma(l) \big) = -(1 - \sigma(l)) = -(1 - D).$$
@@ -294,8 +295,8 @@ figures.best_discriminator(x, best, p, q)
 # This changes what $G$ minimises. If $D$ is the best one for the present $G$ and is held fixed, the
 # gradient of the non-saturating loss is that of $\mathrm{KL}(q \,\|\, p) - 2\,\mathrm{JS}(p, q)$
 # instead of JS (Arjovsky and Bottou, arXiv:1701.04862, theorem 2.5). $\mathrm{KL}(q \,\|\, p)$
-# punishes points where there are no data, and hardly punishes data where there are no points. This
-# will matter in section 6.
+# penalises generated points where there are no data. It hardly penalises a $G$ that covers only a
+# part of the data, as in section 6.
 
 # %%
 notebook.source(
@@ -303,10 +304,10 @@ notebook.source(
 )
 
 # %% [markdown]
-# The losses take logits, because $\log \sigma(l)$ can be computed in one piece. From the
-# probability it cannot: $1 - D$ rounds to 0 in float32 once a logit exceeds 16.6, and $\log 0$ is
-# infinite. The `floor` is the listing's own protection, $\log \max(D, 10^{-5})$. We let TensorFlow
-# compute the gradients of the package's functions.
+# The losses take logits, because $\log \sigma(l)$ can be computed from $l$ without rounding $D$
+# first. In float32 $1 - D$ rounds to 0 once a logit exceeds 16.6, and $\log 0 = -\infty$. The
+# argument `floor` is the protection of the article's listing (section 4), $\log \max(D, 10^{-5})$.
+# TensorFlow computes the gradients of the package's functions:
 
 # %%
 line = tf.linspace(-16.0, 8.0, 400)
@@ -324,26 +325,26 @@ figures.gradients(line, gradients)
 
 # %% [markdown]
 # On the left $D$ is sure that the point is generated. There the minimax loss has no gradient, and
-# the non-saturating loss has its largest one. On the right $D$ is fooled, and it is the other way
-# round, which does no harm.
+# the non-saturating loss has its largest one. On the right, where $D$ is fooled, the roles are
+# reversed, which does no harm.
 #
-# The dotted line shows a weakness of the listing. The floor keeps the loss finite, but below it
-# $\max$ is constant: for a logit under $-11.5$ the gradient is zero again, exactly where the
-# non-saturating loss was meant to help.
+# The dotted line shows a weakness of the floor. It keeps the loss finite, but below it $\max$ is
+# constant: for a logit under $-11.5$ the gradient is zero again, exactly where the non-saturating
+# loss was meant to help.
 #
 # $G$'s weights receive this gradient multiplied by two more factors: the slope $dl/dx$ of $D$'s
-# logit at the point, and the change of the point with the weights. Where $D$'s logit is flat, no
-# loss helps.
+# logit at the point, and the change of the point with the weights. Where $D$'s logit is flat,
+# neither loss helps.
 #
 # ## 4. Text and listing: two versions of the article's model
 #
-# The article explains the model piece by piece, and ends with a full listing. The two differ, which
-# a reader easily misses:
+# The article explains the model piece by piece and ends with a full listing. The two differ, which
+# is easily overlooked:
 #
 # | | the text | the listing at the end |
 # |---|---|---|
 # | hidden layers of $D$ | tanh | relu |
-# | third hidden layer of $D$ | always | minibatch discrimination, if wanted, replaces it |
+# | third hidden layer of $D$ | always | replaced by minibatch discrimination, if that is used |
 # | optimisers | gradient descent, 0.005, × 0.95 every 150 updates | Adam, 0.001 |
 # | logarithm in the losses | $\log v$ | $\log \max(v, 10^{-5})$ |
 # | initial weights | not given | $\mathcal{N}(0, 1)$; minibatch layer: std 0.02 |
@@ -371,31 +372,31 @@ print(f"{G.count_params()} parameters in G, {D.count_params()} in D")
 # **Noise.** `z_d` and `z_g` are the article's *stratified* noise: evenly spaced from $-8$ to $8$,
 # with a little noise added. Evenly spaced points estimate a mean with far less variance than
 # independent ones. But look at the numbers: the spacing is $16/11 \approx 1.45$, and the added
-# noise is at most 0.01. In stratified sampling in the usual sense, each $z$ would be drawn from the
-# whole of its stratum. Here $G$ is trained at nearly the same twelve places all the time, and
-# between them it interpolates. The pictures of section 5 show $G$ at 10,000 places.
+# noise is at most 0.01. Usual stratified sampling would draw each $z$ from the whole of its
+# stratum. Here $G$ is always trained at nearly the same twelve places, and between them it
+# interpolates. The pictures of section 5 show $G$ at 10,000 places.
 #
 # **$G$** has $4 + 4 + 4 + 1 = 13$ parameters. We know what it should learn: $z$ is uniform on
 # $[-8, 8]$, so the increasing $G$ that solves the task is the quantile function
 # $4 + 0.5\,\Phi^{-1}((z + 8)/16)$, with $\Phi$ the distribution function of $\mathcal{N}(0, 1)$.
 #
 # **$D$** has $16 + 72 + 72 + 9 = 169$ parameters. With minibatch discrimination (section 7) there
-# are $16 + 72 + 135 + 14 = 237$. The 15 numbers of one bias among them are not trained, because
-# that bias cancels out.
+# are $16 + 72 + 135 + 14 = 237$. Of these, 15 are not trained: the bias of the minibatch layer,
+# which cancels out in differences.
 #
 # ## 5. Training, and watching it
 #
 # We train the package's model from three seeds. Its `train_step` takes 20 batches at once and makes
-# 20 updates; `base.compiled` makes one program of it. `replace` copies settings and changes some of
-# them. After each call we look at the model with the package's `Report`:
+# 20 updates; `base.compiled` compiles it into one program. `replace` copies settings and changes
+# some of them. After each call we look at the model with the package's `Report`:
 #
 # - `observe` lets $G$ generate 500 points.
 # - `measure` returns their mean, their standard deviation and **W1**, the Wasserstein-1 distance to
-#   10,000 real points that no update has seen. W1 is the average distance by which the generated
-#   points would have to be moved to become the real ones.
+#   10,000 real points that no update has seen. W1 is the smallest average distance by which the
+#   generated points have to be moved to become the real ones.
 # - `snapshot` records $D(x)$ along the line and the histogram of $G$.
 #
-# For each seed we set the variables of the same model anew, so that it is compiled only once.
+# For each seed we reset the variables of the same model, so that it is compiled only once.
 
 
 # %%
@@ -426,11 +427,12 @@ for seed, run in runs.items():
 
 # %% [markdown]
 # **We selected these three seeds.** We looked at thirty, and chose one that came close, one that
-# did not arrive, and one that section 6 needs. With these settings only one seed in a hundred ends
-# close to the data (see the [model card](../saved_models/gaussian_gan/README.md)). An article that
-# shows one good run has either selected it, too, or was lucky. A GAN also amplifies rounding: on
-# another processor, or with another version of TensorFlow, the same seed may end elsewhere. If your
-# table differs from the text, read the following with your best seed in the place of 19, and your
+# did not arrive, and one that section 6 needs. (Seed 0 is not the run of section 1, since the
+# package draws other random numbers.) With these settings only one seed in a hundred ends close to
+# the data (see the [model card](../saved_models/gaussian_gan/README.md)). An article that shows one
+# good run either selected it, too, or was lucky. A GAN also amplifies rounding: on another
+# processor, or with another version of TensorFlow, the same seed may end elsewhere. If your table
+# differs from the text, read the following with your best seed in the place of 19, and your
 # narrowest in the place of 4. The next cell shows the best seed as an animation.
 
 # %%
@@ -442,41 +444,42 @@ farthest = max(runs, key=lambda seed: runs[seed]["rows"][-1]["w1"])
 figures.ends(runs, report, [nearest, farthest])
 
 # %% [markdown]
-# In the animation $G$ begins wide: the initial weights are drawn from $\mathcal{N}(0, 1)$ and
-# $|z|$ goes up to 8, so points land far from the data. $D$ rises near 4, and falls where there are
-# only generated points. $G$'s histogram follows the slope, slowly at first, and fast once most
-# points are on it. Near the end of a good run $D$ is close to $1/2$ where the data are, and both
-# losses are close to their values at the solution: 1.386 for $D$ and $\log 2 = 0.693$ for $G$.
-# Where there are neither real nor generated points, $D(x)$ has no meaning, because $D$ has learned
-# nothing there.
+# In the animation $G$'s points are spread out widely at first: the initial weights are drawn from
+# $\mathcal{N}(0, 1)$ and $|z|$ goes up to 8, so points land far from the data. $D$ rises near 4,
+# and falls where there are only generated points. $G$'s histogram follows the slope, slowly at
+# first, and fast once most points are on it. Near the end of a good run $D$ is close to $1/2$ where
+# the data are, and both losses are close to their values at the solution: 1.386 for $D$ and
+# $\log 2 = 0.693$ for $G$. Where there are neither real nor generated points, $D(x)$ has no
+# meaning, because $D$ has learned nothing there.
 #
 # The right picture shows the run that ended farthest away. Its generated points are still far from
 # the data, and many lie outside the picture. Apart from one steep edge this $D$ is flat, and so is
-# its logit, so there is no slope to follow. 1,200 small steps do not bring these points back. Nor
-# do 10,000 steps for most seeds, as the model card reports.
+# its logit, so there is no slope to follow. 1,200 small steps do not bring these points back.
+# According to the model card, for most seeds 10,000 steps do not either.
 #
-# Losses close to 1.386 and 0.693 do not prove that $G$ is good. They say that *this* $D$ sees no
-# difference. Compare the losses of seeds 19 and 4 in the table.
+# Losses close to 1.386 and 0.693 do not prove that $G$ is good. They show only that *this* $D$ sees
+# no difference. Compare the losses of seeds 19 and 4 in the table.
 #
 # ## 6. Collapse
 #
-# The article reports that $G$ comes close around frame 750 and then narrows to the middle of the
-# data. This is **mode collapse** in its simplest form. We call a run *collapsed* when its standard
-# deviation is below half of that of the data.
+# The article reports that $G$ comes close around frame 750 of an animation and then narrows to the
+# middle of the data. This is **mode collapse** in its simplest form. We call a run *collapsed* when
+# its standard deviation is below half of that of the data.
 
 # %%
 figures.courses(runs)
 
 # %% [markdown]
-# Seed 4 is wide at first, shrinks through the right width, has its smallest W1 about there, and
-# continues to shrink. Seed 19 does not come to rest either: its W1 jumps up and down to the end.
+# Seed 4 spreads out at first and then shrinks. Its W1 is smallest about where it passes the right
+# width, but it shrinks further. Seed 19 does not come to rest either: its W1 jumps up and down to
+# the end.
 #
 # As a remedy the article proposes to stop early, once the two distributions are similar enough. It
-# also names the limits of this idea. Somebody has to compute the similarity: W1 is measured against
-# the distribution of the data, and the losses show nothing special at that moment. On a line W1 is
-# easy, since it compares sorted points. For images or texts there is no order to sort by, and
-# distances between samples of two high-dimensional distributions say little (the last *Further*
-# section shows an example). And nobody guarantees that a good moment comes at all.
+# also names the limits of this idea. First, the similarity has to be computed: W1 is measured
+# against the distribution of the data, and the losses show nothing special at that moment. Second,
+# W1 is easy on a line, where it compares sorted points. For images or texts there is no order to
+# sort by, and distances between samples of two high-dimensional distributions say little (the last
+# *Further* section shows an example). Finally, a good moment need not come at all.
 #
 # Why do the points move closer together? The gradient of $G$'s loss with respect to a generated
 # point $x_i$ is $-(1 - D(x_i))\, l'(x_i) / n$, where $l'$ is the slope of $D$'s logit: each point
@@ -503,27 +506,27 @@ figures.crowd(grid, model.discriminator(np.float32(grid[:, None])), ideal, point
 # %% [markdown]
 # The logit of the best $D$ has a valley at the crowd of points and rises steeply on both sides, so
 # it would push the points apart. The actual $D$ has a gentle slope over all of them: every slope
-# has the same sign, and all points are pushed in one direction. Where the slope is steeper on the
-# far side of the crowd, as on the right of seed 4's, the push even makes the crowd narrower. With
-# twelve points and one step at a time $D$ learns no more than "a little less real on this side".
-# $G$ moves its points away, and $D$ then tilts after them. Nothing spreads the points.
+# has the same sign, and all points are pushed in one direction. For seed 4 this is to the left, and
+# the slope is steepest at the right end, so the push even makes the crowd narrower. With twelve
+# points and one step at a time $D$ learns no more than "a little less real on this side". $G$ moves
+# its points away from there, and then $D$ changes its slope. Nothing spreads the points.
 #
 # The article says that a $G$ that produces only the mean of the data can fool $D$. More exactly:
 #
 # - The best $D$ would not be fooled: $D^*(x) = p/(p + q)$ is small where $q$ is concentrated. But
-#   $D$ makes one step for each of $G$'s steps, and by then the crowd has moved.
+#   $D$ makes only one step for each step of $G$, and by then the crowd has moved.
 # - Against a $D$ that does not change, collapse is the *right* answer. $G$'s loss is a mean of
-#   terms with one point each. It is smallest if every point sits where $D$ is largest. No term asks
+#   terms with one point each. It is smallest if every point is where $D$ is largest. No term asks
 #   the points to differ from each other.
 # - $D$ judges each point separately. Twelve points at 3.8 are twelve plausible points. That they
-#   are all equal is a property of the batch, and a function of one point cannot see it.
+#   are all equal is a property of the batch, which a function of one point cannot see.
 #
 # The third problem can be solved.
 #
 # ## 7. Minibatch discrimination, from a 4 × 4 example
 #
-# Let $D$ see, together with each point, how close it is to the other points of its batch (Salimans
-# et al., section 3.2). Take $n = 4$ points, of which a layer of $D$ has computed two features each,
+# Let $D$ see, along with each point, how close it is to the other points of its batch (Salimans et
+# al., section 3.2). Take $n = 4$ points, of which a layer of $D$ has computed two features each,
 # $h_i \in \mathbb{R}^2$. One **kernel** projects them with a matrix $T$ to vectors $M_i = h_i T$,
 # here of length two. For each pair of points we take the L1 distance and turn it into a closeness
 # between 0 and 1:
@@ -570,7 +573,7 @@ figures.closeness({name: h @ layer.T.numpy() for name, h in examples.items()})
 
 # %% [markdown]
 # If the batch is spread out, the sums are not much larger than 1. If it has collapsed, they are
-# near 4. One number tells the difference, and the last layer of $D$ can give it a weight. $T$ is
+# near 4. One number shows the difference, and the last layer of $D$ can give it a weight. $T$ is
 # learned, so $D$ itself chooses the directions in which it compares points.
 #
 # In $D$ the layer takes the place of the third hidden layer. We check your layer against the
@@ -676,13 +679,15 @@ for name, minibatch in kinds[: notebook.budget(4, 1)]:
 figures.densities(report, {label: scores[label] for label in list(scores)[-2:]})
 
 # %% [markdown]
-# Each thin line is one seed. Some lines lie on the data, some are needles beside it, and some are
-# spread over the whole axis. With twenty seeds a share of 25% has a standard error of ten
-# percentage points, $\sqrt{0.25 \cdot 0.75 / 20}$, so small differences in the table mean nothing.
-# The [model card](../saved_models/gaussian_gan/README.md) has a hundred seeds of each setting:
+# Each thin line is one seed. Some lines are about as wide as the data but have another shape, some
+# are needles, and some are spread over the whole axis. None is close in our sense. With twenty
+# seeds a share of 25% has a standard error of ten percentage points, $\sqrt{0.25 \cdot 0.75 / 20}$,
+# so small differences in the table mean nothing. The
+# [model card](../saved_models/gaussian_gan/README.md) has a hundred seeds of each setting:
 #
-# - With the listing 27% of the seeds collapse without minibatch discrimination, and 12% with it.
-#   The article's claim holds in part: the share of runs that diverge rises from 10% to 30%.
+# - With the listing 27% of the seeds collapse without minibatch discrimination, and 12% with it. So
+#   the article's claim holds only in part, since the share of runs that diverge rises from 10% to
+#   30%.
 # - With the settings of the article's text the claim does not hold: 8% collapse without minibatch
 #   discrimination, 21% with it.
 # - In all four settings at most 2% end close.
@@ -691,7 +696,7 @@ figures.densities(report, {label: scores[label] for label in list(scores)[-2:]})
 #
 # Minibatch discrimination lets $D$ see a collapse. It does not make the game converge.
 #
-# ## 9. A recipe that arrives: `stable`
+# ## 9. A recipe that works: `stable`
 #
 # The preset `stable` has the same task and the same kinds of networks, without minibatch
 # discrimination. It adds these remedies:
@@ -701,9 +706,9 @@ figures.densities(report, {label: scores[label] for label in list(scores)[-2:]})
 #    and asks for one answer: are they all real, or all generated? The order of the points carries
 #    no information. In ascending order the $k$-th number is always the $k$-th smallest, so $D$ does
 #    not have to learn all orders (Zaheer et al., arXiv:1703.06114).
-# 2. **Independent $z$** from $U(-8, 8)$. The article's stratified noise makes points that lie more
-#    evenly than draws from the data. A $D$ that sees one point at a time cannot notice this. A $D$
-#    that sees 64 points can, and would make $G$ compensate for it.
+# 2. **Independent $z$** from $U(-8, 8)$. With the article's stratified noise the generated points
+#    are spaced more evenly than draws from the data. A $D$ that sees one point at a time cannot
+#    notice this. A $D$ that sees 64 points can, and would make $G$ compensate for it.
 # 3. **Standardised $x$**: $D$ sees $(x - 4)/0.5$ (LeCun et al., *Efficient BackProp*, 1998).
 # 4. **Batches of 256 points**: four packs instead of one.
 # 5. **8 hidden units** in $G$, twice as many, to bend into the quantile function of section 4.
@@ -716,8 +721,8 @@ figures.densities(report, {label: scores[label] for label in list(scores)[-2:]})
 #    long as the rate, and $G$'s few weights have far to go. With $\beta_1 = 0.5$ Adam forgets
 #    faster, which helps because old gradients refer to an older opponent (Radford et al.,
 #    arXiv:1511.06434).
-# 9. **Linear decay** of both rates to zero. Each network moves the target of the other, so that
-#    steps of constant size never settle.
+# 9. **Linear decay** of both rates to zero. Each network moves the target of the other, so with
+#    steps of constant size they never settle.
 
 # %%
 stable = replace(gaussian_gan.PRESETS["stable"], steps=notebook.budget(8_000, 200))
@@ -725,8 +730,8 @@ scores["stable"] = over_seeds(stable, notebook.budget(10, 1), "stable")
 figures.densities(report, {label: scores[label] for label in list(scores)[-2:]})
 
 # %% [markdown]
-# All ten seeds end close to the data. In the model card all of a hundred seeds do. The curves of
-# one more run show how it gets there.
+# All ten seeds end close to the data, although the peak of one is too high. In the model card all
+# of a hundred seeds end close. The curves of one more run show how it gets there.
 
 # %%
 _, stable_report, stable_runs = train(stable, [1], every=100)
@@ -744,12 +749,12 @@ notebook.animation(stable_report.frames(stable_runs[1]["shots"][::4]), fps=4)
 # $D$ has never seen such a pack, and its answers there mean nothing. Where the data are, $D$ is not
 # far from $1/2$ at the end.
 #
-# **How can one judge a GAN when the answer is unknown?** The article leaves this question open.
-# Looking at samples is easy for images and of little use for texts. A GAN gives no likelihood. The
-# article mentions likelihoods from kernel density estimates, and doubts them; the second *Further*
-# section shows that it is right. Its other proposal is to use what the model has learned for a
-# **downstream task** such as classification. Notebook [04](04_ali.ipynb) does that: its model also
-# has an encoder, and the codes of handwritten digits are used to classify them.
+# **How can one judge a GAN when the true distribution is unknown?** The article leaves this
+# question open. Looking at samples is easy for images and of little use for texts. A GAN gives no
+# likelihood. The article mentions likelihoods from kernel density estimates, but doubts them,
+# rightly, as the second *Further* section shows. Its other proposal is to use what the model has
+# learned for a **downstream task** such as classification. Notebook [04](04_ali.ipynb) does that:
+# its model also has an encoder, and the codes of handwritten digits are used to classify them.
 #
 # **Use the trained generator.** The trained generator is a SavedModel and needs nothing but
 # TensorFlow. We loaded it as `box` at the beginning. Its signature `decode` turns your $z$ into
@@ -762,8 +767,8 @@ print(np.hstack([out["z"], out["x"]]).round(3))
 # %% [markdown]
 # Each printed row is a $z$ and its $x$. The histogram at the beginning of this notebook shows
 # 10,000 points of this generator. It is not perfect: $G$ is a continuous function on a bounded
-# interval, so its tails end, at about 2.7 standard deviations from the mean. Of a hundred seeds
-# this one has the smallest KS; the model card says so, and also gives skew and kurtosis.
+# interval, so its tails are cut off at about 2.7 standard deviations from the mean. Of a hundred
+# seeds this one has the smallest KS; the model card says so, and also gives skew and kurtosis.
 #
 # The same from the command line:
 #
@@ -777,9 +782,8 @@ print(np.hstack([out["z"], out["x"]]).round(3))
 #
 # ## Further: what each remedy is worth
 #
-# Packing is one of the two most important remedies. How much easier does it make the task of $D$?
-# Take a false density $q$, and let $D$ be the best possible one. For $n$ points it adds up the
-# evidence,
+# Packing is one of the two most important remedies. How much does it help $D$? Take a false density
+# $q$, and let $D$ be the best possible one. For $n$ points it adds up the evidence of each point,
 #
 # $$\log \frac{p(x_1) \cdots p(x_n)}{q(x_1) \cdots q(x_n)}
 # = \sum_{i=1}^{n} \log \frac{p(x_i)}{q(x_i)},$$
@@ -804,8 +808,8 @@ figures.packs(sizes, shares)
 # %% [markdown]
 # The columns belong to 1, 4, 16 and 64 points. With one point even the best $D$ is not much better
 # than guessing. With 64 points the small pieces of evidence add up. Its gradient is then more
-# useful, too: it tells $G$ what is wrong with the whole crowd, which is what minibatch
-# discrimination was meant to do.
+# useful, too: it tells $G$ what is wrong with all the points together, which was also the aim of
+# minibatch discrimination.
 #
 # To see what each remedy is worth, we leave out one at a time. The columns are those of section 8.
 # W1 no longer tells good runs apart, so look at KS.
@@ -832,21 +836,23 @@ figures.remedies(kept)
 # %% [markdown]
 # Three seeds show only large effects, and there are two: with one point at a time, or with tanh in
 # $D$, no seed comes near the others. (The remedies depend on each other. Rates and decay were
-# chosen for packs, so this does not show that no $D$ of single points can succeed.) Most of the
-# others cost accuracy, some of them with only one seed in three. For a few, three seeds show no
-# difference. The [model card](../saved_models/gaussian_gan/README.md) has ten seeds of each.
+# chosen for packs, so this does not show that no $D$ of single points can succeed.) Leaving out
+# most of the others costs accuracy, in some cases for only one seed of three. For a few, three
+# seeds show no clear difference. The [model card](../saved_models/gaussian_gan/README.md) has ten
+# seeds of each.
 #
 # ## Further: KDE likelihoods, and why to doubt them
 #
-# The article mentions a way to evaluate a GAN that was common then. Put a Gaussian of width $h$,
-# the **bandwidth**, on each of $n$ generated points $g_k$. This is a **kernel density estimate**
-# (KDE), also called Parzen window. Then report the mean log-likelihood of held-out real points:
+# The article mentions a way of evaluating GANs that was common at the time. Put a Gaussian of width
+# $h$, the **bandwidth**, on each of $n$ generated points $g_k$. This is a **kernel density
+# estimate** (KDE), also called a Parzen window. Then report the mean log-likelihood of held-out
+# real points:
 #
 # $$\log \hat q(x) = \log \frac{1}{n} \sum_{k=1}^{n} \frac{1}{(2\pi h^2)^{d/2}}
 # \exp\Big( -\frac{\|x - g_k\|^2}{2 h^2} \Big),$$
 #
-# where $d$ is the dimension. $h$ should be chosen on a validation set. We choose one number with
-# 1,000 points, so we may as well take the best on the held-out points. We try it on three
+# where $d$ is the dimension. $h$ should be chosen on a validation set. Since it is only one number
+# and there are 1,000 held-out points, we take the $h$ that is best on these. We try it on three
 # generators of our task: the data themselves, which no generator can surpass; the trained `stable`
 # model of the package; and a complete collapse, with every point at 4.
 
@@ -875,9 +881,9 @@ figures.bandwidths(widths, curves, true_value)
 
 # %% [markdown]
 # The order of the three depends on $h$. With its best $h$ the complete collapse gets the score of
-# the true density, no less than the trained model or the data themselves. The reason is simple: one
-# kernel of width 0.5 at 4 *is* the density of the data. The kernel adds the width that $G$ lacks.
-# So this measure cannot see the very failure that this notebook is about.
+# the true density up to 0.001, no less than the trained model or the data themselves. The reason is
+# simple: one kernel of width 0.5 at 4 *is* the density of the data. The kernel adds the width that
+# $G$ lacks. So this measure misses the very failure that this notebook is about.
 #
 # On a line all three are at least close to the truth. Now we do the same with $\mathcal{N}(0, I)$
 # in $d$ dimensions, whose true mean log-likelihood is $-\tfrac{d}{2} \log(2 \pi e)$. The KDE gets
@@ -904,8 +910,8 @@ figures.gaps(sizes, named)
 # difference. No bandwidth fills the empty space between the points.
 #
 # Compare this with a "generator" that produces only one point, the centre. With $h = 1$ its kernel
-# is the true density, so nothing is missing in any dimension. It beats a real sample of the data,
-# and the higher the dimension, the more.
+# is the true density, so nothing is missing in any dimension. It beats a sample of real data, and
+# its advantage grows with the dimension.
 #
 # So KDE likelihoods neither approximate the likelihood in high dimensions nor rank generators.
 # Theis, van den Oord and Bethge (arXiv:1511.01844) show this for images, where the centroids of
@@ -923,13 +929,13 @@ figures.gaps(sizes, named)
 #   with the article's settings hardly any seed ends close to the data.
 # - One run of a GAN proves nothing. Compare many seeds, and use a measure such as W1 or KS instead
 #   of the losses. With the remedies of `stable`, above all packs of points and softplus in $D$, all
-#   seeds that we tried arrive.
+#   seeds that we tried end close to the data.
 #
 # ## Change it
 #
 # Edit the cells of section 1 and run them again, beginning with `SEED`. Skip the comparison with
-# the package, since your model is then a different one. We tried each change with the seeds 0 to 9.
-# With the article's settings their median W1 is 8.0.
+# the package, since your model is then different. We tried each change with the seeds 0 to 9. With
+# the article's settings their median W1 is 8.0.
 #
 # - **The listing's settings**: write `"relu"` instead of `"tanh"`, `keras.optimizers.Adam(0.001)`
 #   for both optimisers, and 5,000 updates. Now the points find the data: our median W1 was 0.39.
@@ -942,8 +948,8 @@ figures.gaps(sizes, named)
 #   seldom is.
 # - **The listing without its floor**: your code has no floor, the listing has one. Remove it from
 #   the package's model, too: in section 8, train `replace(config, log_floor=0.0)`. With minibatch
-#   discrimination the median W1 of thirty seeds fell to 0.29 (the model card has 2.15 with the
-#   floor), and 13% diverged instead of 30%. So the dotted line of section 3 matters in practice.
+#   discrimination the median W1 of thirty seeds was 0.29, and 13% diverged. With the floor the
+#   model card has 2.15 and 30%. So the dotted line of section 3 matters in practice.
 #
 # ## References
 #
@@ -953,7 +959,7 @@ figures.gaps(sizes, named)
 # - Goodfellow et al., *Generative Adversarial Networks*, 2014, arXiv:1406.2661. The original paper:
 #   the game, its solution, and the non-saturating loss, in nine pages.
 # - Salimans et al., *Improved Techniques for Training GANs*, 2016, arXiv:1606.03498. The source of
-#   minibatch discrimination, with other remedies from the early days.
+#   minibatch discrimination and of other early remedies.
 # - Arjovsky and Bottou, *Towards Principled Methods for Training Generative Adversarial Networks*,
 #   2017, arXiv:1701.04862. Why the gradients of both losses fail, with proofs.
 # - Lin et al., *PacGAN: The power of two samples in generative adversarial networks*, 2017,

@@ -16,14 +16,14 @@
 # In this notebook you write a generative adversarial network (GAN) in 50 lines of Keras and
 # TensorFlow. Its generator learns to draw numbers from a bell curve that it never sees. We follow
 # the article GANs很难?这篇文章教你50行代码搞定, a Chinese translation of Dev Nag's "Generative
-# Adversarial Networks (GANs) in 50 lines of code", which uses PyTorch, and its author's later code.
-# GANs were introduced by Goodfellow et al., *Generative Adversarial Networks*, arXiv:1406.2661.
+# Adversarial Networks (GANs) in 50 lines of code", which uses PyTorch. We also use Nag's later
+# code. GANs were introduced by Goodfellow et al., *Generative Adversarial Networks*,
+# arXiv:1406.2661.
 #
-# This GAN has one unusual feature: its discriminator judges a whole batch of points at once, and
-# not one point at a time. You will see that the way the batch is shown to the discriminator decides
-# what the generator learns. With the article's settings the generator gets the mean and the
-# standard deviation roughly right, but not the shape. Three small changes to your 50 lines fix
-# that.
+# This GAN has one unusual feature: its discriminator judges a whole batch of points at once instead
+# of one point at a time. You will see that what the discriminator sees of the batch decides what
+# the generator learns. With the article's settings the generator gets the mean and the standard
+# deviation roughly right, but not the shape. Three small changes to your 50 lines fix that.
 #
 # Sections called *Further* can be skipped at first reading.
 #
@@ -86,8 +86,8 @@ plots.histogram(points.numpy()[:, 0], mu, sigma)
 #
 # A forger wants to paint pictures that pass for real ones, but he has never seen a real picture. An
 # expert looks at real and forged pictures and says how likely each one is to be real. After each
-# verdict she is told the truth and learns from it. The forger learns only from her verdicts on his
-# own pictures: they tell him how to change his strokes. Both get better, until the expert can only
+# verdict she learns the truth and improves. The forger learns only from her verdicts on his own
+# pictures: they tell him how to change his strokes. Both get better, until the expert can only
 # guess.
 #
 # The article turns this story into five components:
@@ -98,7 +98,7 @@ plots.histogram(points.numpy()[:, 0], mu, sigma)
 # | I | the input noise of the generator | $z \sim U(0, 1)$ |
 # | G | the generator (the forger) | a network, $x = G(z)$ |
 # | D | the discriminator (the expert) | a network with values in $(0, 1)$; 1 means "real" |
-# | the training loop | who learns when, and from what | D learns, then G learns through D |
+# | the training loop | which network learns when, from what | D learns, then G learns through D |
 #
 # The article marks two parts of the loop: a green part, in which D learns, and a red part, in which
 # G learns. Our diagram shows the same two parts, one below the other. Here a network is green while
@@ -112,9 +112,8 @@ notebook.diagram("gan_game")
 #
 # Now the code. The next four cells have 50 lines in all, and you can edit every one of them. (If
 # you do, run all four again.) We begin with random numbers for 200 rounds of training. For each
-# round there are 100 real points and 100 numbers of noise. Their shapes are different on purpose.
-# The noise of a round is 100 examples of one number each, while the real points are *one* example
-# of 100 numbers.
+# round there are 100 real points and 100 noise values. Their shapes differ on purpose: the noise is
+# 100 examples of one number each, while the real points are *one* example of 100 numbers.
 
 
 # %%
@@ -132,12 +131,12 @@ def noise_batches():
 #
 # Both networks have two hidden layers of 50 units. G maps one number to one number, and it is
 # applied to each of the 100 noise values. D maps a whole batch to one number. Before D sees the
-# batch, `squares` appends the squared deviations from the mean to it, so that D gets 200 numbers.
+# batch, `squares` appends the squared deviations from its mean, so that D gets 200 numbers.
 #
-# The article's text does not mention this last step or the batch as input; both are in the code
-# that came with it. So is the sigmoid in G's second layer, where the text names only ELU.
-# `tf.stop_gradient` treats the mean as a constant, as the original does. The function `dense` makes
-# layers that start as PyTorch's do.
+# The article's text mentions neither this step nor that D's input is a whole batch. Both are in the
+# code that came with it. So is the sigmoid in G's second layer; the text names only ELU.
+# `tf.stop_gradient` treats the mean as a constant, as the original code does. The function `dense`
+# makes layers whose initial weights are distributed as in PyTorch.
 
 
 # %%
@@ -210,10 +209,10 @@ class FiftyLines:
 # %% [markdown]
 # ### The loop
 #
-# In each round D takes a step and then G. The article calls a round an *epoch*, and so do we in
-# this notebook. The networks are so small that a call from Python takes longer than the arithmetic
-# of an update. So we let TensorFlow compile 200 rounds to one program (`jit_compile=True`), which
-# returns the losses of its last round.
+# In each round D takes a step, and then G does. The article calls a round an *epoch*, and so do we
+# in this notebook. The networks are so small that a call from Python takes longer than the
+# arithmetic of an update. So we let TensorFlow compile 200 rounds into one program
+# (`jit_compile=True`), which returns the losses of its last round.
 
 
 # %%
@@ -242,23 +241,23 @@ lines = [line.strip() for cell in parts.values() for line in cell.splitlines()]
 print(len([line for line in lines if line and not line.startswith("#")]), "lines of code")
 
 # %% [markdown]
-# ### Beside the article's loop
+# ### Compared with the article's loop
 #
 # The article's loop consists of the following steps. The first four are its green part, the others
 # its red part.
 #
 # | step of the article's loop | in the 50 lines |
 # |---|---|
-# | clear D's old gradients | not needed, each tape is new |
-# | D judges a real batch; compare with 1; go backward | `self.loss(x, 1.0)` |
-# | G makes a batch, detached from G; D judges it; compare with 0; go backward | `generated` |
+# | clear D's old gradients | not needed, since each tape is new |
+# | D judges a real batch; compare with 1; backpropagate | `self.loss(x, 1.0)` |
+# | D judges a detached batch of G; compare with 0; backpropagate | `self.loss(generated, 0.0)` |
 # | step D's optimiser | `self.d_optimizer.apply` |
 # | clear G's old gradients | not needed |
-# | G makes a batch from new noise; D judges it; compare with 1; go backward | `train_g` |
-# | step G's optimiser, and only that one | `self.g_optimizer.apply` |
+# | D judges a new batch of G; compare with 1; backpropagate | `self.loss(self.generate(z), 1.0)` |
+# | step only G's optimiser | `self.g_optimizer.apply` |
 #
 # PyTorch adds up the gradients of its two backward passes before D takes a step. `tape.gradient`
-# does the same if it gets two losses. If you know one library but not the other, this table may
+# does the same if you give it two losses. If you know one library but not the other, this table may
 # help:
 #
 # | PyTorch | Keras and TensorFlow |
@@ -266,20 +265,20 @@ print(len([line for line in lines if line and not line.startswith("#")]), "lines
 # | `nn.Linear(n, m)` | `keras.layers.Dense(m)` (1) |
 # | `F.elu(layer(x))` in `forward` | `keras.layers.Dense(m, "elu")` |
 # | `nn.BCELoss()` of a sigmoid | `tf.nn.sigmoid_cross_entropy_with_logits` (2) |
-# | `Variable(tensor)`, before PyTorch 0.4 | a tensor; tapes watch all weights by themselves |
+# | `Variable(tensor)`, before PyTorch 0.4 | a tensor; tapes watch trainable weights automatically |
 # | `loss.backward()` | `tape.gradient(loss, weights)` (3) |
-# | `D.zero_grad()` | nothing, since gradients do not add up from step to step |
+# | `D.zero_grad()` | not needed, since gradients do not add up from step to step |
 # | `G(z).detach()` | `G(z)` before the tape begins |
 # | `optim.Adam(D.parameters())` and `step()` | `keras.optimizers.Adam()` and `apply` (4) |
 # | Python runs each operation | `@tf.function(jit_compile=True)` compiles a program |
 #
-# 1. PyTorch starts weights and biases at $U(-1/\sqrt n, 1/\sqrt n)$. Keras starts weights with
-#    Glorot's rule and biases at zero, so `dense` sets both.
+# 1. PyTorch draws initial weights and biases from $U(-1/\sqrt n, 1/\sqrt n)$. Keras draws weights
+#    by Glorot's rule and sets biases to zero, so `dense` sets both initialisers.
 # 2. The loss is the same. Computed from the logit, it never takes the logarithm of 0. (PyTorch has
 #    `BCEWithLogitsLoss` for that.)
-# 3. PyTorch stores a gradient in each weight that took part. TensorFlow returns the gradients that
+# 3. PyTorch stores a gradient in each weight that was used. TensorFlow returns the gradients that
 #    you ask for.
-# 4. Both add a small $\epsilon$ to a denominator, but at different places, and their defaults are
+# 4. Both add a small $\epsilon$ to a denominator, but in different places, and their defaults are
 #    $10^{-8}$ and $10^{-7}$.
 
 # %% [markdown]
@@ -295,8 +294,8 @@ notebook.source(tiny_gan.TinyGAN.update_d, tiny_gan.TinyGAN.update_g, base.repea
 # %% [markdown]
 # To check that both are the same, we copy the package's weights into your model, give both the same
 # batches, and compare the three losses over 20 epochs. One thing differs: the package has its own
-# class `AdamPyTorch`, which adds $\epsilon$ at the same place as PyTorch. For this comparison we
-# give it Keras's Adam, as in your model.
+# class `AdamPyTorch`, which adds $\epsilon$ in the same place as PyTorch. For this comparison the
+# package uses Keras's Adam, as your model does.
 
 
 # %%
@@ -330,9 +329,9 @@ assert_same(FiftyLines(), article, article.learning_rate)
 # We train your model for 20,000 epochs, as long as the article does, and measure G on the way. To
 # measure it without noise we give it 1,000 evenly spaced values of $z$, which stand for $U(0, 1)$.
 # Besides mean and standard deviation we compute two numbers that describe the shape. The **skew**
-# is the mean of the third power of $(x - \mu)/\sigma$. The **excess kurtosis** is the mean of its
-# fourth power minus 3. Both are 0 for a Gaussian. A uniform distribution has skew 0 and excess
-# kurtosis $-1.2$. The package's function `gaussian.moments` returns all four.
+# is the mean of the third power of $(x - \mu)/\sigma$. The **excess kurtosis** (below: kurtosis) is
+# the mean of its fourth power minus 3. Both are 0 for a Gaussian. A uniform distribution has skew 0
+# and excess kurtosis $-1.2$. The package's function `gaussian.moments` returns all four.
 #
 # `notebook.budget(full, small)` is `full`. The project's tests, which run this notebook with little
 # training, get `small` instead.
@@ -358,10 +357,10 @@ print(figures.table(rows[:1] + rows[19::20], names, targets))
 figures.course(rows, targets)
 
 # %% [markdown]
-# The first three columns after the epoch are its losses $-\log D(x)$, $-\log(1 - D(G(z)))$ and
-# $L_G$. The mean starts below 0, rises above 5 and comes back to the neighbourhood of 4. The
-# standard deviation starts near 0, since an untrained G gives almost the same answer to every $z$.
-# It rises to about 1.25. Skew and kurtosis keep moving.
+# The three columns after the epoch are its losses $-\log D(x)$, $-\log(1 - D(G(z)))$ and $L_G$. The
+# mean starts below 0, rises above 5 and comes back to about 4. The standard deviation starts near
+# 0, since an untrained G gives almost the same answer to every $z$. It rises above 1.5 and then
+# comes to about 1.25. Skew and kurtosis keep changing.
 #
 # There are no held-out data in this notebook. Every batch is drawn anew, so no model ever sees a
 # point twice.
@@ -386,23 +385,22 @@ show(mine.generate(z_even)[0].numpy())
 # curve rises. That does not matter, since $z$ and $1 - z$ have the same distribution.)
 #
 # The number printed above the figure is the **Wasserstein-1 distance** $W_1$ between the generated
-# and the real distribution. Imagine two heaps of sand, one for each density. $W_1$ is the mean
-# distance over which you have to carry the sand to turn one heap into the other. In one dimension
-# the best plan keeps the order of the grains, so $W_1$ is the mean distance between points of equal
-# rank. For an increasing G this is the area between the two curves,
-# $\int_0^1 |G(z) - \mu - \sigma\Phi^{-1}(z)|\,dz$. The function `show` sorts the points, so that
-# its number is right for any G. The package calls a result *close* if
-# $W_1 \le \sigma/5 = 0.25$.
+# and the real distribution. Imagine two heaps of sand, one for each density. $W_1$ is the smallest
+# mean distance over which you have to carry the sand to turn one heap into the other. In one
+# dimension it is best to keep the order of the grains, so $W_1$ is the mean distance between points
+# of equal rank. For an increasing G this is the area between the two curves,
+# $\int_0^1 |G(z) - \mu - \sigma\Phi^{-1}(z)|\,dz$. The function `show` sorts the points, so its
+# number is right for any G. The package calls a result *close* if $W_1 \le \sigma/5 = 0.25$.
 
 # %% [markdown]
 # ## What the ideal G does
 #
 # Why is the noise uniform? With normal noise, $z \sim N(0, 1)$, the task would be trivial:
-# $G(z) = \mu + \sigma z$ is a shift and a scale. If you shift and scale uniform noise, you get a
+# $G(z) = \mu + \sigma z$ only shifts and scales. If you shift and scale uniform noise, you get a
 # uniform distribution again. It can have the right mean and standard deviation, but it is never a
 # bell. G has to bend.
 #
-# We can say exactly how. Let $G$ be increasing. The share of generated points up to $x$ is
+# We can derive exactly how. Let $G$ be increasing. The share of generated points up to $x$ is
 #
 # $$P(G(z) \le x) = P(z \le G^{-1}(x)) = G^{-1}(x),$$
 #
@@ -426,8 +424,8 @@ for x, name in ((ideal, "ideal G"), (straight, "straight G")):
 figures.ideal_and_straight(ideal, straight)
 
 # %% [markdown]
-# The straight G has the right mean and standard deviation and the wrong shape, and its kurtosis
-# reveals it. The article warns of this case. (The kurtosis of the ideal G is not exactly 0, because
+# The straight G has the right mean and standard deviation but the wrong shape, as its kurtosis
+# shows. The article warns of this case. (The kurtosis of the ideal G is not exactly 0, because
 # 1,000 evenly spaced values of $z$ miss the ends of the tails.)
 #
 # Two remarks:
@@ -440,12 +438,12 @@ figures.ideal_and_straight(ideal, straight)
 #   (exercise 1).
 
 # %% [markdown]
-# ## Who learns in which half
+# ## Which network learns in which step
 #
 # In `train_d` the generated batch is made outside the tape: G is used but not trained. In `train_g`
 # the gradient has to pass through D to reach G, but only G's weights change. D must not learn in
-# this half, because the label "real" for a generated batch is wrong. Let us check. We take a new
-# model, do one half after the other, and compare the weights before and after:
+# this step, because the label "real" for a generated batch is wrong. To check this, we take a new
+# model, run one step after the other, and compare the weights before and after:
 
 
 # %%
@@ -473,7 +471,7 @@ print(f"{np.sum(slope < 0)} points should grow, {np.sum(slope > 0)} should shrin
 # through D. For each of the 100 points it says in which direction the point should move to look
 # more real to this D. This is all that G ever learns about R.
 #
-# ### What the losses should come to
+# ### Where the losses should settle
 #
 # Let $p_r$ and $p_g$ be the densities of real and generated batches. For a given batch the best D
 # minimises $-p_r \log D - p_g \log(1 - D)$. The derivative $-p_r/D + p_g/(1 - D)$ vanishes at
@@ -481,7 +479,7 @@ print(f"{np.sum(slope < 0)} points should grow, {np.sum(slope > 0)} should shrin
 # $$D^* = \frac{p_r}{p_r + p_g},$$
 #
 # which is $\frac12$ everywhere once $p_g = p_r$. Then both terms of $L_D$ are
-# $-\log\frac12 = \log 2 \approx 0.693$, and so is $L_G$. Losses at this level show that D sees no
+# $-\log\frac12 = \log 2 \approx 0.693$, and so is $L_G$. Losses at this level mean that D sees no
 # difference *in what it is shown*. They do not prove that there is none.
 
 # %% [markdown]
@@ -536,14 +534,15 @@ figures.views({name: see(both).numpy() for name, see in tiny_gan.INPUTS.items()}
 
 # %% [markdown]
 # Which batch is real? In the first three views you have to look twice: the crosses stay within a
-# band, and a few dots lie outside. The last of the four `moments` is lower for the crosses. Whether
-# this is enough depends on how much it varies from batch to batch. In `sorted` you can see the
-# shape itself. The crosses form a straight line, and the dots bend away at both ends. These are the
-# curves of the two generators, since the $k$-th smallest of $n$ points is close to the quantile at
-# $(k - \frac12)/n$.
+# band, while a few dots lie outside. The last of the four `moments` is lower for the crosses.
+# Whether D can use this depends on how much it varies from batch to batch. In `sorted` you can see
+# the shape itself. The crosses nearly form a straight line, and the dots bend away at both ends.
+# These are roughly the curves of the straight and the ideal G, since the $k$-th smallest of $n$
+# points is close to the quantile at $(k - \frac12)/n$.
 #
 # **What a linear layer can read off.** A unit of D's first layer computes $\sum_k w_k v_k + b$ from
-# the vector $v$ that D is shown. With equal weights on one half of the vector, or weights as noted:
+# the vector $v$ that D is shown. The table shows what this sum can be, with equal weights on one
+# half of the vector or with the given weights:
 #
 # | | mean | variance | skew, kurtosis |
 # |---|---|---|---|
@@ -555,14 +554,15 @@ figures.views({name: see(both).numpy() for name, see in tiny_gan.INPUTS.items()}
 #
 # - `differences` gives a linear layer nothing new. Each $x_i - m$ is itself a linear function of
 #   the batch, so the layer can compute it from `raw` (exercise 3).
-# - `squares` adds the variance, which is not linear in the $x_i$. Third and fourth powers are left
-#   to the hidden layers.
+# - `squares` adds the variance, which is not linear in the $x_i$. Third and fourth powers need the
+#   hidden layers.
 # - From `sorted` a linear layer can read any weighted sum of quantiles, and with them the whole
 #   shape. With suitable weights these sums are the L-moments (Hosking, 1990), which measure spread,
 #   skew and kurtosis without powers.
 #
 # **An order that means nothing.** The points of a batch are independent, so a shuffled batch is as
-# good as the original. Does an untrained D know that? We show it the same 100 points in 500 orders:
+# good as the original. Does the order change the verdict of an untrained D? We show it the same 100
+# points in 500 orders:
 
 # %%
 orders = tf.constant([rng.permutation(real) for _ in range(500)], tf.float32)
@@ -573,9 +573,9 @@ for inputs in tiny_gan.INPUTS:
     print(f"    {p.min():.4f}  {p.max():.4f}   {p.std():.1e}   {inputs}")
 
 # %% [markdown]
-# Three of the five change their verdict with the order. They have to learn from many batches that
-# the order does not matter. For `moments` and `sorted` the order makes no difference, except for
-# the rounding of float32.
+# For three of the five the verdict changes with the order. They have to learn from many batches
+# that the order does not matter. For `moments` and `sorted` the order makes no difference, except
+# for the rounding of float32.
 
 # %% [markdown]
 # ## The article's claims
@@ -586,14 +586,14 @@ for inputs in tiny_gan.INPUTS:
 # | the article says | measured (medians at 20,000 epochs) |
 # |---|---|
 # | the mean overshoots 4.0, comes back and stays | with seed 0 to 5.5 and back; median 4.17 |
-# | the standard deviation falls at first | it cannot: G's first points are almost equal |
+# | the standard deviation falls at first | no, it cannot, since G's first points are almost equal |
 # | the standard deviation then rises to 1.25 | yes, median 1.25 |
 # | the left tail is a little longer | yes, the median of the skew is $-0.62$ |
 # | skew and kurtosis agree with a Gaussian's | no, the median of the kurtosis is $-0.72$ |
 #
 # The last row is the important one. The article rejects the uniform distribution, because mean and
 # standard deviation can be right while the shape is wrong. The kurtosis of a uniform distribution
-# is $-1.2$. In the median its own generator is nearer to that than to the Gaussian's 0.
+# is $-1.2$. With a median of $-0.72$ its own generator is nearer to that than to the Gaussian's 0.
 #
 # The author's code runs for 30,000 epochs. What happens after 20,000? We let the package's model
 # run all of them. The function `fit` trains for `config.steps` epochs in `calls` calls of the
@@ -628,30 +628,30 @@ figures.course(rows, targets)
 
 # %% [markdown]
 # At epoch 20,100 the mean is still near 4, and at the end it is far away. For most of the time mean
-# and standard deviation stay near their targets. The skew is below 0 for almost as long, and the
+# and standard deviation stay near their targets. The skew is below 0 almost all the time, and the
 # kurtosis wanders above and below 0, so its value depends on when you look. D's first layer can
-# read off the mean and the variance (see the table above). Everything else it would have to find,
-# and 100 points say little about it.
+# read off the mean and the variance (see the table above). Everything else its hidden layers would
+# have to find, and 100 points say little about it.
 #
-# This is not bad luck: by 30,000 epochs the mean has run away in eight of twenty seeds. You can
-# read it in the losses. While the game is even, all three are near 0.693. D's losses below that
-# level mean that D still sees a difference. When $L_G$ climbs far above it and D's losses fall
-# towards 0, D has won. Then the gradient that G receives no longer leads it back.
+# This is not bad luck: by 30,000 epochs the mean is far away in eight of twenty seeds. You can see
+# it in the losses. While the game is even, all three are near 0.693. D's losses below that level
+# mean that D still sees a difference. When $L_G$ climbs far above it and D's losses fall towards 0,
+# D has won. Then the gradient that G receives no longer leads it back.
 
 # %% [markdown]
 # ## Three changes make it stable
 #
 # The preset `stable` keeps the article's networks and makes three changes:
 #
-# 1. D sees the batch **sorted**. Then D need not learn that the order means nothing, and it sees
-#    the whole shape (Zaheer et al., arXiv:1703.06114, on functions of sets).
+# 1. D sees the batch **sorted**. It does not have to learn that the order means nothing, and it
+#    sees the whole shape (Zaheer et al., arXiv:1703.06114, on functions of sets).
 # 2. D sees **standardised** points, $(x - \mu)/\sigma$, so that its inputs have mean 0 and standard
 #    deviation 1 (LeCun et al., *Efficient BackProp*, 1998).
 # 3. The **learning rate** starts at 0.001 and falls linearly to zero. With steps of a fixed length
-#    D and G keep circling around each other; with steps that shrink they settle.
+#    D and G keep circling around each other; with shrinking steps they settle.
 #
-# In your code this is one function and three arguments. The first cell also asserts that your model
-# then equals the package's preset `stable`.
+# In your code this is one function and three arguments. The first cell below also asserts that your
+# model then equals the package's preset `stable`.
 
 
 # %%
@@ -689,10 +689,10 @@ show(mine.generate(z_even)[0].numpy())
 # %% [markdown]
 # ## One run of a GAN says little
 #
-# So far each result came from one run. Now we train several seeds of each way to show a batch, with
-# the article's settings and 20,000 epochs, and of two more presets: `moments`, the author's later
-# code, and `stable`. `evaluate.train_seeds` compiles one program and starts it from each seed. This
-# cell takes longer than any other.
+# So far each result came from one run. Now we train several seeds for each way to show a batch,
+# with the article's settings and 20,000 epochs, and for two more presets: `moments`, the author's
+# later code, and `stable`. `evaluate.train_seeds` compiles one program and runs it from each seed.
+# This cell takes longer than any other.
 
 # %%
 seeds, epochs = range(notebook.budget(3, 1)), notebook.budget(20_000, 10)
@@ -713,12 +713,13 @@ figures.seeds(report.edges, densities, mu, sigma)
 # %% [markdown]
 # Look at the kurtosis first, and compare it with the table of what a linear layer can read off.
 # With `raw` and `differences` it is near $-1$: the densities are flat stretches with a spike. With
-# `moments` it is near 0, with either preset: the kurtosis is right where D is shown the kurtosis.
-# (The rule has limits. `raw` gets the standard deviation about right, and there the hidden layers
-# had to find it.) With `squares` the median of these three seeds is $-0.04$, while the median of
-# twenty in the model card is $-0.72$. Three seeds are not many.
+# `moments` it is near 0, both with the article's other settings and in the preset `moments`: the
+# kurtosis is right where D is shown the kurtosis. (The rule has limits. `raw` gets the standard
+# deviation about right, and there the hidden layers had to find it.) With `squares` the median of
+# these three seeds is $-0.04$, while the median of twenty in the model card is $-0.72$. Three seeds
+# are not many.
 #
-# With `sorted` nothing but the order changes, and the spike becomes a rugged hump. The preset
+# `sorted` differs from `raw` only in the order, but the spike becomes a rugged hump. The preset
 # `stable` adds standardised points and the decaying learning rate. All its lines lie on the bell.
 #
 # Three seeds cannot rank the five ways. The [model card](../saved_models/tiny_gan/README.md) has
@@ -731,8 +732,8 @@ figures.seeds(report.edges, densities, mu, sigma)
 #
 # G learns from $\partial D / \partial x_i$, so it matters how the features depend on the points. In
 # `squares` and `differences` the mean is wrapped in `tf.stop_gradient`: it is computed and then
-# treated as a constant. What does that do? We take five points and compare the gradient of the tape
-# with the true one, which we get from finite differences.
+# treated as a constant. What are the consequences? We take five points and compare the gradient of
+# the tape with the true one, which we get from finite differences.
 
 # %%
 points = tf.Variable([[2.0, 3.0, 4.0, 5.0, 9.0]], dtype=tf.float64)  # their mean is 4.6
@@ -769,15 +770,15 @@ compare("moments: std", lambda x: tiny_gan.INPUTS["moments"](x)[0, 1])
 # gradient is zero, but the tape reports 1. G is told to raise a number that cannot be raised.
 #
 # `moments` stops no gradient, and the tape agrees with the truth. `sorted` stops none either: the
-# gradient of each place goes to the point that stands there.
+# gradient of each place goes to the point that was sorted into it.
 
 # %% [markdown]
 # ## Further: how much a batch can tell
 #
 # For all ways but `moments` the batch size sets the width of D's first layer. It also limits what D
-# can know. The mean of $n$ points has the standard deviation $\sigma/\sqrt n$. For large $n$ that
-# of their standard deviation is about $\sigma/\sqrt{2n}$, that of their skew $\sqrt{6/n}$, and that
-# of their kurtosis $\sqrt{24/n}$.
+# can know. The mean of $n$ points has the standard deviation $\sigma/\sqrt n$. For large $n$ their
+# standard deviation, skew and kurtosis themselves have the standard deviations $\sigma/\sqrt{2n}$,
+# $\sqrt{6/n}$ and $\sqrt{24/n}$, approximately.
 
 # %%
 print("Standard deviation over 2,000 batches, measured / formula")
@@ -790,8 +791,8 @@ for n in (10, 100, 500):
 
 # %% [markdown]
 # In a batch of 100 the kurtosis varies by about 0.5. The straight G has a kurtosis of $-1.2$, which
-# D can notice in most batches. An error of 0.2 hides in a single batch. The author's later code
-# uses 500 points in a batch.
+# D can notice in most batches. An error of 0.2 cannot be seen in a single batch. The author's later
+# code uses 500 points in a batch.
 
 # %% [markdown]
 # ## Further: the author's later code
@@ -814,29 +815,29 @@ show(report.observe(honest).numpy())
 # The animation shows the first 1,200 epochs. At first G is a spike: all its points are almost the
 # same. Then mean and standard deviation swing past their targets and back. Once the four numbers
 # are right, the losses stay near 0.693, and little changes. (This seed was chosen among twenty. On
-# another processor rounding differs, and the course may differ too.)
+# another processor rounding differs, and the training may take another course.)
 #
-# All four moments are right, and yet the histogram is not a bell: it has a peak of its own, and it
-# ends where G's curve ends. The next two sections come back to this.
+# All four moments are right, and yet the histogram is not a bell: its peak is too high, and its
+# tails are cut off. The section *Further: equal moments, different distributions* explains why.
 
 # %% [markdown]
 # ## Further: wrong labels
 #
-# In its second half the article's loop steps only G's optimiser, so that D does not learn from
-# wrong labels. Suppose that we forget this and let D take a step on $L_G$ as well. We can derive
-# what happens. D now meets generated batches twice in each epoch, once labelled 0 and once labelled
+# In its red part the article's loop steps only G's optimiser, so that D does not learn from wrong
+# labels. Suppose that we forget this and let D take a step on $L_G$ as well. We can derive what
+# happens. D now meets generated batches twice in each epoch, once labelled 0 and once labelled
 # 1. In total it minimises $-p_r \log D - p_g \log(1 - D) - p_g \log D$. As before we find
 #
 # $$D^* = \frac{p_r + p_g}{p_r + 2 p_g}.$$
 #
-# Let $s = p_r / (p_r + p_g)$ be the honest answer. Then $D^* = 1/(2 - s)$. It runs from $\frac12$
-# (certainly generated) to 1 (certainly real), and it is $\frac23$ where an honest D says $\frac12$.
-# So D can still tell the two apart, but it never says "generated". G's loss changes from $-\log s$
-# to $\log(2 - s)$. The slope of the first is $-1/s$, that of the second is $-1/(2 - s)$. At
-# $s = \frac12$ the second is a third of the first. When $s$ is near 0, so that G is still bad and
-# needs the gradient most, the ratio is far smaller.
+# Let $s = p_r / (p_r + p_g)$ be the best answer with right labels. Then $D^* = 1/(2 - s)$. It runs
+# from $\frac12$ (certainly generated) to 1 (certainly real), and it is $\frac23$ where
+# $s = \frac12$. So D can still tell the two apart, but its answer is never below $\frac12$. G's
+# loss changes from $-\log s$ to $\log(2 - s)$. The slope of the first is $-1/s$, that of the second
+# is $-1/(2 - s)$. At $s = \frac12$ the second is a third of the first. When $s$ is near 0, so that
+# G is still bad and needs the gradient most, the ratio is far smaller.
 #
-# If G still finds its way, the losses must settle at $-\log\frac23 = 0.405$ for real batches,
+# If G still learns the data, the losses must settle at $-\log\frac23 = 0.405$ for real batches,
 # $-\log\frac13 = 1.099$ for generated ones, and 0.405 for G. To break the rule in the package we
 # change one property: G's optimiser updates whatever `g_variables` lists.
 
@@ -866,11 +867,11 @@ print(figures.table(broken_rows[-1:], names, targets))
 
 # %% [markdown]
 # On the left all three losses settle at $\log 2$. On the right they settle at the two dashed lines
-# of the derivation. This D answers about $\frac23$ to both kinds of batch. (It says a little more,
-# because the last update of an epoch, G's half, pushes its answer up.) G can still learn from it,
-# since $1/(2 - s)$ rises with $s$, but the gradient is weaker.
+# of the derivation. This D answers about $\frac23$ to both kinds of batch. (Its answers are a
+# little higher, because the last update of an epoch, that of G, pushes them up.) G can still learn
+# from it, since $1/(2 - s)$ rises with $s$, but the gradient is weaker.
 #
-# Compare the last row with the model above that learned from right labels. The losses rest at their
+# Compare the last row with the model above that learned from right labels. The losses are at their
 # levels although mean and standard deviation are not at their targets. D's output is no longer the
 # probability that a batch is real, so neither the losses nor D tell us how far the game has come.
 # Exercise 5 goes further.
@@ -914,13 +915,12 @@ draws = {
 figures.shares({name: draw(20_000) for name, draw in list(draws.items())[:4]})
 
 # %% [markdown]
-# Can D learn to tell such points from the bell? We give it every chance. The generator does not
-# move, and a new D makes 4,000 updates with Adam for each distribution. (The method `generate`
-# becomes the identity, so that we can pass the points where the noise would go.)
+# Can D learn to tell such points from the bell? We give it every chance: the points do not change
+# their distribution, and for each distribution a new D makes 4,000 updates with Adam. (The method
+# `generate` becomes the identity, so that we can pass the points where the noise would go.)
 #
-# The last number in each row comes from another D: the one that was trained together with the
-# shipped generator. It is the mean of its answers to 50 of the same generated batches, 100 points
-# of each.
+# The last number in each row comes from another D, which was trained together with the shipped
+# generator: the mean of its answers to the first 100 points of 50 of these generated batches.
 
 # %%
 judge = tiny_gan.build(later)
@@ -953,26 +953,26 @@ for name, draw in list(draws.items())[1:]:
     print(f"{on_generated.mean():8.3f} {right:6.0%} {np.mean(says):11.3f}   {name}")
 
 # %% [markdown]
-# The two staircases do not look like a bell at all. Five points match the Gaussian up to the ninth
-# moment, and D can only guess: it gives the same answer to both and is right half of the time. The
-# uniform distribution, with its wrong fourth moment, is recognised in every batch. Where the mean
-# is 0.1 too high, D is right about three times in four. About the shipped generator it is right
-# little more often than a guess.
+# The two staircases look nothing like the smooth curve of the Gaussian. Five points match the
+# Gaussian up to the ninth moment, and D can only guess: it gives the same answer to both and is
+# right half of the time. The uniform distribution, with its wrong fourth moment, is recognised in
+# every batch. Where the mean is 0.1 too high, D is right about three times in four. For the shipped
+# generator it is right little more often than by chance.
 #
-# The three points teach something else. Their first four moments are right, and yet D is right more
-# often than not. They are given away by how much the moments of a batch *vary*, which depends on
-# higher moments. For a symmetric distribution with the Gaussian's second and fourth moment, in
-# units of $\sigma$, the skew of $n$ points has about the variance $(E[x^6] - 9)/n$. The Gaussian
-# has $E[x^6] = 15$, which gives $6/n$. For the three points $E[x^6] = 9$, and the variance almost
-# vanishes. Five points do not leave even this trace.
+# The three points are different. Their first four moments are right, and yet D is right more often
+# than not. It can tell by how much the moments of a batch *vary*, which depends on higher moments.
+# For a symmetric distribution with the Gaussian's second and fourth moment, in units of $\sigma$,
+# the skew of $n$ points has about the variance $(E[x^6] - 9)/n$. The Gaussian has $E[x^6] = 15$,
+# which gives $6/n$. For the three points $E[x^6] = 9$, and the variance almost vanishes. Five
+# points have the Gaussian's $E[x^6]$, too, and leave no such trace.
 #
-# This explains the generator of the preset `moments`. It was judged by four numbers, and four
-# numbers came out right. More training does not remove the peak and the cut ends of its histogram,
-# because D hardly sees them. A D with `sorted` does see them.
+# This explains the generator of the preset `moments`. D judged it by four numbers, and it got these
+# four right. More training does not remove the peak and the cut ends of its histogram, because D
+# hardly sees them. A D with `sorted` does see them.
 #
 # Now look at the last column. The shipped D is undecided about the uniform batches, which the newly
-# trained D recognises every time. At the end of the game D has learned what its own G last needed
-# to hear. It is not a detector of wrong distributions in general.
+# trained D recognises every time. The shipped D was trained only against its own G, so it does not
+# detect wrong distributions in general.
 
 # %% [markdown]
 # ## Further: the trained generator without tf_gen
@@ -1007,17 +1007,17 @@ print(np.round(stats.norm.ppf(z, mu, sigma), 2), "ideal G")
 # - In each epoch D learns first, with G fixed. Then G learns from gradients that pass through D,
 #   with D fixed.
 # - If the game comes to rest, D says $\frac12$ and all losses are $\log 2 \approx 0.693$. This
-#   shows that D sees no difference in what it is shown.
+#   means that D sees no difference in what it is shown.
 # - The ideal G is the quantile function of the data.
 # - What D sees of a batch decides what G learns. Sorted points show D the whole shape; with
 #   standardised inputs and a decaying learning rate the result is a bell for every seed that we
 #   tried.
-# - Equal moments do not make equal distributions, and one run of a GAN proves little.
+# - Equal moments do not mean equal distributions, and one run of a GAN proves little.
 #
 # **Read on**: in [notebook 02](02_gaussian_gan.ipynb) D judges single points, and you can watch
 # mode collapse. In [notebook 04](04_ali.ipynb) D judges pairs of an image and a code. The package's
-# code is in [tf_gen/models/tiny_gan.py](../tf_gen/models/tiny_gan.py) and, for what all models of
-# Gaussians share, [tf_gen/tasks/gaussian.py](../tf_gen/tasks/gaussian.py).
+# code for this model is in [tf_gen/models/tiny_gan.py](../tf_gen/models/tiny_gan.py) and, for what
+# it shares with other models of Gaussians, [tf_gen/tasks/gaussian.py](../tf_gen/tasks/gaussian.py).
 #
 # ## Change it
 #
@@ -1028,8 +1028,8 @@ print(np.round(stats.norm.ppf(z, mu, sigma), 2), "ideal G")
 # 1. *Other data.* Let R have two bells. In `real_batches` write
 #    `left = tf.random.uniform([200, 1, 100]) < 0.5` and return
 #    `tf.random.normal([200, 1, 100], tf.where(left, 2.0, 6.0), 0.5)`. Expect two humps in the right
-#    panel and a curve with a steep step in the middle. The standard deviation comes to 2.12 (data:
-#    2.06) and the kurtosis to $-1.79$ (data: $-1.77$).
+#    panel and a curve with a steep step in the middle. We saw the standard deviation 2.12 (data:
+#    2.06) and the kurtosis $-1.79$ (data: $-1.77$).
 # 2. *The other loss of G.* Let G minimise $\log(1 - D(G(z)))$ instead of $-\log D(G(z))$: in
 #    `train_g` write `loss = -self.loss(self.generate(z), 0.0)`. Expect that D wins within a few
 #    hundred epochs and that G stops learning, since this loss is flat where $D(G(z))$ is near 0. We
@@ -1076,9 +1076,9 @@ for name, uniform_again in others.items():
     print(f"KS {stats.kstest(x, stats.norm(mu, sigma).cdf).statistic:.4f}   {name}")
 
 # %% [markdown]
-# **2.** *What a batch can tell.* Real points are $N(4, 1.25)$, generated ones $N(4 + \delta,
-# 1.25)$. The best D compares the mean of the batch with $4 + \delta/2$. How often is it right?
-# Derive $\Phi(\sqrt n\,\delta / (2\sigma))$ and check it for $\delta = 0.1$.
+# **2.** *What a batch can tell.* Real points are $N(4, 1.25)$, generated ones
+# $N(4 + \delta, 1.25)$. The best D compares the mean of the batch with $4 + \delta/2$. How often is
+# it right? Derive $\Phi(\sqrt n\,\delta / (2\sigma))$ and check it for $\delta = 0.1$.
 
 # %% tags=["answer"]
 delta = 0.1  # D is right about a real batch if its mean is below the threshold
@@ -1089,9 +1089,9 @@ for n in (1, 100, 500):
     print(f"n = {n:3}: right for {right:.1%} of the batches, formula {formula:.1%}")
 
 # %% [markdown]
-# **3.** *Nothing new.* Show with numbers that `differences` gives a linear layer nothing that `raw`
-# does not give, and that `squares` does. Hint: take 300 batches of 50 points as D sees them, and
-# compute the rank of the matrix.
+# **3.** *No new information.* Show numerically that `differences` gives a linear layer nothing that
+# `raw` does not give, and that `squares` does. Hint: take 300 batches of 50 points as D sees them,
+# and compute the rank of the matrix.
 
 # %% tags=["answer"]
 x = tf.constant(rng.normal(mu, sigma, (300, 50)))  # the rank counts independent directions
