@@ -45,7 +45,7 @@ if not importlib.util.find_spec("tf_gen"):
     place = checkout[0] if checkout else f"git+https://github.com/{REPOSITORY}"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", place], check=True)
 
-from tf_gen import notebook  # imports TensorFlow, without the lines of its start
+from tf_gen import notebook  # imports TensorFlow quietly
 
 # %%
 # %matplotlib inline
@@ -997,7 +997,7 @@ for logit in (10.0, 16.0, 17.0, 100.0):
     naive = tf.math.log(1 - tf.sigmoid(tf.constant(logit)))
     exact = gaussian_gan.log_probability(-logit, 0.0)
     print(f"logit {logit:5}: naive {naive:9.4f}, log_probability {exact:9.4f}")
-print("Above 16.6 D rounds to 1, so the naive result is infinite; the other one is about -logit.")
+print("Above 16.6 D rounds to 1, so the naive result is -inf; the other one is about -logit.")
 
 # %% [markdown]
 # **3.** Section 7 trained the `judge` with batches of 12 points. Ask it about batches of 3, 6, 12,
@@ -1031,7 +1031,7 @@ print("No: a good moment and a collapse can have nearly the same losses.")
 
 # %% tags=["answer"]
 # This G rises everywhere, so sorting changes nothing, and it follows the quantile function. At both
-# ends that function goes to infinity, but G stays finite: the histogram has no tails. (D sees only
+# ends that function goes to infinity, but G stays finite: its tails are cut off. (D sees only
 # which x there are, not from which z they came. A G that falls or turns would do as well, as long
 # as its sorted values follow the quantile function.)
 z = np.linspace(-8, 8, 502, dtype=np.float32)[1:-1, None]

@@ -34,7 +34,7 @@ if not importlib.util.find_spec("tf_gen"):
     place = checkout[0] if checkout else f"git+https://github.com/{REPOSITORY}"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", place], check=True)
 
-from tf_gen import notebook  # imports TensorFlow, without the lines of its start
+from tf_gen import notebook  # imports TensorFlow quietly
 
 # %%
 # %matplotlib inline

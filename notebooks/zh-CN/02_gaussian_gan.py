@@ -34,7 +34,7 @@ if not importlib.util.find_spec("tf_gen"):
     place = checkout[0] if checkout else f"git+https://github.com/{REPOSITORY}"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", place], check=True)
 
-from tf_gen import notebook  # imports TensorFlow, without the lines of its start
+from tf_gen import notebook  # imports TensorFlow quietly
 
 # %%
 # %matplotlib inline
@@ -761,7 +761,7 @@ print("不能：好的时刻与坍缩时，损失可能几乎相同。")
 
 # %% tags=["answer"]
 # 这个 G 处处递增，所以排序不改变任何东西，它与分位数函数吻合。在两端，分位数函数趋于无穷，而 G 是
-# 有限的：直方图没有尾部。（D 只看到有哪些 x，看不到它们来自哪些 z。G 也可以递减或转折，只要排序后的值
+# 有限的：直方图的尾部被截断。（D 只看到有哪些 x，看不到它们来自哪些 z。G 也可以递减或转折，只要排序后的值
 # 与分位数函数吻合。）
 z = np.linspace(-8, 8, 502, dtype=np.float32)[1:-1, None]
 figures.quantiles(z[:, 0], box.signatures["decode"](z=tf.constant(z))["x"].numpy()[:, 0])
