@@ -309,49 +309,38 @@ def translations(ours, theirs):
     AssertionError: the two differ in something else.
     """
     theirs = theirs.replace("\nnotebook.use_chinese()", "").replace(', "zh-CN")', ")")
-    trees = [ast.parse(re.sub("^%.*", "", code, flags=re.M)) for code in (ours, theirs)]
-    yield from pairs_of_texts(*trees)
+    codes, readers = (ours, theirs), (Texts(), Texts())
+    trees = [
+        reader.visit(ast.parse(re.sub("^%.*", "", code, flags=re.M)))
+        for reader, code in zip(readers, codes, strict=True)
+    ]
+    assert ast.dump(trees[0]) == ast.dump(trees[1])
+    for (english, ours), (chinese, theirs) in zip(*(r.found for r in readers), strict=True):
+        assert ours == theirs, (english, chinese)
+        if english != chinese:
+            assert re.search(r"[\u4e00-\u9fff]", chinese), (english, chinese)
+            yield english, chinese
 
 
-def pairs_of_texts(ours, theirs):
-    assert type(ours) is type(theirs), (ast.dump(ours), ast.dump(theirs))
-    if isinstance(ours, ast.JoinedStr):
-        texts, filled_in = zip(*map(parts_of_text, (ours, theirs)), strict=True)
-        assert filled_in[0] == filled_in[1], texts
-        if texts[0] != texts[1]:
-            assert re.search(r"[\u4e00-\u9fff]", texts[1]), texts
-            yield texts
-    elif isinstance(ours, ast.Constant):
-        if ours.value != theirs.value:
-            assert isinstance(theirs.value, str), (ours.value, theirs.value)
-            assert re.search(r"[\u4e00-\u9fff]", theirs.value), (ours.value, theirs.value)
-            yield ours.value, theirs.value
-    else:
-        children = [list(ast.iter_child_nodes(node)) for node in (ours, theirs)]
-        assert ast.dump(shell(ours)) == ast.dump(shell(theirs))
-        for pair in zip(*children, strict=True):
-            yield from pairs_of_texts(*pair)
+class Texts(ast.NodeTransformer):
+    """Takes the texts out of a tree, into `found`: each with {} where something is filled in, and
+    what that is, without widths and in any order."""
 
+    def __init__(self):
+        self.found = []
 
-def parts_of_text(joined):
-    """A text with {} where something is filled in, and what is, without widths, in any order."""
-    text = "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in joined.values)
-    filled_in = [part.value for part in joined.values if isinstance(part, ast.FormattedValue)]
-    return text, sorted(map(ast.unparse, filled_in))
+    def visit_Constant(self, node):
+        if not isinstance(node.value, str):
+            return node
+        self.found.append((node.value, []))
+        return ast.Constant("")
 
-
-def shell(node):
-    """The node without its children, which are compared by themselves."""
-    copy = type(node)()
-    for field, value in ast.iter_fields(node):
-        of_nodes = isinstance(value, ast.AST) or (isinstance(value, list) and len(value) > 0)
-        setattr(copy, field, None if of_nodes and not is_plain(value) else value)
-    return copy
-
-
-def is_plain(value):
-    """Whether it is a list of other things than nodes, as the names of `global`."""
-    return isinstance(value, list) and not any(isinstance(item, ast.AST) for item in value)
+    def visit_JoinedStr(self, node):
+        parts = node.values
+        text = "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in parts)
+        filled = [ast.unparse(part.value) for part in parts if isinstance(part, ast.FormattedValue)]
+        self.found.append((text, sorted(filled)))
+        return ast.Constant("")
 
 
 def equations(text):
