@@ -191,8 +191,8 @@ def distributions(edges, real, generated, x, probability):
     """
     figure, axes = _density_axes(edges, real)
     axes.plot(x, probability, label="D(x)")
-    axes.plot(_middles(edges), real, label=word("real data"))
-    axes.plot(_middles(edges), generated, label=word("generated data"))
+    axes.plot(middles(edges), real, label=word("real data"))
+    axes.plot(middles(edges), generated, label=word("generated data"))
     axes.legend(loc="upper left")
     return figure
 
@@ -220,9 +220,9 @@ def density_frames(snapshots, edges, real):
         (line,) = axes.plot([], [], label="D(x)", animated=True)
         x = np.linspace(edges[0], edges[-1], len(snapshots[0]["probability"]))
         moving.append((line, x, "probability"))
-    axes.plot(_middles(edges), real, color="C1", label=word("real data"))
+    axes.plot(middles(edges), real, color="C1", label=word("real data"))
     (line,) = axes.plot([], [], color="C2", label=word("generated data"), animated=True)
-    moving.append((line, _middles(edges), "generated"))
+    moving.append((line, middles(edges), "generated"))
     counter = axes.text(0.98, 0.95, "", ha="right", va="top", transform=axes.transAxes)
     counter.set_animated(True)
     axes.legend(loc="upper left")
@@ -267,7 +267,7 @@ def histogram(x, mean=None, std=None):
     # Counted here, since matplotlib would make several copies of all the points.
     counts, edges = np.histogram(x, bins=100, range=(low - margin, high + margin))
     points = word("{:,} generated points").format(len(x))
-    axes.hist(_middles(edges), edges, weights=counts, density=True, color="C2", label=points)
+    axes.hist(middles(edges), edges, weights=counts, density=True, color="C2", label=points)
     if mean is not None:
         grid = np.linspace(mean - 4 * std, mean + 4 * std, 400)
         normal = statistics.NormalDist(mean, std)
@@ -285,10 +285,10 @@ def densities(edges, real, generated):
     words, alpha = word("generated data, {} seeds"), max(0.1, min(1, 8 / len(generated)))
     for number, density in enumerate(generated):
         name = words.format(len(generated)) if number == 0 else None
-        axes.plot(_middles(edges), density, color="C2", alpha=alpha, linewidth=1, label=name)
-    axes.plot(_middles(edges), real, color="C1", label=word("real data"))
+        axes.plot(middles(edges), density, color="C2", alpha=alpha, linewidth=1, label=name)
+    axes.plot(middles(edges), real, color="C1", label=word("real data"))
     everything = np.mean(generated, axis=0)
-    axes.plot(_middles(edges), everything, "k--", label=word("all seeds together"))
+    axes.plot(middles(edges), everything, "k--", label=word("all seeds together"))
     axes.legend(loc="upper left")
     return figure
 
@@ -300,7 +300,8 @@ def _density_axes(edges, real, width=8, height=5, **options):
     return figure, axes
 
 
-def _middles(edges):
+def middles(edges):
+    """The middles of bins, float [n], between `edges`, float [n + 1]."""
     return (edges[1:] + edges[:-1]) / 2
 
 

@@ -1,6 +1,6 @@
 """The labels of the diagrams and their alternative texts, in English and in Chinese."""
 
-LANGUAGES = ("en", "zh-CN")
+from tf_gen.labels import LANGUAGES
 
 # Formulas and names in the code are the same in both languages and stand in the drawings.
 WORDS = {

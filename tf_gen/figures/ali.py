@@ -1,4 +1,4 @@
-"""Figures of notebook 4. Adversarially learned inference."""
+"""Figures of notebook 4: adversarially learned inference."""
 
 import numpy as np
 

@@ -1,13 +1,13 @@
-"""Figures of notebook 2. A GAN that learns a Gaussian."""
+"""Figures of notebook 2: a GAN that learns a Gaussian."""
 
-import statistics
+from statistics import NormalDist
 
 import numpy as np
 
 from tf_gen import plots
 from tf_gen.labels import word
 
-MEAN, STD = 4.0, 0.5  # of the data
+DATA = NormalDist(4.0, 0.5)
 
 
 def learned(losses, generated, grid, probability):
@@ -33,7 +33,7 @@ def learned(losses, generated, grid, probability):
     counts, edges = np.histogram(generated, np.linspace(grid[0], grid[-1], 101))
     share = counts / (len(generated) * np.diff(edges))
     right.stairs(share, edges, color="C2", label=word("generated data"))
-    right.plot(grid, _density(grid), color="C1", label=word("real data"))
+    right.plot(grid, [DATA.pdf(x) for x in grid], color="C1", label=word("real data"))
     right.plot(grid, probability, color="C0", label="D(x)")
     right.set(xlabel="x", ylabel=word("density, or probability"), ylim=(0, 1.4))
     right.legend(loc="upper left")
@@ -73,7 +73,7 @@ def ends(runs, report, seeds):
     """
     figure = plots.new_figure(5 * len(seeds), 3.5)
     edges, real = report.edges, report.density(report.real)
-    middles = (edges[1:] + edges[:-1]) / 2
+    middles = plots.middles(edges)
     words = word("seed {}, after {:,} updates")
     for axes, seed in zip(figure.subplots(1, len(seeds), squeeze=False)[0], seeds, strict=True):
         shot = runs[seed]["shots"][-1]
@@ -102,7 +102,8 @@ def courses(runs):
             axes.plot(steps, values, label=word("seed {}").format(seed))
         axes.axhline(level, color="grey", linestyle="--", label=word(words).format(level))
         if name == "std":
-            axes.axhline(STD, color="black", linewidth=1, label=word("data: {:g}").format(STD))
+            label = word("data: {:g}").format(DATA.stdev)
+            axes.axhline(DATA.stdev, color="black", linewidth=1, label=label)
         axes.set(yscale="log", xlabel=word("training step"), ylabel=word(title))
         axes.legend()
     return figure
@@ -153,7 +154,7 @@ def densities(report, named):
     """
     figure = plots.new_figure(5 * len(named), 3.5)
     edges, real = report.edges, report.density(report.real)
-    middles = (edges[1:] + edges[:-1]) / 2
+    middles = plots.middles(edges)
     for axes, (name, scores) in zip(
         figure.subplots(1, len(named), squeeze=False)[0], named.items(), strict=True
     ):
@@ -232,12 +233,7 @@ def quantiles(z, x):
     axes.plot(z, x, label=word("trained G"))
     axes.plot(z, np.sort(x), label=word("trained G, sorted"))
     share = (np.arange(len(z)) + 0.5) / len(z)
-    normal = statistics.NormalDist(MEAN, STD)
-    ideal = [normal.inv_cdf(s) for s in share]
+    ideal = [DATA.inv_cdf(s) for s in share]
     axes.plot(z, ideal, "k--", label=word("quantile function"))
     axes.legend()
     return figure
-
-
-def _density(x):
-    return np.exp(-(((x - MEAN) / STD) ** 2) / 2) / (STD * np.sqrt(2 * np.pi))

@@ -1,4 +1,4 @@
-"""Figures of notebook 0. From TensorFlow 1."""
+"""Figures of notebook 0: from TensorFlow 1."""
 
 import math
 import statistics

@@ -1,4 +1,4 @@
-"""Figures of notebook 3. The GAN in 50 lines.
+"""Figures of notebook 3: the GAN in 50 lines.
 
 The data are N(mean, std), two floats. A generator is shown by what it makes of n evenly spaced z,
 (k + 1/2) / n for k = 0 .. n - 1.
@@ -151,7 +151,7 @@ def seeds(edges, densities, mean, std):
         mean, std: of the data.
     """
     figure = plots.new_figure(12, 5)
-    middles = (edges[1:] + edges[:-1]) / 2
+    middles = plots.middles(edges)
     all_axes = figure.subplots(2, 4, sharex=True, sharey=True).ravel()
     for axes, (name, runs) in zip(all_axes, densities.items(), strict=False):
         axes.plot(middles, np.transpose(runs), COLOURS["generated"], linewidth=1)
