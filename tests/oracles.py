@@ -546,6 +546,18 @@ def flat(*networks):
     return [value for layers in networks for layer in layers for value in layer.values()]
 
 
+def shifted(flat_images, offsets):
+    """Images [n, 784], each shifted by its own pixels down and to the right, int [n, 2]."""
+    images = flat_images.reshape(-1, 28, 28)
+    result = np.zeros_like(images)
+    for image, new, (down, right) in zip(images, result, offsets, strict=True):
+        for row in range(28):
+            for column in range(28):
+                if 0 <= row + down < 28 and 0 <= column + right < 28:
+                    new[row + down, column + right] = image[row, column]
+    return result.reshape(-1, 784)
+
+
 class ALI:
     """D, and Q and P together, `Trained` both, for x [n, 784] and z [n, latent]."""
 
@@ -618,8 +630,10 @@ class ALI:
         self.remember("encoder", q_caches)
         self.remember("decoder", p_caches)
 
-        enc, enc_caches = self.discriminate(d, x, z_enc)
-        gen, gen_caches = self.discriminate(d, generated[:n], z)
+        offsets = np.int64(batch.get("offsets", np.zeros([n, 2])))  # D sees shifted images
+        x_seen, generated_seen = shifted(x, offsets), shifted(generated[:n], offsets)
+        enc, enc_caches = self.discriminate(d, x_seen, z_enc)
+        gen, gen_caches = self.discriminate(d, generated_seen, z)
         loss_d = self.loss(enc, gen)
         gradients, _, _ = self.back_through_d(d, enc_caches, -self.slope(enc) / n)
         others, _, _ = self.back_through_d(d, gen_caches, self.slope(-gen) / n)
@@ -629,11 +643,12 @@ class ALI:
         self.d.apply(self.penalised(d, gradients))
 
         _, _, d = self.arrays()
-        enc, enc_caches = self.discriminate(d, x, z_enc)
-        gen, gen_caches = self.discriminate(d, generated[:n], z)
+        enc, enc_caches = self.discriminate(d, x_seen, z_enc)
+        gen, gen_caches = self.discriminate(d, generated_seen, z)
         loss_g = self.loss(gen, enc)
         _, _, d_z_enc = self.back_through_d(d, enc_caches, self.slope(-enc) / n)
         _, d_generated, _ = self.back_through_d(d, gen_caches, -self.slope(gen) / n)
+        d_generated = shifted(d_generated, -offsets)
         if config.cycle:
             d_cycle = 2 * config.cycle * (generated[n:] - x) / n
             d_generated = np.concatenate([d_generated, d_cycle])

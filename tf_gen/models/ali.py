@@ -73,7 +73,7 @@ import tensorflow as tf
 from tf_gen import plots
 from tf_gen.base import Adversarial, compiled
 from tf_gen.numerics import log_sigmoid
-from tf_gen.settings import Count, Rate, Ratio, Seed, Settings, Share, Weight
+from tf_gen.settings import Count, Natural, Rate, Ratio, Seed, Settings, Share, Weight
 from tf_gen.tasks import digits
 
 
@@ -94,6 +94,7 @@ class Config(Settings):
     bounded: bool = False  # end Q in tanh, so that its z have the same bounds as the prior's
     cycle: Weight = 0.0  # weight of the squared error of P(Q(x)), summed over the pixels
     q_cycle: Weight = 1.0  # how many times as strongly Q learns from that error as P does
+    shift: Natural = 0  # pixels, at most, by which the images are shifted that D sees
     l2: Weight = 0.0  # weight of half the squared kernels in all losses
     beta_1: Share = 0.9  # decay rate of Adam's mean of gradients
     d_rate: Ratio = 1.0  # learning rate of D divided by that of Q and P
@@ -143,7 +144,7 @@ PRESETS = {
         l2=2.5e-5,
         learning_rate=0.001,
         beta_1=0.5,
-        d_rate=0.5,
+        shift=2,
         final_rate=0.01,
         batch_size=64,
         steps=60_000,
@@ -168,6 +169,22 @@ def discriminator_loss(enc_logits, gen_logits):
 def generator_loss(enc_logits, gen_logits):
     """-mean(log D_gen + log(1 - D_enc)): what Q and P minimise, D's loss with the roles swapped."""
     return discriminator_loss(gen_logits, enc_logits)
+
+
+def shifted(images, offsets):
+    """Shift each image by whole pixels. Black pixels enter at the edges.
+
+    Args:
+        images: float32 [batch, 28, 28].
+        offsets: float32 [batch, 2] of whole numbers: pixels down and pixels to the right.
+
+    Returns:
+        float32 [batch, 28, 28].
+    """
+    # Products with matrices of zeros and ones: XLA makes slow loops of slices.
+    old = tf.cast(tf.range(28.0) - offsets[..., None], tf.int32)  # where each row, column was
+    rows, columns = tf.unstack(tf.one_hot(old, 28), axis=1)
+    return rows @ images @ tf.transpose(columns, [0, 2, 1])
 
 
 # ---- Networks -----------------------------------------------------------------------------------
@@ -299,6 +316,8 @@ class ALI(Adversarial):
         g_tape = tf.GradientTape()
         with g_tape:
             z_enc, x_gen, cycle_loss = self.infer_and_generate(x, z)
+            if self.config.shift:  # D sees both kinds of images shifted
+                x, x_gen = shifted(x, batch["offsets"]), shifted(x_gen, batch["offsets"])
 
         # D learns to tell (x, Q(x)) from (P(z), z); Q and P do not change.
         with tf.GradientTape() as d_tape:
@@ -430,14 +449,20 @@ def blocks(config, source):
     """Everything that the updates consume, as `batches.Blocks`.
 
     The batch of an update depends only on (config.seed, update). It is a dict of `images`, uint8
-    [batch, 28, 28] with 255 for white, and `z`, float32 [batch, latent] from U(-1, 1).
+    [batch, 28, 28] with 255 for white; `z`, float32 [batch, latent] from U(-1, 1); and with `shift`
+    `offsets`, float32 [batch, 2], each a whole number from -shift to shift.
     """
 
     def z(seed):
         shape = [config.batch_size, config.latent_dim]
         return tf.random.stateless_uniform(shape, seed, -1, 1, alg="philox")
 
-    return digits.blocks(config, source, z=z)
+    def offsets(seed):
+        shape, limit = [config.batch_size, 2], config.shift
+        return tf.floor(tf.random.stateless_uniform(shape, seed, -limit, limit + 1, alg="philox"))
+
+    noise = {"z": z, "offsets": offsets} if config.shift else {"z": z}
+    return digits.blocks(config, source, **noise)
 
 
 def batches(config, source, start=0):
