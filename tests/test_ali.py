@@ -31,6 +31,7 @@ CONFIGS = {
         cycle=0.3,
         q_cycle=5.0,
         d_rate=0.3,
+        shift=5,
         l2=0.1,
     ),
 }
@@ -232,6 +233,32 @@ def test_batches_and_prior_are_the_originals(bundled):
     assert stats.kstest(np.ravel(z), stats.uniform(-1, 2).cdf).pvalue > 1e-3
 
 
+@quick
+def test_offsets_are_whole_numbers_up_to_shift_and_all_as_likely(bundled):
+    config = dataclasses.replace(ali.PRESETS["stable"], shift=3)
+    offsets = next(iter(ali.batches(config, bundled).batch(50)))["offsets"]
+    assert offsets.shape == (50, 64, 2)
+    values, counts = np.unique(offsets, return_counts=True)
+    assert values.tolist() == [-3, -2, -1, 0, 1, 2, 3]
+    assert stats.chisquare(counts).pvalue > 1e-3
+    assert abs(stats.pearsonr(*np.reshape(offsets, [-1, 2]).T).statistic) < 0.06
+
+
+@quick
+def test_shifted_images_leave_the_frame_at_one_edge_and_are_black_at_the_other():
+    images = rng.uniform(0, 1, [5, 28, 28])
+    offsets = np.array([[0, 0], [2, 0], [0, 2], [-3, 27], [28, 0]])
+    ours = ali.shifted(tf.constant(images, tf.float32), tf.constant(offsets, tf.float32))
+    np.testing.assert_array_equal(ours[0], np.float32(images[0]))
+    np.testing.assert_array_equal(ours[1, 2:], np.float32(images[1, :-2]))
+    assert not np.any(ours[1, :2])
+    np.testing.assert_array_equal(ours[2, :, 2:], np.float32(images[2, :, :-2]))
+    assert not np.any(ours[2, :, :2])
+    np.testing.assert_array_equal(ours[3, :-3, 27], np.float32(images[3, 3:, 0]))
+    assert np.count_nonzero(ours[3]) == 25
+    assert not np.any(ours[4])
+
+
 # ---- What is measured and shown ------------------------------------------------------------------
 
 
@@ -334,6 +361,8 @@ def test_nearest_neighbours_are_looked_for_in_z_and_in_the_hidden_layer(bundled,
             {"batch_norm": True, "hidden_layers": 2, "batch_size": 1},
             "batch_size must be at least 2 with batch_norm, not 1",
         ),
+        ({"shift": 28}, "shift must be below 28, the width of an image, not 28"),
+        ({"shift": -1}, "shift must be at least 0, not -1"),
         ({"cycle": -1.0}, "cycle must be at least 0, not -1.0"),
         ({"l2": float("nan")}, "l2 must be at least 0, not nan"),
         ({"final_rate": 0.0}, "final_rate must be above 0 and at most 1, not 0.0"),

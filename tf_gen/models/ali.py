@@ -104,6 +104,8 @@ class Config(Settings):
         super().__post_init__()
         if self.z_layer > self.hidden_layers:
             raise ValueError(f"z_layer must be at most hidden_layers, not {self.z_layer}")
+        if self.shift >= 28:
+            raise ValueError(f"shift must be below 28, the width of an image, not {self.shift}")
         if self.batch_norm and self.hidden_layers < 2:
             raise ValueError("batch_norm needs a second hidden layer; hidden_layers is 1")
         if self.batch_norm and self.batch_size < 2:
