@@ -149,7 +149,7 @@ PRESETS = {
         shift=2,
         final_rate=0.01,
         batch_size=64,
-        steps=60_000,
+        steps=30_000,
     ),
 }
 TASK = "digits"
