@@ -569,7 +569,8 @@ class ALI:
             ali_layers, (model.encoder, model.decoder, model.discriminator)
         )
         self.g = Trained(flat(self.q, self.p), Adam(self.rate, config.beta_1))
-        self.d = Trained(flat(self.d_layers), Adam(self.rate, config.beta_1))
+        d_rate = lambda t: config.d_rate * self.rate(t)  # noqa: E731
+        self.d = Trained(flat(self.d_layers), Adam(d_rate, config.beta_1))
         self.moving = {}  # what batch normalisation keeps for inference
 
     def rate(self, t):

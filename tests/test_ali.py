@@ -30,6 +30,7 @@ CONFIGS = {
         leak=0.1,
         cycle=0.3,
         q_cycle=5.0,
+        d_rate=0.3,
         shift=5,
         l2=0.1,
     ),

@@ -41,11 +41,10 @@ field of `Config`:
   when P collapses.
 - `leak`: Q and P learn through D's gradient. With plain relu, no gradient flows through a unit of D
   that is off.
-- `shift` 2: D sees the images of all pairs, real and generated, each shifted at random by up to two
-  pixels in both directions. Without this, D learns the training images by heart: it tells their
-  pairs from the generated ones more surely than those of held-out images. Then it has less to teach
-  Q and P. Zhao et al., arXiv:2006.10738, show such images to D without teaching P to generate them.
 - `z_layer` 2 and `l2` are those of `bigan`.
+- `d_rate` 0.5: D learns at half the rate of Q and P; otherwise it gets ahead of them in a long
+  training. Heusel et al., arXiv:1706.08500, propose a rate for each side, but with the higher one
+  for D.
 - `beta_1` 0.5: Adam forgets its old gradients sooner. They came from older versions of the other
   networks (Radford et al., arXiv:1511.06434).
 - `final_rate` 0.01: the networks circle around each other; smaller steps let that die out.
@@ -82,7 +81,7 @@ class Config(Settings):
     # the article's
     hidden_dim: Count = 128  # units in each hidden layer of Q, P and D
     latent_dim: Count = 64  # length of z
-    learning_rate: Rate = 0.001  # learning rate of both Adam optimisers
+    learning_rate: Rate = 0.001  # learning rate of both Adam optimisers (for D, times d_rate)
     batch_size: Count = 32  # images, and as many z, per update
     steps: Count = 100_000  # total number of updates
     log_every: Count = 1_000  # updates between two lines of the log
@@ -98,6 +97,7 @@ class Config(Settings):
     shift: Natural = 0  # pixels, at most, by which the images are shifted that D sees
     l2: Weight = 0.0  # weight of half the squared kernels in all losses
     beta_1: Share = 0.9  # decay rate of Adam's mean of gradients
+    d_rate: Ratio = 1.0  # learning rate of D divided by that of Q and P
     final_rate: Ratio = 1.0  # last learning rate over the first; it decays over the second half
 
     def __post_init__(self):
@@ -436,15 +436,14 @@ class DecayInSecondHalf(keras.optimizers.schedules.LearningRateSchedule):
 def build(config):
     """Return a built and compiled `ALI` with weights drawn from `config.seed`."""
 
-    def adam():
-        rate = config.learning_rate
+    def adam(rate):
         if config.final_rate < 1:
             rate = DecayInSecondHalf(rate, config.final_rate, config.steps)
         # epsilon is TensorFlow 1's default.
         return keras.optimizers.Adam(rate, beta_1=config.beta_1, epsilon=1e-8)
 
     model = ALI(config)
-    model.compile(adam(), adam())
+    model.compile(adam(config.d_rate * config.learning_rate), adam(config.learning_rate))
     return model
 
 
