@@ -146,10 +146,11 @@ PRESETS = {
         l2=2.5e-5,
         learning_rate=0.001,
         beta_1=0.5,
-        shift=2,
+        d_rate=0.5,
+        shift=1,
         final_rate=0.01,
         batch_size=64,
-        steps=30_000,
+        steps=60_000,
     ),
 }
 TASK = "digits"
