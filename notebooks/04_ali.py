@@ -841,9 +841,11 @@ notebook.source(digits.Report.score)
 #   other networks (Radford et al., arXiv:1511.06434).
 # - `final_rate`, 1 → 0.01: this is the last learning rate over the first. The networks circle
 #   around each other, and smaller steps make the circles smaller.
-# - `shift`, 0 → 2: $D$ sees the images of all pairs, real and generated, each shifted at random by
-#   up to two pixels. Otherwise, in a long training, it learns the training images by heart and then
-#   has less to teach $Q$ and $P$ (Zhao et al., arXiv:2006.10738).
+# - `d_rate`, 1 → 0.5: $D$ learns at half the rate of $Q$ and $P$, so that it does not get too far
+#   ahead in a long training.
+# - `shift`, 0 → 1: $D$ sees the images of all pairs, real and generated, each shifted at random by
+#   up to one pixel. Otherwise it learns the training images by heart and then has less to teach $Q$
+#   and $P$ (Zhao et al., arXiv:2006.10738).
 # - `hidden_dim` 512, `batch_size` 64 and `steps` 60,000 are what two cores can train in a quarter
 #   of an hour.
 #
@@ -960,8 +962,8 @@ plots.rows(rows)
 #   [arXiv:1406.2661](https://arxiv.org/abs/1406.2661). The game, $D^*$ and the Jensen-Shannon
 #   divergence.
 # - M. Heusel et al., *GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
-#   Equilibrium*, 2017, [arXiv:1706.08500](https://arxiv.org/abs/1706.08500). The Fréchet
-#   distance, which the card uses.
+#   Equilibrium*, 2017, [arXiv:1706.08500](https://arxiv.org/abs/1706.08500). A learning rate for
+#   each side, and the Fréchet distance that the card uses.
 # - A. Radford, L. Metz, S. Chintala, *Unsupervised Representation Learning with Deep Convolutional
 #   Generative Adversarial Networks*, 2015,
 #   [arXiv:1511.06434](https://arxiv.org/abs/1511.06434). Practical settings such as `beta_1` 0.5.

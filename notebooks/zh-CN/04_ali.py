@@ -641,7 +641,8 @@ notebook.source(digits.Report.score)
 # - `l2`，0 → 2.5e-5：使权重矩阵保持较小，包括 $D$ 的权重矩阵（BiGAN）。
 # - `beta_1`，0.9 → 0.5：Adam 更快地忘记旧的梯度，它们来自其他网络的旧版本（Radford 等人，arXiv:1511.06434）。
 # - `final_rate`，1 → 0.01：最后的学习率与最初的之比。几个网络会互相绕圈，步子变小，圈子就会缩小。
-# - `shift`，0 → 2：$D$ 看到的图像，不论真实的还是生成的，都随机平移最多两个像素。否则训练久了，$D$ 会把训练图像背下来，能教给 $Q$ 和 $P$ 的也就少了（Zhao 等人，arXiv:2006.10738）。
+# - `d_rate`，1 → 0.5：$D$ 的学习率是 $Q$ 和 $P$ 的一半，以免它在长时间的训练中领先太多。
+# - `shift`，0 → 1：$D$ 看到的图像，不论真实的还是生成的，都随机平移最多一个像素。否则 $D$ 会把训练图像背下来，能教给 $Q$ 和 $P$ 的也就少了（Zhao 等人，arXiv:2006.10738）。
 # - `hidden_dim` 512、`batch_size` 64 和 `steps` 60,000：双核 CPU 在一刻钟内能够训练完的规模。
 #
 # 下面的代码说明这些设置怎样改变一个网络：
@@ -720,7 +721,7 @@ plots.rows(rows)
 # - J. Donahue、P. Krähenbühl、T. Darrell，*Adversarial Feature Learning*，2016，[arXiv:1605.09782](https://arxiv.org/abs/1605.09782)。即 BiGAN：第 3 节对确定性网络的证明，以及把编码器用作特征。
 # - C. Li 等，*ALICE: Towards Understanding Adversarial Learning for Joint Distribution Matching*，2017，[arXiv:1709.01215](https://arxiv.org/abs/1709.01215)。为什么只匹配联合分布还不够，以及循环项。
 # - I. Goodfellow 等，*Generative Adversarial Networks*，2014，[arXiv:1406.2661](https://arxiv.org/abs/1406.2661)。博弈、$D^*$ 和 Jensen-Shannon 散度。
-# - M. Heusel 等，*GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium*，2017，[arXiv:1706.08500](https://arxiv.org/abs/1706.08500)。模型卡所用的 Fréchet 距离。
+# - M. Heusel 等，*GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium*，2017，[arXiv:1706.08500](https://arxiv.org/abs/1706.08500)。双方各用自己的学习率，以及模型卡所用的 Fréchet 距离。
 # - A. Radford、L. Metz、S. Chintala，*Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks*，2015，[arXiv:1511.06434](https://arxiv.org/abs/1511.06434)。实用的设置，例如 `beta_1` 取 0.5。
 # - S. Zhao、Z. Liu、J. Lin、J.-Y. Zhu、S. Han，*Differentiable Augmentation for Data-Efficient GAN Training*，2020，[arXiv:2006.10738](https://arxiv.org/abs/2006.10738)。给 $D$ 看变换过的图像，例如平移。
 

@@ -41,6 +41,11 @@ field of `Config`:
   when P collapses.
 - `leak`: Q and P learn through D's gradient. With plain relu, no gradient flows through a unit of D
   that is off.
+- `shift` 1: D sees the images of all pairs, real and generated, each shifted at random by up to one
+  pixel in both directions. Otherwise D learns the training images by heart: it tells their pairs
+  from the generated ones more surely than it tells those of held-out images. Then it has less to
+  teach Q and P. Zhao et al., arXiv:2006.10738, found that D can see changed images without P
+  learning to generate the changes.
 - `z_layer` 2 and `l2` are those of `bigan`.
 - `d_rate` 0.5: D learns at half the rate of Q and P; otherwise it gets ahead of them in a long
   training. Heusel et al., arXiv:1706.08500, propose a rate for each side, but with the higher one
