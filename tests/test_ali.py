@@ -111,9 +111,9 @@ def test_stable_keeps_the_digit_with_a_seed_not_used_in_its_making(tmp_path):
     (score,) = evaluate.train_seeds(ali, report, tmp_path / "seeds", [1000])
     names = ("same_digit", "frechet", "reconstruction_mse", "inception_score")
     print({name: float(score[name]) for name in names})
-    assert score["same_digit"] > 0.945
-    assert score["frechet"] < 4
-    assert score["reconstruction_mse"] < 0.018
+    assert score["same_digit"] > 0.955
+    assert score["frechet"] < 3.3
+    assert score["reconstruction_mse"] < 0.014
     assert score["inception_score"] > 8
 
 
