@@ -94,8 +94,8 @@ plots.rows([*rows, ("real images x", few), ("P(Q(x))", trained.decode(trained.en
 # %% [markdown]
 # The decoder $P$ generated the samples from random codes of 20 numbers. You can read most of them
 # as digits, but not all. The fourth row has real images. The encoder $Q$ found a code for each of
-# them, and the last row shows what $P$ makes of this code: nearly the same image, though the 5
-# breaks into pieces.
+# them, and the last row shows what $P$ makes of this code: nearly the same image, though the 5 is
+# blurred and breaks at its ends.
 #
 # **The data.** `mnist.load` returns 4,500 digits to train on and 500 held-out digits. The models
 # that you train in this notebook never see the held-out digits. The trained model is different: it
@@ -427,8 +427,8 @@ figures.pairs(parts)
 # %% [markdown]
 # Before training, $P$ generates noise, and $D$'s answers on the left and on the right are similar.
 # After training, $P$ generates digits, if not always clear ones, and both kinds of codes spread
-# over the range of the prior. $D$ is right about all ten pairs. The five pairs on the right are
-# easier than most, as the table below will show.
+# over the range of the prior. $D$ is right about nine of the ten pairs. It takes the first
+# generated pair, a clear 6, for a real image with its code.
 #
 # Does $D$ look at how images and codes are *combined*, or does it judge each of them separately? To
 # find out, we give the trained $D$ wrong pairs: a real image with the code of another image. The
@@ -451,14 +451,14 @@ for name, (x, z) in combinations.items():
     print(f"{answers.mean():15.2f}   {low:.2f} to {high:.2f}   {name}")
 
 # %% [markdown]
-# $D$ looks at the combination. A real image with its own code gets 0.75 on average. With the code
-# of another image of the same digit it gets 0.10, and with the code of another digit 0.03, although
+# $D$ looks at the combination. A real image with its own code gets 0.67 on average. With the code
+# of another image of the same digit it gets 0.28, and with the code of another digit 0.14, although
 # each image and each code is fine by itself. So $D$ has learned which code belongs to which image.
 #
 # In theory $D$ ends at 1/2 for every pair. This $D$ still tells the two kinds of pairs apart: its
-# mean answer for generated pairs is 0.36. But 0.75 exaggerates its lead, since $D$ was trained on
-# these images. On test images that it has not seen, its mean answer for $(x, Q(x))$ is 0.65
-# ([card](../saved_models/ali/README.md#limits)).
+# mean answer for generated pairs is 0.41. The 0.67 exaggerates its lead a little, since $D$ was
+# trained on these images. On test images that it has not seen, its mean answer for $(x, Q(x))$ is
+# 0.65 ([card](../saved_models/ali/README.md#limits)).
 
 # %% [markdown]
 # ## 5. One iteration in the package
@@ -473,7 +473,7 @@ notebook.source(ali.ALI.update, ali.ALI.tell_apart, ali.ALI.infer_and_generate, 
 # `g_tape` records what their gradients need and then pauses. $D$ learns with `d_tape`; for this
 # step the generated images and codes are constants. Then `g_tape` continues: the new $D$ judges the
 # same pairs, and the gradient flows back through $D$ into $Q$ and $P$. Their optimiser changes only
-# their variables. `cycle_loss` and `penalty` are 0 in the article's model.
+# their variables. `cycle_loss`, `penalty` and `shift` are 0 in the article's model.
 #
 # We can check which networks each step changes. An optimiser with learning rate 0 changes nothing,
 # so we switch off one of the two optimisers at a time.
@@ -602,8 +602,8 @@ plots.rows(rows)
 # 1.00. It has begun to generate, but its encoder is useless. More training on more images helps: on
 # full MNIST, after all 100,000 iterations, about a third of the reconstructions show the right
 # digit. Five seeds range from 13% to 63% ([card](../saved_models/ali/README.md)). There the trained
-# model reaches 96%. The error of 0.29 above flatters it a little, since it was trained on these
-# images; on the test images it is 0.32.
+# model reaches 96.5%. The error of 0.27 above flatters it a little, since it was trained on these
+# images; on the test images it is 0.29.
 #
 # ### Break it: hide the codes from D
 #
@@ -744,11 +744,12 @@ for shift in range(5):
 plots.rows(rows)
 
 # %% [markdown]
-# A shift of one pixel does little harm. From two pixels on, some digits turn into others. The
-# digits of MNIST are centred, so the model was not trained on shifted digits. Its networks have
-# separate weights for each pixel and no notion of a shift. $D$ notices the shift, so its answer can
-# serve as a warning: where it is close to 0, do not trust the code. (The 0.75 without a shift is
-# too high, because $D$ was trained on these images: see section 4.)
+# A shift of one pixel does little harm. From two pixels on, some digits break or turn into others.
+# The digits of MNIST are centred, so $Q$ and $P$ were not trained on shifted digits. They have
+# separate weights for each pixel and no notion of a shift. $D$ notices larger shifts, so its answer
+# can serve as a warning: the lower it is, the less you should trust the code. One pixel
+# lowers it only a little, because $D$ saw images shifted by up to one pixel in training (the remedy
+# `shift` in the last section).
 
 # %% [markdown]
 # ## Further: what a 1-NN score means
@@ -801,16 +802,16 @@ for name, features in spaces.items():
 # - The article's encoder after training is at chance level. The few units that are left map all
 #   images to few codes. With hidden codes, the encoder learns nothing. So its score is exactly that
 #   of the untrained encoder, and far better than that of the encoder that was trained properly.
-# - The trained model's code of 20 numbers scores a little better than the same network before
-#   training. With 500 digits the two intervals overlap. Its score is far below that of the pixels.
+# - The trained model's code of 20 numbers scores better than the same network before training, and
+#   the two intervals do not overlap. Its score is far below that of the pixels.
 #
 # So a score of 97% means little by itself. What counts is its distance from the baselines, compared
 # with the width of the interval. The [card](../saved_models/ali/README.md) has the scores on full
-# MNIST, where 10,000 test images make the interval about ±0.4 points at 96% and ±0.8 at 80%. The
-# last hidden layer of $Q$ scores 96.0% trained and 96.0% untrained, and pixels score 96.9%. $z$
-# scores 82.3% trained and 74.0% untrained. By this score the hidden layer has learned nothing, the
-# code has gained eight points, and neither beats the pixels. This is why tf_gen prints baselines
-# with each such score. All models of digits share the method that computes them:
+# MNIST, where 10,000 test images make the interval about ±0.4 points at 96% and ±0.7 at 87%. The
+# last hidden layer of $Q$ scores 96.1% trained and 96.0% untrained, and pixels score 96.9%. $z$
+# scores 86.8% trained and 74.0% untrained. By this score the hidden layer has learned nothing, the
+# code has gained 13 points, and neither beats the pixels. This is why tf_gen prints baselines with
+# each such score. All models of digits share the method that computes them:
 
 # %%
 notebook.source(digits.Report.score)
@@ -890,18 +891,18 @@ plots.rows(rows)
 #
 # - *small stable*: it learns to reconstruct, which the article's model did not learn in twice as
 #   many updates. Its samples are still rough.
-# - *no cycle*: the reconstructions show nothing of their images, and the samples are noisy and show
-#   no digits. We know this only for this size and so few updates. The preset `bigan` has no cycle
-#   term either. It is larger, trains far longer and generates good digits, but a third of its
-#   reconstructions show another digit ([card](../saved_models/ali/README.md)).
-# - *not bounded*: the reconstructions are as good, but most samples are grainy spots. The cycle
-#   term can teach $Q$ and $P$ to copy images with codes outside of the cube, and the prior never
-#   draws such codes.
+# - *no cycle*: a few reconstructions look like their images, the others show something else, and
+#   everything is noisy. We know this only for this size and so few updates. The preset `bigan` has
+#   no cycle term either. It is larger, trains far longer and generates good digits, but a third of
+#   its reconstructions show another digit ([card](../saved_models/ali/README.md)).
+# - *not bounded*: reconstructions and samples are about as good as with tanh. The danger is that
+#   $Q$ and $P$ learn to copy images with codes outside of the cube, which the prior never draws. It
+#   did not show here.
 # - *no batch_norm*: $D$ is further ahead, as its loss shows. The samples look sharper, but the
 #   held-out images are farther from them.
 #
 # One seed and 4,000 updates say little. Here only the cycle term makes a large difference. The
-# [card](../saved_models/ali/README.md) compares the whole presets on full MNIST.
+# [card](../saved_models/ali/README.md#over-seeds) has results over several seeds on full MNIST.
 
 # %% [markdown]
 # ## Summary
