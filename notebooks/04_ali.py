@@ -747,9 +747,9 @@ plots.rows(rows)
 # A shift of one pixel does little harm. From two pixels on, some digits break or turn into others.
 # The digits of MNIST are centred, so $Q$ and $P$ were not trained on shifted digits. They have
 # separate weights for each pixel and no notion of a shift. $D$ notices larger shifts, so its answer
-# can serve as a warning: the lower it is, the less you should trust the code. One pixel
-# lowers it only a little, because $D$ saw images shifted by up to one pixel in training (the remedy
-# `shift` in the last section).
+# can serve as a warning: the lower it is, the less you should trust the code. One pixel lowers it
+# only a little, because $D$ saw images shifted by up to one pixel in training (the remedy `shift`
+# in the last section).
 
 # %% [markdown]
 # ## Further: what a 1-NN score means

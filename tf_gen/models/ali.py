@@ -99,7 +99,7 @@ class Config(Settings):
     bounded: bool = False  # end Q in tanh, so that its z have the same bounds as the prior's
     cycle: Weight = 0.0  # weight of the squared error of P(Q(x)), summed over the pixels
     q_cycle: Weight = 1.0  # how many times as strongly Q learns from that error as P does
-    shift: Natural = 0  # pixels, at most, by which the images are shifted that D sees
+    shift: Natural = 0  # D sees images shifted at random by up to so many pixels each way
     l2: Weight = 0.0  # weight of half the squared kernels in all losses
     beta_1: Share = 0.9  # decay rate of Adam's mean of gradients
     d_rate: Ratio = 1.0  # learning rate of D divided by that of Q and P
@@ -177,22 +177,6 @@ def discriminator_loss(enc_logits, gen_logits):
 def generator_loss(enc_logits, gen_logits):
     """-mean(log D_gen + log(1 - D_enc)): what Q and P minimise, D's loss with the roles swapped."""
     return discriminator_loss(gen_logits, enc_logits)
-
-
-def shifted(images, offsets):
-    """Shift each image by whole pixels. Black pixels enter at the edges.
-
-    Args:
-        images: float32 [batch, 28, 28].
-        offsets: float32 [batch, 2] of whole numbers: pixels down and pixels to the right.
-
-    Returns:
-        float32 [batch, 28, 28].
-    """
-    # Products with matrices of zeros and ones: XLA makes slow loops of slices.
-    old = tf.cast(tf.range(28.0) - offsets[..., None], tf.int32)  # where each row, column was
-    rows, columns = tf.unstack(tf.one_hot(old, 28), axis=1)
-    return rows @ images @ tf.transpose(columns, [0, 2, 1])
 
 
 # ---- Networks -----------------------------------------------------------------------------------
@@ -284,6 +268,22 @@ class Discriminator(keras.layers.Layer):
                 h = tf.concat([h, z], axis=1)
             h = layer(h, training=training)
         return self.logit(h)[:, 0]
+
+
+def shifted(images, offsets):
+    """Shift each image by whole pixels. Black pixels enter at the edges.
+
+    Args:
+        images: float32 [batch, 28, 28].
+        offsets: float32 [batch, 2] of whole numbers: pixels down and pixels to the right.
+
+    Returns:
+        float32 [batch, 28, 28].
+    """
+    # Products with matrices of zeros and ones: XLA makes slow loops of slices.
+    origins = tf.cast(tf.range(28.0) - offsets[..., None], tf.int32)  # of each row and column
+    rows, columns = tf.unstack(tf.one_hot(origins, 28), axis=1)
+    return rows @ images @ tf.transpose(columns, [0, 2, 1])
 
 
 # ---- The model ----------------------------------------------------------------------------------
