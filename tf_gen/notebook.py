@@ -49,8 +49,9 @@ def use_chinese():
         matplotlib.rcParams["axes.unicode_minus"] = False  # some of them have no such minus
     else:
         print(
-            "没有找到中文字体，图中的文字为英文。安装一种即可，例如在 Debian 或 Colab 中运行"
-            " apt-get install fonts-noto-cjk，然后重启内核。"
+            "没有找到中文字体，图中的文字为英文。请安装一种，例如在 Debian 或 Colab 中运行"
+            " apt-get install fonts-noto-cjk，再删除 Matplotlib 的字体缓存"
+            f" {matplotlib.get_cachedir()}，然后重启内核。"
         )
 
 
