@@ -894,10 +894,7 @@ for name in ("constant_folding", "remapping"):
 #   `keras.optimizers.RMSprop(0.001)` in the new one. In the assertion compare only `new` with
 #   `old`, because tf_gen's model still uses Adam. It fails at the first update: `loss_g`, which is
 #   computed after the first step of $D$, differs by 7.5%. Now use
-#   `vae.RMSpropTF1(0.001, epsilon=1e-10)`, and call `d_optimizer.build(D.trainable_variables)` and
-#   `g_optimizer.build(G.trainable_variables)` before `new_update` runs. (If a `tf.function` creates
-#   the variables of the optimiser, the initial value 1 is lost.) Now the assertion holds for all
-#   updates.
+#   `vae.RMSpropTF1(0.001, epsilon=1e-10)` there. The assertion holds for all updates.
 # - *No `var_list`.* In `new_update`, replace `D.trainable_variables` by
 #   `D.trainable_variables + G.trainable_variables` in both places. The assertion fails at the first
 #   update, because the old program still has its `var_list`. Remove the assertion and train. $G$

@@ -166,6 +166,18 @@ def test_ten_updates_are_the_originals(bundled, compiled):
 
 
 @quick
+@pytest.mark.parametrize("wrap", [lambda f: f, tf.function])
+def test_mean_of_squared_gradients_starts_at_1_as_in_tensorflow_1(wrap):
+    # The optimiser makes its variables in the first step, within the program of a tf.function.
+    optimizer = vae.RMSpropTF1(0.1, rho=0.9, epsilon=1e-10)
+    variable = tf.Variable([0.0, 0.0])
+    gradient = np.array([2.0, 1e-3])
+    wrap(lambda: optimizer.apply([tf.constant(gradient, tf.float32)], [variable]))()
+    expected = -0.1 * gradient / np.sqrt(0.9 * 1 + 0.1 * gradient**2)
+    np.testing.assert_allclose(variable, expected, rtol=1e-6)
+
+
+@quick
 def test_call_reconstructs_through_z_mean(bundled):
     config = vae.Config()
     model = vae.build(config)

@@ -690,7 +690,7 @@ for name in ("constant_folding", "remapping"):
 # 请修改“同一个程序，两种写法”中的单元格，再从那里重新运行。以下数字来自我们的运行；换一台计算机，数字可能不同，更新次数多时尤其如此。
 #
 # - **换一个 epsilon。** 去掉新程序两个优化器的 `epsilon=1e-8`，Keras 就使用默认值 1e-7。断言在第 112 次更新时失败。
-# - **换一个优化器。** 旧程序改用 `v1.train.RMSPropOptimizer(0.001)`，新程序改用 `keras.optimizers.RMSprop(0.001)`；断言只比较 `new` 和 `old`，因为 tf_gen 的模型仍然使用 Adam。第一次更新时断言就失败了：`loss_g` 是在 $D$ 走完第一步之后计算的，相差 7.5%。再改用 `vae.RMSpropTF1(0.001, epsilon=1e-10)`，并在 `new_update` 运行之前调用 `d_optimizer.build(D.trainable_variables)` 和 `g_optimizer.build(G.trainable_variables)`。（如果由 `tf.function` 来创建优化器的变量，初值 1 就会丢失。）这时断言在每次更新都成立。
+# - **换一个优化器。** 旧程序改用 `v1.train.RMSPropOptimizer(0.001)`，新程序改用 `keras.optimizers.RMSprop(0.001)`；断言只比较 `new` 和 `old`，因为 tf_gen 的模型仍然使用 Adam。第一次更新时断言就失败了：`loss_g` 是在 $D$ 走完第一步之后计算的，相差 7.5%。再改用 `vae.RMSpropTF1(0.001, epsilon=1e-10)`，断言在每次更新都成立。
 # - **不用 `var_list`。** 把 `new_update` 中的两处 `D.trainable_variables` 都换成 `D.trainable_variables + G.trainable_variables`。第一次更新时断言就失败，因为旧程序仍有 `var_list`。去掉断言再训练：这时 $G$ 也在帮助 $D$，最后生成的点均值为 2.39，标准差为 0.84，`loss_g` 为 3.3。
 #
 # ## 参考文献

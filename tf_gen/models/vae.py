@@ -203,11 +203,10 @@ class RMSpropTF1(keras.optimizers.RMSprop):
     Keras the first step of each weight is sqrt(10) learning rates long, whatever the gradient.
     """
 
-    def build(self, variables):
-        if not self.built:
-            super().build(variables)
-            for velocity in self._velocities:
-                velocity.assign(keras.ops.ones_like(velocity))
+    def add_optimizer_variables(self, trainable_variables, name, initializer="zeros"):
+        if name == "velocity":  # Keras's name for the mean of squared gradients
+            initializer = "ones"
+        return super().add_optimizer_variables(trainable_variables, name, initializer)
 
 
 def build(config):
