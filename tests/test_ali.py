@@ -66,8 +66,9 @@ def test_ten_updates_are_the_originals(bundled, config, compiled):
         np.testing.assert_allclose([row["loss"] for row in losses], np.sum(ours, 1), rtol=1e-6)
     for trained, optimizer in ((oracle.d, model.d_optimizer), (oracle.g, model.g_optimizer)):
         for a, b in zip(trained.variables, trained.weights, strict=True):
-            # In steps of Adam, which where terms of a gradient cancel makes full ones of what
-            # float32 leaves of them; ten steps of the wrong sign would be 20.
+            # The unit is one step of Adam. Where the terms of a gradient cancel, only float32's
+            # rounding error is left, and Adam scales it up to a full step. Ten steps of the wrong
+            # sign would give 20.
             error = np.abs(a - b) / config.learning_rate
             assert np.mean(error) < 0.03
             assert np.max(error) < 2
@@ -104,17 +105,21 @@ def test_each_step_leaves_the_other_networks_alone(bundled, preset, monkeypatch)
     "TF_GEN_MNIST" not in os.environ, reason="TF_GEN_MNIST names no MNIST directory"
 )
 def test_stable_keeps_the_digit_with_a_seed_not_used_in_its_making(tmp_path):
-    """Whatever the seed: a quarter of the preset's updates, with a judge of its own."""
+    """Train seed 1000 for 15,000 updates and score it with a judge trained here.
+
+    The bounds are between the ranges of the card's section "Over seeds" with and without `shift`,
+    except for the inception score, and leave room for another judge.
+    """
     source = mnist.load(os.environ["TF_GEN_MNIST"])
     config = dataclasses.replace(ali.PRESETS["stable"], steps=15_000)
     report = tasks.report(ali, config, source, judge.Judge(source, tmp_path / "judge.keras"))
     (score,) = evaluate.train_seeds(ali, report, tmp_path / "seeds", [1000])
     names = ("same_digit", "frechet", "reconstruction_mse", "inception_score")
     print({name: float(score[name]) for name in names})
-    assert score["same_digit"] > 0.955
-    assert score["frechet"] < 3.3
-    assert score["reconstruction_mse"] < 0.014
-    assert score["inception_score"] > 8
+    assert score["same_digit"] > 0.962
+    assert score["frechet"] < 3.1
+    assert score["reconstruction_mse"] < 0.012
+    assert score["inception_score"] > 8.2
 
 
 # ---- Losses --------------------------------------------------------------------------------------

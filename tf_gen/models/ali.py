@@ -30,9 +30,9 @@ field of `Config`:
 - `cycle`: the squared error of P(Q(x)) joins the loss of Q and P. If the joint distributions match,
   Q and P are inverse, but D's gradient says little about a single x. ALICE adds such a term (Li et
   al., arXiv:1709.01215).
-- `q_cycle` 4: Q learns four times as strongly from that error as P does. Before this remedy, some
-  digits came back as another digit. For three in four of them, gradient descent through P found a z
-  that brings them back right: P could generate them, but Q did not find their z.
+- `q_cycle` 4: Q learns four times as strongly from that error as P does. Without this, more digits
+  come back as another digit, although P can generate most of them: gradient descent through P finds
+  a z that brings them back right, which Q does not find.
 - `latent_dim` 20: the prior is a cube. With fewer dimensions, less of the cube is empty of codes of
   images; the cycle teaches P nothing where it is empty.
 - `bounded`: Q ends in tanh. Otherwise D recognises a pair by a z outside the cube, whatever its x,
@@ -41,11 +41,11 @@ field of `Config`:
   when P collapses.
 - `leak`: Q and P learn through D's gradient. With plain relu, no gradient flows through a unit of D
   that is off.
-- `shift` 1: D sees the images of all pairs, real and generated, each shifted at random by up to one
-  pixel in both directions. Otherwise D learns the training images by heart: it tells their pairs
-  from the generated ones more surely than it tells those of held-out images. Then it has less to
-  teach Q and P. Zhao et al., arXiv:2006.10738, found that D can see changed images without P
-  learning to generate the changes.
+- `shift` 1: in training, D sees each image, real or generated, moved at random by -1, 0 or 1 pixels
+  vertically and horizontally. Q encodes the image as it is. Without this, D learns the training
+  images by heart: it tells their pairs from generated ones more surely than it tells those of
+  held-out images, and has less to teach Q and P. Zhao et al., arXiv:2006.10738, found that D can
+  see changed images without P learning to generate the changes.
 - `z_layer` 2 and `l2` are those of `bigan`.
 - `d_rate` 0.5: D learns at half the rate of Q and P; otherwise it gets ahead of them in a long
   training. Heusel et al., arXiv:1706.08500, propose a rate for each side, but with the higher one
@@ -102,7 +102,7 @@ class Config(Settings):
     shift: Natural = 0  # D sees images shifted at random by up to so many pixels each way
     l2: Weight = 0.0  # weight of half the squared kernels in all losses
     beta_1: Share = 0.9  # decay rate of Adam's mean of gradients
-    d_rate: Ratio = 1.0  # learning rate of D divided by that of Q and P
+    d_rate: Rate = 1.0  # learning rate of D divided by that of Q and P
     final_rate: Ratio = 1.0  # last learning rate over the first; it decays over the second half
 
     def __post_init__(self):
@@ -280,8 +280,9 @@ def shifted(images, offsets):
     Returns:
         float32 [batch, 28, 28].
     """
-    # Products with matrices of zeros and ones: XLA makes slow loops of slices.
-    origins = tf.cast(tf.range(28.0) - offsets[..., None], tf.int32)  # of each row and column
+    # Matrices of zeros and ones select the pixels. With a slice at another place in each image, XLA
+    # would run a slow loop over the images.
+    origins = tf.cast(tf.range(28.0) - offsets[..., None], tf.int32)  # old row and column of each
     rows, columns = tf.unstack(tf.one_hot(origins, 28), axis=1)
     return rows @ images @ tf.transpose(columns, [0, 2, 1])
 
