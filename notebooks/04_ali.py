@@ -473,7 +473,9 @@ notebook.source(ali.ALI.update, ali.ALI.tell_apart, ali.ALI.infer_and_generate, 
 # `g_tape` records what their gradients need and then pauses. $D$ learns with `d_tape`; for this
 # step the generated images and codes are constants. Then `g_tape` continues: the new $D$ judges the
 # same pairs, and the gradient flows back through $D$ into $Q$ and $P$. Their optimiser changes only
-# their variables. `cycle_loss`, `penalty` and `shift` are 0 in the article's model.
+# their variables. In the article's model `cycle_loss` and `penalty` are 0. So is the setting
+# `shift`, so $D$ sees the images as they are. The section on the remedies of `stable` explains all
+# three.
 #
 # We can check which networks each step changes. An optimiser with learning rate 0 changes nothing,
 # so we switch off one of the two optimisers at a time.
@@ -748,8 +750,8 @@ plots.rows(rows)
 # The digits of MNIST are centred, so $Q$ and $P$ were not trained on shifted digits. They have
 # separate weights for each pixel and no notion of a shift. $D$ notices larger shifts, so its answer
 # can serve as a warning: the lower it is, the less you should trust the code. One pixel lowers it
-# only a little, because $D$ saw images shifted by up to one pixel in training (the remedy `shift`
-# in the last section).
+# only a little, because $D$ saw images shifted by up to one pixel in training (see `shift` in the
+# section on the remedies of `stable`).
 
 # %% [markdown]
 # ## Further: what a 1-NN score means
@@ -896,8 +898,8 @@ plots.rows(rows)
 #   no cycle term either. It is larger, trains far longer and generates good digits, but a third of
 #   its reconstructions show another digit ([card](../saved_models/ali/README.md)).
 # - *not bounded*: reconstructions and samples are about as good as with tanh. The danger is that
-#   $Q$ and $P$ learn to copy images with codes outside of the cube, which the prior never draws. It
-#   did not show here.
+#   $Q$ and $P$ learn to copy images with codes outside of the cube, which the prior never draws.
+#   This did not happen here.
 # - *no batch_norm*: $D$ is further ahead, as its loss shows. The samples look sharper, but the
 #   held-out images are farther from them.
 #
