@@ -903,8 +903,12 @@ plots.rows(rows)
 # - *no batch_norm*: $D$ is further ahead, as its loss shows. The samples look sharper, but the
 #   held-out images are farther from them.
 #
-# One seed and 4,000 updates say little. Here only the cycle term makes a large difference. The
-# [card](../saved_models/ali/README.md#over-seeds) has results over several seeds on full MNIST.
+# One seed and 4,000 updates say little. The [card](../saved_models/ali/README.md#over-seeds) has
+# results on full MNIST, with three seeds and 15,000 updates for each remedy that is left out.
+# Without the cycle term 72% of the reconstructions show their image's digit, with it 97%. Batch
+# normalisation and tanh improve the samples: without batch normalisation their Fréchet distance is
+# 18.5, without tanh 5.2, and with both 2.7. As here, reconstructions are no worse without tanh:
+# 97.6% show the digit there, and 96.8% with tanh.
 
 # %% [markdown]
 # ## Summary
