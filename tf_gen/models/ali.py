@@ -24,8 +24,8 @@ BiGAN paper's permutation-invariant MNIST: two hidden layers of 1,024 units, wit
 and D; z enters D at the second layer; the second layers use batch normalisation; Q has the same
 bounds as the prior; Adam has rate 2e-4 and beta_1 0.5; kernels have an L2 penalty of 2.5e-5. It
 trains for 400 epochs in batches of 128, and the rate decays to 1% over the second half.
-`stable` is our own. It collects what is known today to make ALI reconstruct well; each remedy is a
-field of `Config`:
+`stable` is our own. It collects what is known today to make ALI reconstruct well. Each remedy is a
+field of `Config`. The card, saved_models/ali/README.md, has a table of what each is worth:
 
 - `cycle`: the squared error of P(Q(x)) joins the loss of Q and P. If the joint distributions match,
   Q and P are inverse, but D's gradient says little about a single x. ALICE adds such a term (Li et
